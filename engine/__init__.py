@@ -1,0 +1,42 @@
+"""SDXL and LoRA: open a checkpoint, switch LoRAs on it in place and exactly, draw pictures.
+
+The public names are imported on first use, so that `engine.events` and the like cost no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.checkpoint import open_checkpoint
+    from engine.errors import EngineError
+    from engine.generate.request import GenerateRequest
+    from engine.refs import LoraRef
+    from engine.session import Session
+    from engine.switch.switcher import LoraSwitcher
+
+_HOMES = {
+    "EngineError": "engine.errors",
+    "GenerateRequest": "engine.generate.request",
+    "LoraRef": "engine.refs",
+    "LoraSwitcher": "engine.switch.switcher",
+    "Session": "engine.session",
+    "open_checkpoint": "engine.checkpoint",
+}
+
+__all__ = [
+    "EngineError",
+    "GenerateRequest",
+    "LoraRef",
+    "LoraSwitcher",
+    "Session",
+    "open_checkpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except KeyError as error:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}") from error

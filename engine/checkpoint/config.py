@@ -1,0 +1,53 @@
+"""The configuration of a checkpoint: SDXL's, with what a file's own header changes.
+
+A checkpoint of SDXL's structure in another size (the demo) says so in its header's metadata under
+`loraswitch.config`: the same JSON as `sdxl.json`, with only the entries that differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import CheckpointError
+from engine.lora.header import Header
+
+METADATA_KEY = "loraswitch.config"
+Config = dict[str, dict[str, Any]]
+
+
+def checkpoint_config(name: str, header: Header) -> Config:
+    """Build the configuration of each part (`unet`, `vae`, ...) for a checkpoint's header.
+
+    Marker keys `v_pred` and `ztsnr` select v-prediction and zero terminal SNR.
+    Raises `CheckpointError` when the header's own configuration makes no sense.
+    """
+    config: Config = json.loads((Path(__file__).parent / "sdxl.json").read_text())
+    own = header.metadata.get(METADATA_KEY)
+    if own is not None:
+        _overlay(name, config, own)
+    if "v_pred" in header.tensors:
+        config["scheduler"]["prediction_type"] = "v_prediction"
+    if "ztsnr" in header.tensors:
+        config["scheduler"]["rescale_betas_zero_snr"] = True
+    return config
+
+
+def _overlay(name: str, config: Config, text: str) -> None:
+    try:
+        changes = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{name}: its {METADATA_KEY} is not JSON.") from error
+    if not isinstance(changes, Mapping):
+        raise CheckpointError(f"{name}: its {METADATA_KEY} is not a table.")
+    for part, values in changes.items():
+        if part not in config or not isinstance(values, Mapping):
+            raise CheckpointError(f"{name}: its {METADATA_KEY} has an unknown part {part!r}.")
+        unknown = set(values) - set(config[part])
+        if unknown:
+            raise CheckpointError(
+                f"{name}: its {METADATA_KEY} has unknown entries for {part}: {sorted(unknown)}."
+            )
+        config[part].update(values)

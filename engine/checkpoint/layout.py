@@ -1,0 +1,154 @@
+"""Where each diffusers/transformers parameter of SDXL lies in an original single-file checkpoint.
+
+The original ("sgm") layout is Stability AI's generative-models; its text encoder 2 is OpenCLIP's,
+with q, k and v fused in one tensor and the projection stored transposed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["unet", "text_encoder", "text_encoder_2", "vae"]
+PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2", "vae")
+
+PREFIXES: dict[Part, str] = {
+    "unet": "model.diffusion_model.",
+    "text_encoder": "conditioner.embedders.0.transformer.text_model.",
+    "text_encoder_2": "conditioner.embedders.1.model.",
+    "vae": "first_stage_model.",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parameter's place in the file: a tensor, perhaps one third of its rows, or transposed."""
+
+    key: str
+    third: int | None = None
+    """0, 1 or 2: the q, k or v rows of a fused tensor."""
+    transposed: bool = False
+
+
+_UNET_TOP = {
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+_UNET_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_UNET_BLOCK = re.compile(
+    r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
+)
+
+
+def unet_original_path(path: str) -> str:
+    """Translate a UNet module path (`down_blocks.1.attentions.0.proj_in`) to the original one.
+
+    Raises `KeyError` for a path that SDXL's UNet does not have.
+    """
+    if path in _UNET_TOP:
+        return _UNET_TOP[path]
+    match = _UNET_BLOCK.fullmatch(path)
+    if match is None:
+        raise KeyError(path)
+    side, block_text, kind, index_text, rest = match.groups()
+    block, index = int(block_text or 0), int(index_text)
+    if kind == "resnets":
+        rest = _UNET_RESNET[rest]
+    if side is None:
+        place = 2 * index if kind == "resnets" else 1
+        return f"middle_block.{place}.{rest}"
+    if kind == "downsamplers":
+        return f"input_blocks.{3 * (block + 1)}.0.op"
+    if kind == "upsamplers":
+        return f"output_blocks.{3 * block + 2}.2.conv"
+    layer = 0 if kind == "resnets" else 1
+    if side == "down":
+        return f"input_blocks.{3 * block + index + 1}.{layer}.{rest}"
+    return f"output_blocks.{3 * block + index}.{layer}.{rest}"
+
+
+_VAE_SUBS = (
+    (r"down_blocks\.(\d+)\.resnets\.(\d+)", r"down.\1.block.\2"),
+    (r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample"),
+    (r"mid_block\.attentions\.0\.group_norm", r"mid.attn_1.norm"),
+    (r"mid_block\.attentions\.0\.to_([qkv])", r"mid.attn_1.\1"),
+    (r"mid_block\.attentions\.0\.to_out\.0", r"mid.attn_1.proj_out"),
+    (r"mid_block\.resnets\.0", r"mid.block_1"),
+    (r"mid_block\.resnets\.1", r"mid.block_2"),
+    (r"conv_shortcut", r"nin_shortcut"),
+    (r"conv_norm_out", r"norm_out"),
+)
+_VAE_UP = re.compile(r"up_blocks\.(\d+)\.(resnets\.(\d+)|upsamplers\.0)")
+
+
+def _vae_original(name: str, up_blocks: int) -> str:
+    def up(match: re.Match[str]) -> str:
+        level = up_blocks - 1 - int(match[1])
+        return f"up.{level}.block.{match[3]}" if match[3] else f"up.{level}.upsample"
+
+    name = _VAE_UP.sub(up, name)
+    for pattern, replacement in _VAE_SUBS:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+_OPEN_CLIP_TOP = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm.weight": "ln_final.weight",
+    "final_layer_norm.bias": "ln_final.bias",
+}
+_OPEN_CLIP_LAYER = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+_CLIP_LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
+
+
+def _open_clip_source(name: str) -> Source:
+    prefix = PREFIXES["text_encoder_2"]
+    if name == "text_projection.weight":
+        return Source(prefix + "text_projection", transposed=True)
+    if name in _OPEN_CLIP_TOP:
+        return Source(prefix + _OPEN_CLIP_TOP[name])
+    match = _CLIP_LAYER.fullmatch(name)
+    if match is None:
+        raise KeyError(name)
+    layer, module, kind = match.groups()
+    block = f"{prefix}transformer.resblocks.{layer}."
+    if module in _OPEN_CLIP_LAYER:
+        return Source(f"{block}{_OPEN_CLIP_LAYER[module]}.{kind}")
+    third = {"self_attn.q_proj": 0, "self_attn.k_proj": 1, "self_attn.v_proj": 2}[module]
+    return Source(f"{block}attn.in_proj_{kind}", third=third)
+
+
+def parameter_source(part: Part, name: str, *, vae_up_blocks: int = 4) -> Source:
+    """Find a parameter (`module.path.weight`) of a part of the pipeline in the original layout.
+
+    Raises `KeyError` for a name SDXL does not have.
+    """
+    if part == "unet":
+        path, _, kind = name.rpartition(".")
+        return Source(f"{PREFIXES[part]}{unet_original_path(path)}.{kind}")
+    if part == "vae":
+        return Source(PREFIXES[part] + _vae_original(name, vae_up_blocks))
+    name = name.removeprefix("text_model.")
+    if part == "text_encoder":
+        return Source(PREFIXES[part] + name)
+    return _open_clip_source(name)

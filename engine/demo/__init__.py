@@ -1,0 +1,1 @@
+"""The embedded demo: a tiny SDXL, its LoRAs, and how they are made."""

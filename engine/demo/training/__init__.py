@@ -1,0 +1,1 @@
+"""How the demo model and its LoRAs are made: draw scenes, train, export."""

@@ -1,0 +1,27 @@
+"""Errors a user can act on; their text is a whole sentence fit for a screen."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Something the user asked for cannot be done; the message says what, which file, what to do."""
+
+
+class FileFormatError(EngineError):
+    """A file is not what it should be (truncated, not safetensors, an unsafe header)."""
+
+
+class LoraRefusedError(EngineError):
+    """A LoRA does not fit the loaded model; nothing was touched."""
+
+
+class CheckpointError(EngineError):
+    """A model file or folder cannot be opened as SDXL."""
+
+
+class SwitchError(EngineError):
+    """A switch failed part-way; the model was brought back to the base first."""
+
+
+class CancelledError(EngineError):
+    """The user cancelled the work."""

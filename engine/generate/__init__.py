@@ -1,0 +1,1 @@
+"""Generation: request, prompt, samplers, run, preview, infotext."""

@@ -1,0 +1,61 @@
+"""What is said about a LoRA, by its header and by the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from engine.library.entry import TriggerWords
+from engine.library.text import clean_line
+
+MAX_WORDS = 50
+"""Trigger words kept of one source."""
+MAX_TAGS = 60
+"""Tags kept of one file."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """One source's words about a LoRA, cleaned and bounded; what it does not say is empty."""
+
+    title: str = ""
+    description: str = ""
+    author: str = ""
+    licence: str = ""
+    trigger_words: tuple[TriggerWords, ...] = ()
+    tags: tuple[tuple[str, int], ...] = ()
+    preferred_strength: float | None = None
+    negative_text: str = ""
+    notes: str = ""
+    base_model: str = ""
+    """What the source calls the base model, in its own words."""
+
+
+def merge(descriptions: Iterable[Description]) -> Description:
+    """Join what several sources say: the first to say anything wins, trigger words add up."""
+    sources = list(descriptions)
+    merged: dict[str, object] = {}
+    for field in fields(Description):
+        values = [getattr(source, field.name) for source in sources]
+        merged[field.name] = next((v for v in values if v not in ("", None, ())), field.default)
+    merged["trigger_words"] = _all_trigger_words(sources)
+    return Description(**merged)  # type: ignore[arg-type]
+
+
+def _all_trigger_words(sources: Iterable[Description]) -> tuple[TriggerWords, ...]:
+    """Every source's words once; a source that only repeats another's adds nothing."""
+    found: list[TriggerWords] = []
+    for source in sources:
+        for trigger in source.trigger_words:
+            if trigger.words and all(trigger.words != known.words for known in found):
+                found.append(trigger)
+    return tuple(found)
+
+
+def trigger_words(source: str, texts: Iterable[str]) -> tuple[TriggerWords, ...]:
+    """Label words with their source; none when there are no words.
+
+    A text may itself be a group such as `neon glow, night city`, which stays together.
+    """
+    words = dict.fromkeys(word for text in texts if (word := clean_line(text).strip(" ,")))
+    return (TriggerWords(source, tuple(words)[:MAX_WORDS]),) if words else ()

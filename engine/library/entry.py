@@ -1,0 +1,81 @@
+"""One LoRA of the library, as the list and the details show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.library.text import clean_line
+
+
+@dataclass(frozen=True)
+class TriggerWords:
+    """Words that wake a LoRA, and where they were found (sources disagree: show each)."""
+
+    source: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LibraryEntry:
+    """A LoRA file with what its header and the files beside it say; plain data, no tensors.
+
+    Identity is `key`: the path relative to its library folder, so two files of one name in two
+    folders stay two. Text fields are stripped of control characters, ready for a terminal.
+    """
+
+    path: Path
+    root: Path
+    """The library folder it was found under."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    inode: int
+    family: str = ""
+    """Such as `LoRA`, `LoHa`, `DoRA`; empty when unreadable."""
+    rank: int | None = None
+    alpha: float | None = None
+    base_model: str = ""
+    """`SDXL`, or what else the file is for; empty when it cannot be told."""
+    base_evidence: str = ""
+    """Why `base_model` says so, in words."""
+    modules: int = 0
+    parts: tuple[str, ...] = ()
+    """Which parts it changes: `UNet`, `TE1`, `TE2`."""
+    title: str = ""
+    description: str = ""
+    author: str = ""
+    licence: str = ""
+    trigger_words: tuple[TriggerWords, ...] = ()
+    tags: tuple[tuple[str, int], ...] = ()
+    """Training tags with their counts, most frequent first; 0 where no count is known."""
+    preferred_strength: float | None = None
+    negative_text: str = ""
+    notes: str = ""
+    preview: Path | None = None
+    """Picture beside the file; previews inside the header are read on demand."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """The header's own metadata, cleaned, long values cut, without pictures and empty values."""
+    error: str = ""
+    """Why the file cannot be used; empty when it can."""
+
+    @property
+    def key(self) -> str:
+        """Identity within the library: the path below its folder, with forward slashes."""
+        return self.path.relative_to(self.root).as_posix()
+
+    @property
+    def name(self) -> str:
+        """File name without its ending, fit for a terminal (`path` is the exact one)."""
+        return clean_line(self.path.stem)
+
+    @property
+    def folder(self) -> str:
+        """Folder below the library folder, with forward slashes; empty at the top."""
+        parent = self.path.parent.relative_to(self.root).as_posix()
+        return "" if parent == "." else clean_line(parent)
+
+    @property
+    def fits_sdxl(self) -> bool:
+        """True when the file can be applied to SDXL as far as its header tells."""
+        return not self.error and self.base_model in ("SDXL", "")

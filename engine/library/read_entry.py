@@ -1,0 +1,94 @@
+"""One library entry from one file: its header and what lies beside it."""
+
+from __future__ import annotations
+
+from engine.errors import FileFormatError
+from engine.library.description import merge
+from engine.library.entry import LibraryEntry
+from engine.library.metadata import describe_metadata, shown_metadata
+from engine.library.sidecars import read_sidecars
+from engine.library.text import clean_line
+from engine.library.walk import FoundFile
+from engine.lora.header import Header, read_header
+from engine.lora.identify import Identity, identify, read_scalar
+
+_NOT_A_LORA = {
+    "checkpoint": "this is a whole model, not a LoRA; open it with --model.",
+    "vae": "this is a VAE, not a LoRA.",
+    "embedding": "this is a textual inversion embedding, not a LoRA.",
+    "unknown": "this file holds no LoRA tensors known here.",
+}
+
+_BASES_IN_WORDS = (
+    ("SDXL", ("sdxl", "pony", "illustrious", "noobai", "animagine")),
+    ("SD 1.5", ("sd 1", "sd1", "stable diffusion 1")),
+    ("SD 2", ("sd 2", "sd2", "stable diffusion 2")),
+    ("SD 3", ("sd 3", "sd3", "stable diffusion 3")),
+    ("Flux", ("flux",)),
+    ("Wan", ("wan",)),
+)
+"""How Civitai and other programs write base models in sidecars."""
+
+
+def read_entry(found: FoundFile) -> LibraryEntry:
+    """Read a file's header and sidecars; a file that cannot be used gets an entry with `error`."""
+    try:
+        header = read_header(found.path)
+        identity = identify(header)
+        alpha = read_scalar(found.path, identity.alpha) if identity.alpha else None
+    except FileFormatError as error:
+        return _entry(found, error=clean_line(str(error)))
+    except OSError as error:
+        reason = f"{found.path.name}: cannot be read ({error.strerror})."
+        return _entry(found, error=clean_line(reason))
+    return _described(found, header, identity, alpha)
+
+
+def _described(
+    found: FoundFile, header: Header, identity: Identity, alpha: float | None
+) -> LibraryEntry:
+    said = merge((*read_sidecars(found.sidecars), describe_metadata(header.metadata)))
+    base, evidence = identity.base_model, identity.evidence
+    if not base:
+        base, evidence = _base_in_words(said.base_model)
+    problem = _NOT_A_LORA.get(identity.kind, "")
+    return _entry(
+        found,
+        family=identity.family,
+        rank=identity.rank,
+        alpha=alpha,
+        base_model=base,
+        base_evidence=evidence,
+        modules=identity.modules,
+        parts=identity.parts,
+        title=said.title,
+        description=said.description,
+        author=said.author,
+        licence=said.licence,
+        trigger_words=said.trigger_words,
+        tags=said.tags,
+        preferred_strength=said.preferred_strength,
+        negative_text=said.negative_text,
+        notes=said.notes,
+        metadata=shown_metadata(header.metadata),
+        error=clean_line(f"{found.path.name}: {problem}") if problem else "",
+    )
+
+
+def _entry(found: FoundFile, **values: object) -> LibraryEntry:
+    return LibraryEntry(
+        found.path,
+        found.root,
+        found.size,
+        found.mtime_ns,
+        found.inode,
+        preview=found.preview,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _base_in_words(words: str) -> tuple[str, str]:
+    for base, starts in _BASES_IN_WORDS:
+        if words.casefold().startswith(starts):
+            return base, f"a file beside it says {words}"
+    return "", ""

@@ -1,0 +1,142 @@
+"""Finding entries: a query of plain words, and the orders of a list."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from engine.library.entry import LibraryEntry
+
+Field = Literal["text", "tag", "base", "folder"]
+SortOrder = Literal["name", "date", "size"]
+
+_TERM = re.compile(r'(-?)(?:(tag|base|folder):)?(?:"([^"]*)"?|(\S*))', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition: `needle` occurs in a field of the entry, or with `exclude` does not."""
+
+    field: Field
+    needle: str
+    exclude: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """Conditions that must all hold; none holds for every entry.
+
+    `neon night` both occur in path, title or trigger words; `-x` excludes; `"two words"` belong
+    together; `tag:` looks at the training tags, `base:` at the base model (`base:sdxl`,
+    `base:unknown`), `folder:` at the folder. Letter case does not matter.
+    """
+
+    terms: tuple[Term, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Query:
+        """Read a query; unfinished typing (a lone `-`, `tag:`, an open quote) asks for nothing."""
+        terms = []
+        for minus, name, quoted, bare in _TERM.findall(text):
+            field: Field = name.lower() or "text"
+            needle = _folded(quoted or bare)
+            if field == "base":
+                needle = needle.replace(" ", "")
+            if needle:
+                terms.append(Term(field, needle, bool(minus)))
+        return cls(tuple(terms))
+
+    def matches(self, entry: LibraryEntry) -> bool:
+        """True when the entry meets every condition."""
+        return self._meets(_Haystacks.of(entry))
+
+    def _meets(self, haystacks: _Haystacks) -> bool:
+        return all(
+            (term.needle in getattr(haystacks, term.field)) is not term.exclude
+            for term in self.terms
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Haystacks:
+    """An entry's searched texts, case-folded once: that is what makes each keystroke cheap."""
+
+    text: str
+    tag: str
+    base: str
+    folder: str
+
+    @classmethod
+    def of(cls, entry: LibraryEntry) -> _Haystacks:
+        words = (word for trigger in entry.trigger_words for word in trigger.words)
+        return cls(
+            text=_folded("\n".join((entry.key, entry.title, *words))),
+            tag=_folded("\n".join(tag for tag, _ in entry.tags)),
+            base=_folded(entry.base_model or "unknown").replace(" ", ""),
+            folder=_folded(entry.folder),
+        )
+
+
+class SearchIndex:
+    """Entries in their order, ready to be filtered at each keystroke."""
+
+    def __init__(self, entries: Iterable[LibraryEntry]) -> None:
+        self.entries = tuple(entries)
+        self._haystacks = [_Haystacks.of(entry) for entry in self.entries]
+
+    def filter(self, text: str) -> list[LibraryEntry]:
+        """The entries that a query in words (see `Query`) finds, in their order."""
+        query = Query.parse(text)
+        if not query.terms:
+            return list(self.entries)
+        pairs = zip(self.entries, self._haystacks, strict=True)
+        return [entry for entry, haystacks in pairs if query._meets(haystacks)]
+
+
+def filter_entries(entries: Iterable[LibraryEntry], text: str) -> list[LibraryEntry]:
+    """Filter once; for repeated filtering keep a `SearchIndex`."""
+    return SearchIndex(entries).filter(text)
+
+
+def sort_entries(
+    entries: Iterable[LibraryEntry], order: SortOrder = "name", *, reverse: bool = False
+) -> list[LibraryEntry]:
+    """Sort by natural name (`v2` before `v10`), or by date or size with the largest first.
+
+    `reverse` turns the order round. Equal ones go by name.
+    """
+    by_name: Sequence[LibraryEntry] = sorted(entries, key=_natural_name)
+    if order == "name":
+        ordered = list(by_name)
+    elif order == "date":
+        ordered = sorted(by_name, key=lambda entry: -entry.mtime_ns)
+    else:
+        ordered = sorted(by_name, key=lambda entry: -entry.size)
+    return ordered[::-1] if reverse else ordered
+
+
+@lru_cache(maxsize=65_536)
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key that orders runs of digits by their value and letters without regard to case."""
+    return tuple(_natural_part(part) for part in re.split(r"([0-9]+)", _folded(text)) if part)
+
+
+def _natural_part(part: str) -> tuple[int, int, str]:
+    if not "0" <= part[0] <= "9":
+        return 1, 0, part
+    # By length, then by digits: the order of the values, with no bound on their size.
+    number = part.lstrip("0")
+    return 0, len(number), number
+
+
+def _natural_name(entry: LibraryEntry) -> tuple[object, ...]:
+    return natural_key(entry.name), natural_key(entry.folder), entry.key
+
+
+def _folded(text: str) -> str:
+    # NFKC: macOS stores é as e and an accent, keyboards type it as one letter.
+    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()

@@ -1,0 +1,129 @@
+"""The files beside `X.safetensors` that other programs write about it.
+
+`X.json` (A1111), `X.metadata.json` (LoRA Manager), `X.civitai.info`, `X.txt`, `X.description.txt`.
+They are only read here, and every value in them is checked: they come from strangers too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.library.description import MAX_TAGS, Description, trigger_words
+from engine.library.html_text import plain_description
+from engine.library.metadata import MAX_JSON, parse_json
+from engine.library.text import MAX_TEXT, clean_line, clean_text
+
+MAX_STRENGTH = 20.0
+"""A preferred strength beyond this is a mistake."""
+
+
+def read_sidecars(files: Iterable[tuple[str, Path]]) -> list[Description]:
+    """Read sidecar files, given as their ending in `SIDECAR_ENDINGS` with their path.
+
+    The user's own words come first in the result. A file that cannot be read or makes no sense
+    says nothing: a sidecar is an extra, and the LoRA works without it.
+    """
+    found = {}
+    for ending, path in files:
+        text = _read_text(path)
+        if text:
+            found[ending] = _READERS[ending](text)
+    return [found[ending] for ending in SIDECAR_ENDINGS if ending in found]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_JSON)
+    except OSError:
+        return ""
+    return raw.decode("utf-8-sig", errors="replace")
+
+
+def _a1111(text: str) -> Description:
+    data = _table(parse_json(text))
+    return Description(
+        description=plain_description(_text(data, "description")),
+        trigger_words=trigger_words("A1111", [_text(data, "activation text")]),
+        # 0 is this format's "unset".
+        preferred_strength=_strength(data.get("preferred weight")) or None,
+        negative_text=clean_text(_text(data, "negative text")),
+        notes=plain_description(_text(data, "notes")),
+        base_model=clean_line(_text(data, "sd version")),
+    )
+
+
+def _lora_manager(text: str) -> Description:
+    data = _table(parse_json(text))
+    civitai = _table(data.get("civitai"))
+    tips = _table(parse_json(_text(data, "usage_tips")))
+    return Description(
+        title=clean_line(_text(data, "model_name")),
+        description=plain_description(_text(data, "modelDescription")),
+        author=clean_line(_text(_table(civitai.get("creator")), "username")),
+        trigger_words=trigger_words("LoRA Manager", _texts(civitai.get("trainedWords"))),
+        tags=_tags(data.get("tags")),
+        preferred_strength=_strength(tips.get("strength")),
+        notes=plain_description(_text(data, "notes")),
+        base_model=clean_line(_text(data, "base_model")),
+    )
+
+
+def _civitai(text: str) -> Description:
+    data = _table(parse_json(text))
+    model = _table(data.get("model"))
+    return Description(
+        title=clean_line(_text(model, "name")),
+        description=plain_description(_text(model, "description") or _text(data, "description")),
+        author=clean_line(_text(_table(data.get("creator")), "username")),
+        trigger_words=trigger_words("Civitai", _texts(data.get("trainedWords"))),
+        tags=_tags(model.get("tags")),
+        base_model=clean_line(_text(data, "baseModel")),
+    )
+
+
+def _plain_text(text: str) -> Description:
+    return Description(description=plain_description(text))
+
+
+_READERS: Mapping[str, Callable[[str], Description]] = {
+    ".json": _a1111,
+    ".metadata.json": _lora_manager,
+    ".civitai.info": _civitai,
+    ".description.txt": _plain_text,
+    ".txt": _plain_text,
+}
+SIDECAR_ENDINGS = tuple(_READERS)
+"""What follows the LoRA's name in a sidecar's, the user's own words first."""
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value[: 4 * MAX_TEXT] if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _tags(value: Any) -> tuple[tuple[str, int], ...]:
+    cleaned = (clean_line(tag) for tag in _texts(value)[:MAX_TAGS])
+    return tuple((tag, 0) for tag in dict.fromkeys(cleaned) if tag)
+
+
+def _strength(value: Any) -> float | None:
+    """A number, or a number in a string (both are seen)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and abs(number) <= MAX_STRENGTH else None

@@ -1,0 +1,39 @@
+"""Text written by strangers, made fit for a terminal: bounded, without control characters."""
+
+from __future__ import annotations
+
+import re
+
+MAX_LINE = 500
+"""Characters of a name, a word, a title."""
+MAX_TEXT = 20_000
+"""Characters of a description."""
+
+_ESCAPES = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # strings
+    "|\x1b[ -/]*[0-~]?"
+)
+_JOINERS = "\u200c\u200d"
+"""Zero-width (non-)joiners: emoji and several scripts need them, and they move no other text."""
+
+
+def clean_text(text: str, limit: int = MAX_TEXT) -> str:
+    """Remove escape sequences, control characters and direction overrides; keep line ends."""
+    text = text[:limit]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(map(_plain_character, _ESCAPES.sub("", text.replace("\r\n", "\n"))))
+    return text.strip()
+
+
+def clean_line(text: str, limit: int = MAX_LINE) -> str:
+    """The same on one line, with single spaces."""
+    return " ".join(clean_text(text, limit).split())
+
+
+def _plain_character(char: str) -> str:
+    if char.isprintable() or char == "\n" or char in _JOINERS:
+        return char
+    if char in "\r\v\f\x85\u2028\u2029":
+        return "\n"
+    return " " if char.isspace() else ""

@@ -1,0 +1,1 @@
+"""One LoRA file: its header, the modules it targets, its adapters."""

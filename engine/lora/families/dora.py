@@ -1,0 +1,44 @@
+"""DoRA: a new length for each row (or column) of the changed weight (arXiv:2402.09353)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from engine.lora.families.adapter import Adapter, require, wide
+
+
+@dataclass(frozen=True)
+class DoRA(Adapter):
+    """W' = magnitude * V / norm(V) with V = W + the inner adapter's delta at full strength.
+
+    The delta is strength * (W' - W), so strength 0 is the base model exactly. `magnitude` is
+    [out, 1, ...] (norms of rows, also when one-dimensional) or [1, in, 1, ...] (of columns).
+    """
+
+    inner: Adapter
+    magnitude: torch.Tensor
+    by_row: bool
+
+    def check(self, shape: torch.Size) -> None:
+        self.inner.check(shape)
+        wanted = shape[0] if self.by_row else shape[1]
+        count = self.magnitude.numel()
+        require(count == wanted, f"{count} {'rows' if self.by_row else 'columns'}", shape)
+
+    def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
+        changed = base + self.inner.delta(base, 1.0)
+        axis = 0 if self.by_row else 1
+        others = [d for d in range(base.dim()) if d != axis]
+        norm = changed.pow(2).sum(dim=others, keepdim=True).sqrt()
+        eps = torch.finfo(base.dtype).eps
+        magnitude = wide(self.magnitude, base).reshape(norm.shape)
+        return (changed * (magnitude / (norm + eps)) - base) * strength
+
+
+def dora_rows(magnitude: torch.Tensor, shape: torch.Size) -> bool:
+    """Whether LyCORIS' and kohya's `dora_scale` holds norms of rows, told by its whole shape."""
+    if magnitude.dim() <= 1:
+        return True
+    return not (magnitude.shape[0] == 1 and magnitude.shape[1] == shape[1] and shape[1] > 1)

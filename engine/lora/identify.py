@@ -1,0 +1,130 @@
+"""What a safetensors file is, from the names and shapes in its header; no tensor is read."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.lora.base_model import base_of_file
+from engine.lora.header import Header, TensorInfo
+from engine.lora.key_names import Module, group_modules, part_of
+
+Kind = Literal["lora", "checkpoint", "vae", "embedding", "unknown"]
+
+_CHECKPOINT_STARTS = (
+    "model.diffusion_model.",
+    "diffusion_model.",
+    "conditioner.embedders.",
+    "cond_stage_model.",
+    "down_blocks.",
+    "input_blocks.",
+    "double_blocks.",
+    "transformer_blocks.",
+    "single_transformer_blocks.",
+    "joint_blocks.",
+    "model.diffusion_model",
+)
+_VAE_STARTS = ("first_stage_model.", "vae.", "decoder.", "encoder.", "quant_conv.")
+_EMBEDDING_KEYS = ("clip_l", "clip_g", "emb_params", "t5xxl")
+_EMBEDDING_MAX_TENSORS = 8
+
+_SCALAR_FORMATS = {
+    "F16": "<e", "F32": "<f", "F64": "<d", "I8": "<b", "U8": "<B", "I16": "<h", "U16": "<H",
+    "I32": "<i", "U32": "<I", "I64": "<q", "U64": "<Q",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a file is and, for a LoRA, what it is made of and for which base model."""
+
+    kind: Kind
+    base_model: str = ""
+    """`SDXL`, `SD 1.5`, `SD 2`, `Flux`, `SD 3`, `Wan`, ...; empty when it cannot be told."""
+    evidence: str = ""
+    """Why `base_model` says so, in words: `attn2 width 768`."""
+    families: tuple[tuple[str, int], ...] = ()
+    """Adapter family and number of modules, most frequent first: `(("LoRA", 722),)`."""
+    rank: int | None = None
+    """The most common one."""
+    alpha: TensorInfo | None = None
+    """Where the alpha of a module of that rank lies; `read_scalar` gives its value."""
+    modules: int = 0
+    parts: tuple[str, ...] = ()
+    """Which parts it changes: `UNet`, `TE1`, `TE2`, `TE3`, `Transformer`."""
+
+    @property
+    def family(self) -> str:
+        """The families in words, most frequent first: `LoRA + LoCon`."""
+        return " + ".join(name for name, _ in self.families)
+
+
+def identify(header: Header) -> Identity:
+    """Tell what a file is from its key names, shapes and metadata alone."""
+    modules = group_modules(header.tensors)
+    if not modules:
+        kind = _kind_without_adapters(header)
+        if kind != "checkpoint":
+            return Identity(kind)
+        base, evidence = base_of_file(header, {})
+        return Identity(kind, base, evidence)
+    base, evidence = base_of_file(header, modules)
+    rank = _most_common_rank(modules)
+    return Identity(
+        "lora",
+        base,
+        evidence,
+        tuple(Counter(module.family for module in modules.values()).most_common()),
+        rank,
+        next((m.alpha for m in modules.values() if m.alpha and m.rank == rank), None),
+        len(modules),
+        tuple(sorted({part for name in modules if (part := part_of(name))}, key=_part_order)),
+    )
+
+
+def read_scalar(path: Path, info: TensorInfo) -> float | None:
+    """Read the single number that `info` points at; None when it is no finite single number.
+
+    Raises `OSError` when the file cannot be read.
+    """
+    if math.prod(info.shape) != 1:
+        return None
+    with path.open("rb") as file:
+        file.seek(info.start)
+        raw = file.read(info.end - info.start)
+    if len(raw) != info.end - info.start:
+        return None
+    if info.dtype == "BF16":
+        # A bfloat16 is the upper half of a float32.
+        (number,) = struct.unpack("<f", b"\0\0" + raw)
+    elif info.dtype in _SCALAR_FORMATS:
+        (number,) = struct.unpack(_SCALAR_FORMATS[info.dtype], raw)
+    else:
+        return None
+    return float(number) if math.isfinite(number) else None
+
+
+def _most_common_rank(modules: dict[str, Module]) -> int | None:
+    ranks = Counter(module.rank for module in modules.values() if module.rank is not None)
+    return ranks.most_common(1)[0][0] if ranks else None
+
+
+def _part_order(part: str) -> int:
+    return ("UNet", "Transformer", "TE1", "TE2", "TE3").index(part)
+
+
+def _kind_without_adapters(header: Header) -> Kind:
+    names = header.tensors
+    if any(name.startswith(_CHECKPOINT_STARTS) for name in names):
+        return "checkpoint"
+    if names and all(name.startswith((*_VAE_STARTS, "post_quant_conv.")) for name in names):
+        return "vae"
+    if 0 < len(names) <= _EMBEDDING_MAX_TENSORS and all(
+        name in _EMBEDDING_KEYS or name.startswith("string_to_param") for name in names
+    ):
+        return "embedding"
+    return "unknown"

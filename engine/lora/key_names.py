@@ -1,0 +1,131 @@
+"""The key names of LoRA files: which tensor plays which role in which module.
+
+Names come from kohya sd-scripts, LyCORIS, PEFT and diffusers; only endings are looked at here, so
+modules of any model are grouped. Mapping them to a model's own modules is another subject.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.lora.header import TensorInfo
+
+_ROLE = re.compile(
+    r"""(?:
+      \.lora_(?P<lora>up|down|mid)\.weight
+    | \.lora_(?P<peft>[AB])(?:\.weight|\.[^.]+\.weight)?
+    | \.lora\.(?P<old>up|down)\.weight
+    | \.lora_linear_layer\.(?P<text>up|down)\.weight
+    | \.(?P<plain>hada_(?:w[12]_[ab]|t[12]) | lokr_(?:w[12](?:_[ab])?|t[12])
+        | oft_blocks | oft_diag | on_input | diff | diff_b | w_norm | b_norm | set_weight
+        | dora_scale | alpha | scale | rescale | magnitude | bias_(?:indices|values|size))
+    | \.(?P<weighted>[ab][12])\.weight
+    | \.(?P<vector>lora_magnitude_vector|oft_R)(?:\.weight|\.[^.]+\.weight|\.[^.]+)?
+    )$""",
+    re.VERBOSE,
+)
+
+_SAME_ROLE = {"A": "down", "B": "up", "oft_diag": "oft_blocks",
+              "lora_magnitude_vector": "magnitude"}  # fmt: skip
+
+_WEAK_ROLES = frozenset({"alpha", "scale", "rescale", "dora_scale", "magnitude", "bias_indices",
+                         "bias_values", "bias_size"})  # fmt: skip
+"""Roles that say nothing alone: they only go with another one."""
+
+_PART_STARTS = (
+    ("UNet", ("lora_unet_", "oft_unet_", "unet.", "diffusion_model.")),
+    ("TE1", ("lora_te1_", "lora_te_", "oft_te1_", "oft_te_", "text_encoder.", "clip_l.")),
+    ("TE2", ("lora_te2_", "oft_te2_", "text_encoder_2.", "clip_g.")),
+    ("TE3", ("lora_te3_", "text_encoder_3.", "t5xxl.")),
+    ("Transformer", ("transformer.", "lora_transformer_")),
+    ("TE1", ("lycoris_text_model", "text_model")),
+    ("UNet", ("lycoris_", "base_model.model.", "down_blocks.", "mid_block.", "up_blocks.",
+              "input_blocks.", "middle_block.", "output_blocks.")),
+)  # fmt: skip
+
+
+@dataclass
+class Module:
+    """The tensors of one adapted module, by their role."""
+
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
+
+    @property
+    def alpha(self) -> TensorInfo | None:
+        """Where its alpha lies."""
+        return self.tensors.get("alpha")
+
+    @property
+    def family(self) -> str:
+        """The adapter family by its usual name; weight-decomposed ones are `DoRA (LoRA)`."""
+        family = self._plain_family()
+        return f"DoRA ({family})" if self.tensors.keys() & {"dora_scale", "magnitude"} else family
+
+    def _plain_family(self) -> str:
+        roles = self.tensors
+        if "up" in roles and "down" in roles:
+            kernel = roles["down"].shape[2:]
+            return "LoCon" if "mid" in roles or any(side > 1 for side in kernel) else "LoRA"
+        if any(role.startswith("hada_") for role in roles):
+            return "LoHa"
+        if any(role.startswith("lokr_") for role in roles):
+            return "LoKr"
+        if "a1" in roles and "b1" in roles:
+            return "GLoRA"
+        if "oft_blocks" in roles:
+            return "BOFT" if len(roles["oft_blocks"].shape) == 4 else "OFT"
+        if "oft_R" in roles:
+            return "OFT"
+        if "on_input" in roles:
+            return "IA3"
+        if "diff" in roles or "diff_b" in roles:
+            return "Full"
+        if "w_norm" in roles or "b_norm" in roles:
+            return "Norm"
+        return "Set" if "set_weight" in roles else "incomplete"
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of its factors; None for families without one."""
+        for role in ("down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b"):
+            if role in self.tensors and self.tensors[role].shape:
+                return self.tensors[role].shape[0]
+        if "b1" in self.tensors and self.tensors["b1"].shape:
+            return min(self.tensors["b1"].shape)
+        return None
+
+    @property
+    def input_width(self) -> int | None:
+        """Columns of the weight it changes, where the shapes tell."""
+        shapes = {role: info.shape for role, info in self.tensors.items() if len(info.shape) >= 2}
+        for role in ("down", "diff", "set_weight"):
+            if role in shapes:
+                return shapes[role][1]
+        if "hada_w1_b" in shapes and "hada_t1" not in self.tensors:
+            return shapes["hada_w1_b"][1]
+        if "a1" in shapes:
+            return max(shapes["a1"])
+        left = shapes.get("lokr_w1") or shapes.get("lokr_w1_b")
+        right = shapes.get("lokr_w2") or shapes.get("lokr_w2_b")
+        return left[1] * right[1] if left and right and "lokr_t2" not in self.tensors else None
+
+
+def group_modules(tensors: Mapping[str, TensorInfo]) -> dict[str, Module]:
+    """Group a file's tensors by the module they adapt; empty when the file holds no adapter."""
+    modules: dict[str, Module] = {}
+    for written, info in tensors.items():
+        # diffusers once wrote `to_q_lora.down.weight` for `to_q.lora.down.weight`.
+        key = written.replace("_lora.", ".lora.")
+        match = _ROLE.search(key)
+        if match and match.start():
+            found = match[match.lastgroup or 0]
+            module = modules.setdefault(key[: match.start()], Module())
+            module.tensors[_SAME_ROLE.get(found, found)] = info
+    return {name: module for name, module in modules.items() if module.tensors.keys() - _WEAK_ROLES}
+
+
+def part_of(module: str) -> str:
+    """Which part of a model a module belongs to: `UNet`, `TE1`, `TE2`, ...; empty when unclear."""
+    return next((part for part, starts in _PART_STARTS if module.startswith(starts)), "")

@@ -1,0 +1,90 @@
+"""From a LoRA file's module names to the modules of the loaded model, by exact look-up.
+
+Underscored kohya names are ambiguous to split, so nothing is split: every module path of the model
+is entered in both vocabularies (diffusers' and the original sgm's) with `.` written as `_`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from engine.checkpoint.layout import unet_original_path
+
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module of the model that a LoRA can change."""
+
+    part: str
+    """`unet`, `text_encoder` or `text_encoder_2`."""
+    path: str
+    """Module path within its part."""
+
+
+_PREFIXES: tuple[tuple[str, str], ...] = (
+    ("lora_unet_", "unet"),
+    ("oft_unet_", "unet"),
+    ("lora_te1_", "text_encoder"),
+    ("lora_te2_", "text_encoder_2"),
+    ("lycoris_te1_", "text_encoder"),
+    ("lycoris_te2_", "text_encoder_2"),
+    ("lycoris_unet_", "unet"),
+    ("lycoris_", "unet"),
+    ("text_encoder_2.", "text_encoder_2"),
+    ("text_encoder.", "text_encoder"),
+    ("clip_l.", "text_encoder"),
+    ("clip_g.", "text_encoder_2"),
+    ("unet.", "unet"),
+    ("model.diffusion_model.", "unet"),
+    ("diffusion_model.", "unet"),
+    ("", "unet"),
+)
+_PEFT_WRAPPER = re.compile(r"(^|\.)base_model\.model\.")
+_OLD_PROCESSOR = re.compile(r"\.processor\.to_")
+
+
+class TargetTable:
+    """All modules of the model's parts under every name that files use for them."""
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        self._paths: dict[tuple[str, str], Target] = {}
+        for part, module in parts.items():
+            for path, child in module.named_modules():
+                if isinstance(getattr(child, "weight", None), nn.Parameter):
+                    target = Target(part, path)
+                    for name in _names(part, path):
+                        self._paths[part, name] = target
+
+    def find(self, name: str) -> Target | None:
+        """Find a module by the name a file gives it, without the tensor's own ending."""
+        name = _PEFT_WRAPPER.sub(r"\1", name)
+        name = _OLD_PROCESSOR.sub(".to_", name)
+        for prefix, part in _PREFIXES:
+            if name.startswith(prefix):
+                rest = name[len(prefix) :].replace(".", "_")
+                return self._paths.get((part, rest))
+        return None
+
+
+def _names(part: str, path: str) -> Iterator[str]:
+    flat = path.replace(".", "_")
+    if part == "unet":
+        yield flat
+        # Old diffusers processors call the output projection `to_out`, without its index.
+        if flat.endswith("_to_out_0"):
+            yield flat.removesuffix("_0")
+        try:
+            yield unet_original_path(path).replace(".", "_")
+        except KeyError:
+            return
+    else:
+        bare = flat.removeprefix("text_model_")
+        yield bare
+        yield f"text_model_{bare}"
+        yield f"transformer_text_model_{bare}"

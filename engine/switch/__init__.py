@@ -1,0 +1,1 @@
+"""Switching: base weights and their backups, the plan, the merge, the switcher."""

@@ -1,0 +1,63 @@
+"""live = round(W0 + sum of strength * delta): summed in float32, rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from engine.lora.families import LowRank
+from engine.lora.families.adapter import wide
+from engine.switch.plan import Term
+
+BLOCK_ELEMENTS = 1 << 19
+"""Elements of a weight merged at a time on a CPU: float32 blocks of 2 MiB stay in its caches."""
+
+
+def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) -> None:
+    """Write the merged weight into `live`, computed from `base` (W0) alone.
+
+    `base` may live on another device than `live`. All low-rank terms become one product by joining
+    their ranks. Row blocks are converted, changed and rounded one after another, so a weight is
+    read and written once.
+    """
+    base = base.to(live.device, non_blocking=True)
+    low = [term for term in terms if isinstance(term.adapter, LowRank)]
+    rest = [term for term in terms if not isinstance(term.adapter, LowRank)]
+    factors = _join(low, live) if low else None
+    dense = _sum_deltas(rest, base) if rest else None
+
+    live_rows, base_rows = live.flatten(1), base.flatten(1)
+    if live.dim() < 2:
+        live_rows, base_rows = live[None], base[None]
+    on_cpu = live.device.type == "cpu"
+    step = max(1, BLOCK_ELEMENTS // live_rows.shape[1]) if on_cpu else live_rows.shape[0]
+    for row in range(0, live_rows.shape[0], step):
+        rows = slice(row, row + step)
+        total = base_rows[rows].to(torch.float32, copy=True)
+        if dense is not None:
+            total += dense.reshape(live_rows.shape)[rows]
+        if factors is not None:
+            up, down = factors
+            total.addmm_(up[rows], down)
+        live_rows[rows].copy_(total)
+
+
+def _join(terms: Sequence[Term], live: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All low-rank terms as one product: up [out, sum of r] with the strengths in it, and down."""
+    like = torch.empty(0, dtype=torch.float32, device=live.device)
+    ups, downs = [], []
+    for term in terms:
+        adapter = term.adapter
+        assert isinstance(adapter, LowRank)
+        ups.append(wide(adapter.up, like) * (adapter.scale * term.strength))
+        downs.append(wide(adapter.down, like))
+    return torch.cat(ups, dim=1), torch.cat(downs)
+
+
+def _sum_deltas(terms: Sequence[Term], base: torch.Tensor) -> torch.Tensor:
+    wide_base = base.to(torch.float32)
+    total = torch.zeros_like(wide_base)
+    for term in terms:
+        total += term.adapter.delta(wide_base, term.strength)
+    return total

@@ -1,0 +1,155 @@
+"""The plan of a switch: which weights change and by which adapters, before any is touched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.errors import LoraRefusedError
+from engine.lora.base_model import base_of_file
+from engine.lora.families import Adapter, ShapeMismatchError, build_bias, build_weight
+from engine.lora.file import FileStamp, LoraFile
+from engine.lora.targets import Target, TargetTable
+from engine.refs import LoraRef
+from engine.reports import LoraReport
+
+
+@dataclass(frozen=True, order=True)
+class WeightName:
+    """One parameter of the model: part, module path, `weight` or `bias`."""
+
+    part: str
+    path: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.part}.{self.path}.{self.kind}"
+
+    def find(self, parts: Mapping[str, nn.Module]) -> torch.Tensor:
+        """The live parameter; looked up anew each time, since offloading replaces tensors."""
+        parameter = parts[self.part].get_submodule(self.path).get_parameter(self.kind)
+        return parameter.data
+
+
+@dataclass(frozen=True)
+class Term:
+    """One LoRA's share in one weight."""
+
+    adapter: Adapter
+    strength: float
+    identity: tuple[FileStamp, float]
+    """What the share depends on: equal identities give equal values."""
+
+
+Terms = dict[WeightName, list[Term]]
+
+
+def refuse_wrong_base(file: LoraFile) -> None:
+    """Raise `LoraRefusedError` when the header shows that the LoRA is for another base model."""
+    base, evidence = base_of_file(file.header, file.groups)
+    if base not in ("", "SDXL"):
+        raise LoraRefusedError(
+            f"{file.path.name}: this LoRA is for {base}, the loaded model is SDXL ({evidence})."
+        )
+
+
+def fit(
+    file: LoraFile, table: TargetTable, parts: Mapping[str, nn.Module]
+) -> tuple[dict[WeightName, Adapter], LoraReport]:
+    """Find the weights a LoRA changes and build its adapters for them.
+
+    Raises `LoraRefusedError` when nothing matches or a matched weight has another shape.
+    """
+    adapters: dict[WeightName, Adapter] = {}
+    unmatched, unsupported = [], []
+    families: Counter[str] = Counter()
+    for name, tensors in file.modules.items():
+        target = table.find(name)
+        if target is None:
+            unmatched.append(name)
+            continue
+        built = _build(file.path.name, name, tensors, target, parts)
+        if not built:
+            unsupported.append(name)
+            continue
+        families[file.groups[name].family] += 1
+        adapters.update(built)
+    matched = sum(families.values())
+    if not matched:
+        example = (unmatched or unsupported)[0]
+        raise LoraRefusedError(
+            f"{file.path.name}: none of its {len(file.modules)} modules fit the loaded model "
+            f"(such as {example[:90]})."
+        )
+    report = LoraReport(
+        file.path.stem,
+        tuple(families.most_common()),
+        matched,
+        tuple(unmatched),
+        tuple(unsupported),
+    )
+    return adapters, report
+
+
+def _build(
+    file_name: str,
+    name: str,
+    tensors: Mapping[str, torch.Tensor],
+    target: Target,
+    parts: Mapping[str, nn.Module],
+) -> dict[WeightName, Adapter]:
+    module = parts[target.part].get_submodule(target.path)
+    built: dict[WeightName, Adapter] = {}
+    weight = module.get_parameter("weight")
+    adapters = {"weight": build_weight(tensors, weight.shape)}
+    if isinstance(getattr(module, "bias", None), nn.Parameter):
+        adapters["bias"] = build_bias(tensors)
+    for kind, adapter in adapters.items():
+        if adapter is None:
+            continue
+        try:
+            adapter.check(module.get_parameter(kind).shape)
+        except ShapeMismatchError as error:
+            raise LoraRefusedError(
+                f"{file_name}: does not fit the loaded model; {name[:90]} is {error}."
+            ) from error
+        built[WeightName(target.part, target.path, kind)] = adapter
+    return built
+
+
+def strength_for(ref: LoraRef, part: str) -> float:
+    """The strength a reference asks for in a part of the model."""
+    if part == "unet":
+        return ref.unet
+    return ref.text_encoder if part == "text_encoder" else ref.text_encoder_2_strength
+
+
+def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]]) -> Terms:
+    """Collect each weight's terms in an order that depends on the files, not on the stack's order.
+
+    Strengths of zero are left out. Summing in one order makes the result of a stack independent
+    of how it was put together.
+    """
+    terms: Terms = {}
+    ordered = sorted(fitted, key=lambda item: (str(item[1].path), _strengths(item[0])))
+    for ref, file, adapters in ordered:
+        for name, adapter in adapters.items():
+            strength = strength_for(ref, name.part)
+            if strength != 0.0:
+                term = Term(adapter, strength, (file.stamp, strength))
+                terms.setdefault(name, []).append(term)
+    return terms
+
+
+def _strengths(ref: LoraRef) -> tuple[float, float, float]:
+    return ref.unet, ref.text_encoder, ref.text_encoder_2_strength
+
+
+def resolved(ref: LoraRef) -> Path:
+    """The reference's file as an absolute path without links."""
+    return Path(ref.path).expanduser().resolve()

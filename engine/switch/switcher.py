@@ -1,0 +1,268 @@
+"""Switch LoRAs on a loaded model in place: backup, merge, restore; the base stays exact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import nn
+
+from engine.errors import EngineError, SwitchError
+from engine.lora.cache import LoraCache
+from engine.lora.families import Adapter
+from engine.lora.file import FileStamp, LoraFile
+from engine.lora.targets import TEXT_ENCODERS, TargetTable
+from engine.refs import LoraRef
+from engine.reports import LoraReport, StateName, SwitchReport, Tier, VerifyReport
+from engine.switch.backup import Backups
+from engine.switch.fingerprint import fingerprint
+from engine.switch.merge import merge_weight
+from engine.switch.plan import (
+    Terms,
+    WeightName,
+    combine,
+    fit,
+    refuse_wrong_base,
+    resolved,
+)
+from engine.switch.tier import choose_tier
+
+BackupChoice = Literal["auto", "device", "cpu"]
+Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
+Identities = dict[WeightName, tuple[tuple[FileStamp, float], ...]]
+
+
+class LoraSwitcher:
+    """Applies stacks of LoRAs to SDXL's UNet and text encoders, and takes them off again exactly.
+
+    Any diffusers/transformers modules of SDXL's structure will do, of any size and dtype. The
+    weights must be the base model's when the switcher is made: their fingerprints are taken then.
+
+    `backup` says where the base weights of changed tensors are kept: `device` (fast), `cpu` (saves
+    GPU memory) or `auto` (by free memory).
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        text_encoder: nn.Module | None = None,
+        text_encoder_2: nn.Module | None = None,
+        backup: BackupChoice = "auto",
+        cache: LoraCache | None = None,
+    ) -> None:
+        given = {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
+        self._parts = {part: module for part, module in given.items() if module is not None}
+        self._refuse_meta()
+        self._table = TargetTable(self._parts)
+        self._cache = cache or LoraCache()
+        self._backups = Backups(choose_tier(backup, self._parts))
+        self._stack: tuple[LoraRef, ...] = ()
+        self._reports: tuple[LoraReport, ...] = ()
+        self._live: Identities = {}
+        self._known = True
+        self._fingerprints = {name: fingerprint(p) for name, p in self._parameters()}
+
+    @property
+    def stack(self) -> tuple[LoraRef, ...]:
+        """The LoRAs that are live; empty for the base."""
+        return self._stack
+
+    @property
+    def state(self) -> StateName:
+        """`base`, `stack`, or `recovering` while the weights are being written or are unknown."""
+        if not self._known:
+            return "recovering"
+        return "stack" if self._stack else "base"
+
+    @property
+    def tier(self) -> Tier:
+        """Where backups are kept."""
+        return self._backups.tier
+
+    @property
+    def backup_bytes(self) -> int:
+        """Bytes of backups held."""
+        return self._backups.bytes
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of LoRA files held in host memory."""
+        return self._cache.bytes
+
+    def apply(
+        self, stack: Sequence[LoraRef], cancelled: Callable[[], bool] = lambda: False
+    ) -> SwitchReport:
+        """Make `stack` the live one; an empty stack is the base, bit for bit.
+
+        Everything is checked before the first write: a refusal (`LoraRefusedError`,
+        `FileFormatError`) leaves the model as it was. An error, a cancel or a lack of memory after
+        the first write ends in the exact base (`SwitchError`; a `KeyboardInterrupt` passes on).
+        """
+        if not self._known:
+            self._recover()
+        clock = _Clock()
+        fitted, reports = self._fit(stack, clock)
+        terms = combine(fitted)
+        wanted: Identities = {
+            name: tuple(term.identity for term in parts) for name, parts in terms.items()
+        }
+        changed = [name for name in wanted if wanted[name] != self._live.get(name)]
+        leaving = [name for name in self._live if name not in wanted]
+        with clock.phase("backup"):
+            self._backup(changed)
+        with clock.phase("merge"), self._writing():
+            self._write(changed, leaving, terms, cancelled)
+        self._backups.release(leaving)
+        self._live, self._stack, self._reports = wanted, tuple(stack), reports
+        return SwitchReport(
+            stack=self._stack,
+            loras=reports,
+            merged=len(changed),
+            restored=len(leaving),
+            kept=len(wanted) - len(changed),
+            bytes_written=sum(self._find(n).nbytes for n in (*changed, *leaving)),
+            backup_bytes=self._backups.bytes,
+            tier=self._backups.tier,
+            text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),
+            milliseconds=clock.milliseconds(),
+        )
+
+    def verify(self) -> VerifyReport:
+        """Compare the base with its fingerprints: backups of changed weights, all others live."""
+        different, weights = [], 0
+        for name, live in self._parameters():
+            base = self._backups.get(name) if name in self._backups else live
+            weights += base.numel()
+            if fingerprint(base) != self._fingerprints[name]:
+                different.append(str(name))
+        return VerifyReport(len(self._fingerprints), tuple(different), weights)
+
+    def set_backup(self, tier: Tier) -> None:
+        """Move the backups; the live weights do not change."""
+        self._backups.move(tier, next(self._parts["unet"].parameters()).device)
+
+    def prefetch(self, ref: LoraRef) -> None:
+        """Read a LoRA into host memory ahead of a switch; raises what `apply` would."""
+        opened = self._cache.open(resolved(ref))
+        refuse_wrong_base(opened)
+        self._cache.read(opened)
+
+    def _fit(
+        self, stack: Sequence[LoraRef], clock: _Clock
+    ) -> tuple[list[Fitted], tuple[LoraReport, ...]]:
+        """Check every LoRA by its header first, then read those that all fit."""
+        with clock.phase("plan"):
+            opened = [self._cache.open(resolved(ref)) for ref in stack]
+            for file in opened:
+                refuse_wrong_base(file)
+                if not file.bytes:
+                    fit(file, self._table, self._parts)
+        fitted: list[Fitted] = []
+        reports = []
+        with clock.phase("read"):
+            for ref, header in zip(stack, opened, strict=True):
+                file = self._cache.read(header)
+                adapters, report = fit(file, self._table, self._parts)
+                fitted.append((ref, file, adapters))
+                reports.append(report)
+        return fitted, tuple(reports)
+
+    def _backup(self, changed: Sequence[WeightName]) -> None:
+        new = [name for name in changed if name not in self._backups]
+        try:
+            for name in new:
+                self._backups.save(name, self._find(name))
+        except BaseException as error:
+            # Nothing was written yet: the former stack stays live.
+            self._backups.release(new)
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                raise SwitchError(
+                    "There is not enough memory for the backups; nothing was changed. "
+                    "Move the backups to the CPU, or close other programs."
+                ) from error
+            raise
+
+    def _write(
+        self,
+        changed: Sequence[WeightName],
+        leaving: Sequence[WeightName],
+        terms: Terms,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        for name in leaving:
+            self._find(name).copy_(self._backups.get(name))
+        for name in changed:
+            if cancelled():
+                raise SwitchError("The switch was cancelled; the base model is live.")
+            merge_weight(self._find(name), self._backups.get(name), terms[name])
+        if any(live.is_cuda for live in map(self._find, changed[:1])):
+            torch.cuda.synchronize()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Mark the weights unknown while they are written; go back to the base on any fault."""
+        self._known = False
+        try:
+            yield
+        except BaseException as error:
+            self._recover()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
+            raise SwitchError(
+                f"The switch failed and the base model is live again: {error}"
+            ) from error
+        self._known = True
+
+    def _recover(self) -> None:
+        """Copy every backup back and check it against its fingerprint."""
+        names = self._backups.names()
+        for name in names:
+            self._find(name).copy_(self._backups.get(name))
+        damaged = [n for n in names if fingerprint(self._find(n)) != self._fingerprints[n]]
+        if damaged:
+            raise SwitchError(
+                f"{len(damaged)} weights could not be brought back (such as {damaged[0]}); "
+                "load the model again."
+            )
+        self._backups.release(names)
+        self._live, self._stack, self._reports = {}, (), ()
+        self._known = True
+
+    def _find(self, name: WeightName) -> torch.Tensor:
+        return name.find(self._parts)
+
+    def _parameters(self) -> Iterator[tuple[WeightName, torch.Tensor]]:
+        for part, module in self._parts.items():
+            for name, parameter in module.named_parameters():
+                path, _, kind = name.rpartition(".")
+                yield WeightName(part, path, kind), parameter.data
+
+    def _refuse_meta(self) -> None:
+        for part, module in self._parts.items():
+            if any(parameter.is_meta for parameter in module.parameters()):
+                raise EngineError(
+                    f"The {part} is offloaded layer by layer (its weights are on the meta "
+                    "device), so a switch would change nothing; use model offload instead."
+                )
+
+
+class _Clock:
+    """Milliseconds by phase, in the order in which the phases began."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - start
+            self._seconds[name] = self._seconds.get(name, 0.0) + elapsed
+
+    def milliseconds(self) -> tuple[tuple[str, float], ...]:
+        return tuple((name, 1000 * seconds) for name, seconds in self._seconds.items())

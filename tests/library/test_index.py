@@ -1,0 +1,139 @@
+"""The index gives back what was stored, and survives damage and folders it cannot write."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.library import LibraryEntry, LibraryIndex, TriggerWords
+
+ROOT = Path("/loras")
+FULL = LibraryEntry(
+    path=ROOT / "a/neon \udcff.safetensors",
+    root=ROOT,
+    size=2**40,
+    mtime_ns=1_700_000_000_123_456_789,
+    inode=2**63 + 5,
+    family="LoRA",
+    rank=8,
+    alpha=4.0,
+    base_model="SDXL",
+    base_evidence="attn2 width 2048",
+    modules=722,
+    parts=("UNet", "TE1"),
+    title="Neon 霓虹",
+    description="line\nline",
+    author="someone",
+    licence="MIT",
+    trigger_words=(TriggerWords("Civitai", ("neon", "glow")),),
+    tags=(("night", 9), ("rain", 0)),
+    preferred_strength=0.0,
+    negative_text="day",
+    notes="mine",
+    preview=ROOT / "a/neon.png",
+    metadata=(("ss_epoch", "1"),),
+    error="",
+)
+BARE = LibraryEntry(ROOT / "b.safetensors", ROOT, 0, 0, 0, error="b: truncated.")
+
+
+def test_entries_come_back_equal(tmp_path: Path) -> None:
+    path = tmp_path / "deeper" / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([("stamp", FULL), ("other", BARE)])
+        assert index.warning == ""
+    with LibraryIndex(path) as index:
+        assert index.known(ROOT) == {FULL.path: ("stamp", FULL), BARE.path: ("other", BARE)}
+        assert index.load([ROOT, ROOT]) == [FULL, BARE]
+        assert index.load([Path("/other")]) == []
+        index.store([("newer", replace(FULL, rank=16))])
+        index.forget(ROOT, [BARE.path])
+        assert index.known(ROOT) == {FULL.path: ("newer", replace(FULL, rank=16))}
+
+
+def test_other_version_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([("stamp", BARE)])
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 999")
+    database.close()
+    with LibraryIndex(path) as index:
+        assert index.load([ROOT]) == []
+        assert index.warning == ""
+
+
+def test_file_that_is_no_index_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    path.write_bytes(b"this is not a database, it is something else" * 100)
+    with LibraryIndex(path) as index:
+        assert "damaged" in index.warning
+        index.store([("stamp", BARE)])
+    assert (tmp_path / "index.sqlite.damaged").read_bytes().startswith(b"this is not")
+    with LibraryIndex(path) as index:
+        assert index.load([ROOT]) == [BARE]
+        assert index.warning == ""
+
+
+def test_damage_found_later_is_set_aside_too(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([(f"{n}", replace(FULL, path=ROOT / f"{n}.x")) for n in range(500)])
+    raw = bytearray(path.read_bytes())
+    raw[8192:] = b"\xaa" * (len(raw) - 8192)
+    path.write_bytes(raw)
+    with LibraryIndex(path) as index:
+        assert index.load([ROOT]) == []
+        assert "damaged" in index.warning
+        index.store([("stamp", BARE)])
+        assert index.load([ROOT]) == [BARE]
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("entry", ""),
+        ("entry", "{"),
+        ("entry", "[]"),
+        ("entry", "{}"),
+        ("entry", '{"size": 1}'),
+        ("entry", '{"trigger_words": 5}'),
+        ("tags", "one line alone"),
+        ("tags", "tag\nno number"),
+        ("metadata", "a\nb\nc"),
+        ("metadata", 5),
+    ],
+)
+def test_row_that_makes_no_sense_is_left_out(tmp_path: Path, column: str, text: object) -> None:
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([("stamp", BARE), ("stamp", FULL)])
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(f"UPDATE entries SET {column} = ? WHERE entry LIKE '%truncated%'", (text,))
+    database.close()
+    with LibraryIndex(path) as index:
+        assert index.load([ROOT]) == [FULL]
+
+
+def test_where_nothing_can_be_written_the_index_lives_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with LibraryIndex(tmp_path / "file" / "index.sqlite") as index:
+        assert "cannot be kept here" in index.warning
+        index.store([("stamp", BARE)])
+        assert index.load([ROOT]) == [BARE]
+
+
+def test_locked_index_is_replaced_by_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.library.index._BUSY_SECONDS", 0.0)
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        index.store([("stamp", BARE)])
+        other.close()
+        assert "locked" in index.warning
+        assert path.exists()

@@ -1,0 +1,117 @@
+"""What a query finds, and the orders of a list."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.library import (
+    LibraryEntry,
+    Query,
+    SearchIndex,
+    TriggerWords,
+    filter_entries,
+    sort_entries,
+)
+from engine.library.search import Term, natural_key
+
+ROOT = Path("/loras")
+
+
+def entry(name: str, *, size: int = 1, mtime_ns: int = 1, **values: object) -> LibraryEntry:
+    return LibraryEntry(
+        ROOT / f"{name}.safetensors", ROOT, size, mtime_ns, 1, **values  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+NEON = entry(
+    "styles/Neon_Glow",
+    base_model="SDXL",
+    tags=(("night city", 9), ("rain", 2)),
+    trigger_words=(TriggerWords("Civitai", ("glowing lights",)),),
+)
+INK = entry("styles/old/ink_wash", base_model="SD 1.5", title="Tinte für Fuchs")
+CAFE = entry("characters/cafe\u0301 girl")
+ALL = (NEON, INK, CAFE)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ALL),
+        ("   ", ALL),
+        ("neon", (NEON,)),
+        ("GLOW neon", (NEON,)),
+        ("neon ink", ()),
+        ("lights", (NEON,)),
+        ("fuchs", (INK,)),
+        ("FÜR", (INK,)),
+        ("caf\u00e9", (CAFE,)),
+        ('"cafe girl"', ()),
+        ('"caf\u00e9 girl"', (CAFE,)),
+        ("styles", (NEON, INK)),
+        ("styles -ink", (NEON,)),
+        ("-styles", (CAFE,)),
+        ("rain", ()),
+        ("tag:rain", (NEON,)),
+        ('tag:"night city"', (NEON,)),
+        ("-tag:rain", (INK, CAFE)),
+        ("base:sdxl", (NEON,)),
+        ("base:sd1.5", (INK,)),
+        ('base:"SD 1.5"', (INK,)),
+        ("base:unknown", (CAFE,)),
+        ("BASE:SDXL glow", (NEON,)),
+        ("folder:old", (INK,)),
+        ("folder:neon", ()),
+        ("folder:styles -folder:old", (NEON,)),
+        ("-", ALL),
+        ("tag:", ALL),
+        ('"', ALL),
+        ('tag:"night', (NEON,)),
+        ("neon.glow", ()),
+        ("other:thing", ()),
+    ],
+)
+def test_queries(text: str, found: tuple[LibraryEntry, ...]) -> None:
+    assert tuple(SearchIndex(ALL).filter(text)) == found
+    assert tuple(filter_entries(ALL, text)) == found
+    assert tuple(e for e in ALL if Query.parse(text).matches(e)) == found
+
+
+def test_parse() -> None:
+    assert Query.parse('a -b tag:"c d" -folder:E') == Query(
+        (
+            Term("text", "a"),
+            Term("text", "b", exclude=True),
+            Term("tag", "c d"),
+            Term("folder", "e", exclude=True),
+        )
+    )
+
+
+@given(st.text(st.sampled_from('ab -":tag.base') | st.characters(), max_size=20))
+def test_any_query_is_understood_and_excluding_is_the_opposite(text: str) -> None:
+    found = filter_entries(ALL, text)
+    assert all(e in ALL for e in found)
+    terms = Query.parse(text).terms
+    if len(terms) == 1:
+        opposite = Query((Term(terms[0].field, terms[0].needle, not terms[0].exclude),))
+        assert [e for e in ALL if not opposite.matches(e)] == found
+
+
+def test_natural_order() -> None:
+    names = ["v10", "V2", "v1", "a100b", "a20b", "a020a", "7", "x" + "9" * 5000]
+    ordered = sorted(names, key=natural_key)
+    assert ordered == ["7", "a020a", "a20b", "a100b", "v1", "V2", "v10", "x" + "9" * 5000]
+
+
+def test_sort_orders() -> None:
+    a = entry("v10", size=5, mtime_ns=1)
+    b = entry("v2", size=5, mtime_ns=3)
+    c = entry("sub/v1", size=9, mtime_ns=2)
+    assert sort_entries([a, b, c]) == [c, b, a]
+    assert sort_entries([a, b, c], reverse=True) == [a, b, c]
+    assert sort_entries([a, b, c], "date") == [b, c, a]
+    assert sort_entries([a, b, c], "size") == [c, b, a]
+    assert sort_entries([a, b, c], "date", reverse=True) == [a, c, b]

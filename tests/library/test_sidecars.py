@@ -1,0 +1,156 @@
+"""The files other programs write beside a LoRA, and how their words are joined."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.library.description import Description, merge
+from engine.library.entry import TriggerWords
+from engine.library.sidecars import SIDECAR_ENDINGS, read_sidecars
+
+
+def read(tmp_path: Path, ending: str, content: object) -> Description:
+    path = tmp_path / f"x{ending}"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return merge(read_sidecars([(ending, path)]))
+
+
+def test_a1111(tmp_path: Path) -> None:
+    said = read(
+        tmp_path,
+        ".json",
+        {
+            "description": "By <b>me</b>",
+            "sd version": "SDXL",
+            "activation text": "neon glow, night",
+            "preferred weight": 0.7,
+            "negative text": "day",
+            "notes": "line\nline",
+        },
+    )
+    assert said == Description(
+        description="By me",
+        base_model="SDXL",
+        trigger_words=(TriggerWords("A1111", ("neon glow, night",)),),
+        preferred_strength=0.7,
+        negative_text="day",
+        notes="line\nline",
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight", "strength"),
+    [(0, None), ("0.5", 0.5), (-1, -1.0), ("", None), (True, None), ("nan", None), (1e9, None),
+     ([1], None), (None, None), (10**400, None)],
+)  # fmt: skip
+def test_preferred_weight_may_be_anything(
+    tmp_path: Path, weight: object, strength: float | None
+) -> None:
+    assert read(tmp_path, ".json", {"preferred weight": weight}).preferred_strength == strength
+
+
+def test_civitai_info(tmp_path: Path) -> None:
+    said = read(
+        tmp_path,
+        ".civitai.info",
+        {
+            "id": 1,
+            "name": "v1",
+            "baseModel": "Pony",
+            "trainedWords": ["neon glow", "night, city", 5, "neon glow"],
+            "model": {"name": "Neon", "description": "<p>Bright</p>", "tags": ["style", 3]},
+            "creator": {"username": "someone"},
+        },
+    )
+    assert said == Description(
+        title="Neon",
+        description="Bright",
+        author="someone",
+        trigger_words=(TriggerWords("Civitai", ("neon glow", "night, city")),),
+        tags=(("style", 0),),
+        base_model="Pony",
+    )
+    assert read(tmp_path, ".civitai.info", {}) == Description()
+
+
+def test_lora_manager(tmp_path: Path) -> None:
+    said = read(
+        tmp_path,
+        ".metadata.json",
+        {
+            "model_name": "Neon",
+            "base_model": "SDXL 1.0",
+            "notes": "mine",
+            "tags": ["style"],
+            "usage_tips": '{"strength": 0.6}',
+            "modelDescription": "<p>Bright</p>",
+            "civitai": {"trainedWords": ["neon"], "creator": {"username": "someone"}},
+        },
+    )
+    assert said == Description(
+        title="Neon",
+        description="Bright",
+        author="someone",
+        trigger_words=(TriggerWords("LoRA Manager", ("neon",)),),
+        tags=(("style", 0),),
+        preferred_strength=0.6,
+        notes="mine",
+        base_model="SDXL 1.0",
+    )
+
+
+def test_the_users_own_words_come_first_and_sources_add_up(tmp_path: Path) -> None:
+    files = {
+        ".txt": "from the text",
+        ".json": json.dumps({"activation text": "mine"}),
+        ".civitai.info": json.dumps(
+            {"trainedWords": ["theirs"], "model": {"description": "from Civitai"}}
+        ),
+        ".metadata.json": json.dumps({"civitai": {"trainedWords": ["theirs"]}}),
+    }
+    paths = []
+    for ending, text in files.items():
+        (tmp_path / f"x{ending}").write_text(text)
+        paths.append((ending, tmp_path / f"x{ending}"))
+    said = merge(read_sidecars(paths))
+    assert said.description == "from Civitai"
+    assert said.trigger_words == (
+        TriggerWords("A1111", ("mine",)),
+        TriggerWords("LoRA Manager", ("theirs",)),
+    ), "Civitai only repeats the LoRA Manager here"
+
+
+def test_byte_order_mark_wrong_encoding_and_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b'\xef\xbb\xbf{"notes": "caf\xe9"}')
+    assert read_sidecars([(".json", path)])[0].notes == "caf\ufffd"
+    assert read_sidecars([(".json", tmp_path / "none.json")]) == []
+    assert read_sidecars([(".json", tmp_path)]) == []
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["description", "activation text", "preferred weight", "trainedWords", "model",
+             "tags", "usage_tips", "civitai", "creator", "name", "notes", "strength"]
+        ),
+        inner,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.sampled_from(SIDECAR_ENDINGS), _JSON.map(json.dumps).map(str.encode) | st.binary())
+def test_any_sidecar_is_survived(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"wild{ending}"
+    path.write_bytes(content)
+    (said,) = read_sidecars([(ending, path)]) or [Description()]
+    assert isinstance(said.description, str)
+    assert all(word for group in said.trigger_words for word in group.words)
