@@ -1,0 +1,67 @@
+"""What the engine thread can be told: frozen, plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.events import CommandName
+from engine.generate.request import GenerateRequest
+from engine.refs import LoraRef
+from engine.reports import Tier
+
+
+@dataclass(frozen=True)
+class Load:
+    """Open a model (None: the demo) in place of the loaded one."""
+
+    model: Path | None
+    device: str | None
+    dtype: str | None
+    backup: Literal["auto", "device", "cpu"]
+    name: CommandName = "load"
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Make a stack live; an empty one is the base."""
+
+    stack: tuple[LoraRef, ...]
+    name: CommandName = "switch"
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Draw pictures with the live stack."""
+
+    request: GenerateRequest
+    name: CommandName = "generate"
+
+
+@dataclass(frozen=True)
+class SetBackup:
+    """Move the backups to another memory."""
+
+    tier: Tier
+    name: CommandName = "set_backup"
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Compare the base with its fingerprints."""
+
+    name: CommandName = "verify"
+
+
+@dataclass(frozen=True)
+class Prefetch:
+    """Read a LoRA ahead of a likely switch; skipped when anything else waits."""
+
+    ref: LoraRef
+    name: CommandName = "prefetch"
+
+
+Command = Load | Switch | Generate | SetBackup | Verify | Prefetch
+CANCELLABLE = (Load, Generate)
+"""Commands that `cancel` stops, running or waiting; a switch is over too soon to be worth it."""

@@ -1,0 +1,126 @@
+"""The engine thread: commands go in through methods, events come back through one callback."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from engine.commands import (
+    CANCELLABLE,
+    Command,
+    Generate,
+    Load,
+    Prefetch,
+    SetBackup,
+    Switch,
+    Verify,
+)
+from engine.errors import CancelledError, EngineError
+from engine.events import CommandFailed, Event, LoadProgress
+from engine.generate.request import GenerateRequest
+from engine.refs import LoraRef
+from engine.reports import Tier
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """Owns the one thread that touches tensors.
+
+    Every method puts a command on a queue and returns at once; commands are done in order.
+    `on_event` is called on the engine thread and must not block. Torch is imported on that thread,
+    at the first command.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self._queue: queue.Queue[tuple[int, Command] | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._next_number = 0
+        self._cancelled_below = 0
+        self._closing = threading.Event()
+        # A daemon: an import of torch cannot be interrupted, and must not hold up quitting.
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def load(
+        self,
+        model: Path | None,
+        device: str | None = None,
+        dtype: str | None = None,
+        backup: Literal["auto", "device", "cpu"] = "auto",
+    ) -> None:
+        """Open a checkpoint file or folder; None opens the embedded demo.
+
+        Device and dtype are chosen when None: CUDA with float16 where there is one, else the CPU
+        with float32.
+        """
+        self._put(Load(model, device, dtype, backup))
+
+    def switch(self, stack: Sequence[LoraRef]) -> None:
+        """Make `stack` live; an empty one is the base."""
+        self._put(Switch(tuple(stack)))
+
+    def generate(self, request: GenerateRequest) -> None:
+        """Draw the pictures of a request with the live stack."""
+        self._put(Generate(request))
+
+    def set_backup(self, tier: Tier) -> None:
+        """Move the backups to another memory; the live weights do not change."""
+        self._put(SetBackup(tier))
+
+    def verify(self) -> None:
+        """Compare the base with its fingerprints."""
+        self._put(Verify())
+
+    def prefetch(self, ref: LoraRef) -> None:
+        """Read a LoRA into host memory, because a switch to it is likely."""
+        self._put(Prefetch(ref))
+
+    def cancel(self) -> None:
+        """Stop the running generation or load within one step, and drop the waiting ones."""
+        with self._lock:
+            self._cancelled_below = self._next_number
+
+    def close(self, timeout: float) -> bool:
+        """Cancel, end the thread and wait for it; True when it ended within `timeout` seconds."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _put(self, command: Command) -> None:
+        with self._lock:
+            self._queue.put((self._next_number, command))
+            self._next_number += 1
+
+    def _run(self) -> None:
+        worker = None
+        while (item := self._queue.get()) is not None and not self._closing.is_set():
+            number, command = item
+
+            def cancelled(number: int = number, command: Command = command) -> bool:
+                dropped = isinstance(command, CANCELLABLE) and number < self._cancelled_below
+                return dropped or self._closing.is_set()
+
+            if cancelled() or (isinstance(command, Prefetch) and not self._queue.empty()):
+                continue
+            try:
+                if worker is None:
+                    self._on_event(LoadProgress("Starting PyTorch"))
+                    from engine.worker import Worker
+
+                    worker = Worker(self._on_event)
+                worker.do(command, cancelled)
+            except CancelledError:
+                log.info("%s was cancelled", command.name)
+            except EngineError as error:
+                self._on_event(CommandFailed(command.name, str(error)))
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; logged
+                log.exception("%s failed", command.name)
+                message = f"{type(error).__name__}: {error}"
+                self._on_event(CommandFailed(command.name, message, unexpected=True))

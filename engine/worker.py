@@ -1,0 +1,280 @@
+"""What the engine thread does with each command; it alone holds tensors."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from functools import singledispatchmethod
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from engine.commands import Command, Generate, Load, Prefetch, SetBackup, Switch, Verify
+from engine.demo import DEMO_MODEL
+from engine.device import choose_device, choose_dtype, device_name, device_uuid
+from engine.errors import CancelledError, EngineError
+from engine.events import (
+    BackupMoved,
+    Event,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    GenerationStep,
+    LoadProgress,
+    MemoryChanged,
+    ModelInfo,
+    ModelLoaded,
+    PictureSaved,
+    Preview,
+    StateChanged,
+    Switched,
+    Verified,
+)
+from engine.generate.quiet import quiet_libraries
+from engine.reports import LoraReport, MemoryReport
+from engine.switch.switcher import LoraSwitcher
+
+quiet_libraries()
+
+# diffusers' pipelines log while they are imported, so these come after `quiet_libraries`.
+from engine.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
+from engine.generate.encode import EmbeddingsCache  # noqa: E402
+from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
+from engine.generate.preview import LatentRgb  # noqa: E402
+from engine.generate.run import GeneratedPicture, generate  # noqa: E402
+from engine.generate.save import save_picture  # noqa: E402
+from engine.library.hash_store import HashStore  # noqa: E402
+
+Cancelled = Callable[[], bool]
+
+
+class Worker:
+    """Holds the loaded model and its switcher, and answers commands with events."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._checkpoint: Checkpoint | None = None
+        self._switcher: LoraSwitcher | None = None
+        self._embeddings = EmbeddingsCache()
+        self._hashes = HashStore()
+
+    @singledispatchmethod
+    def do(self, command: Command, cancelled: Cancelled) -> None:
+        """Carry out a command; raises `EngineError` when it cannot be done."""
+        raise TypeError(f"no such command: {command!r}")
+
+    @do.register
+    def _load(self, command: Load, cancelled: Cancelled) -> None:
+        start = time.monotonic()
+        path = (command.model or DEMO_MODEL).expanduser().resolve()
+        device = choose_device(command.device)
+        dtype = choose_dtype(command.dtype, device)
+        self._unload()
+
+        def progress(done: int, total: int) -> None:
+            if cancelled():
+                raise CancelledError("The loading was cancelled.")
+            self._emit(LoadProgress(f"Reading {path.name}", done, total))
+
+        try:
+            checkpoint = open_checkpoint(path, device=device, dtype=dtype, progress=progress)
+        except torch.OutOfMemoryError as error:
+            raise EngineError(f"{path.name} does not fit into the memory of {device}.") from error
+        self._emit(LoadProgress("Taking fingerprints of the base weights"))
+        pipeline = checkpoint.pipeline
+        switcher = LoraSwitcher(
+            pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2, backup=command.backup
+        )
+        self._checkpoint, self._switcher = checkpoint, switcher
+        self._model_hash(path)
+        self._emit(ModelLoaded(_describe(checkpoint, device, dtype), time.monotonic() - start))
+        self._emit_state()
+
+    @do.register
+    def _switch(self, command: Switch, cancelled: Cancelled) -> None:
+        switcher = self._require_switcher("switch LoRAs on")
+        try:
+            report = switcher.apply(command.stack, cancelled)
+        except EngineError:
+            # A fault after the first write has brought the base back.
+            if tuple(switcher.stack) != command.stack:
+                self._embeddings.clear()
+            raise
+        else:
+            if report.text_encoders_changed:
+                self._embeddings.clear()
+            warnings = tuple(text for lora in report.loras for text in _partial_match(lora))
+            self._emit(Switched(report, warnings))
+        finally:
+            self._emit_state()
+
+    @do.register
+    def _generate(self, command: Generate, cancelled: Cancelled) -> None:
+        switcher = self._require_switcher("draw with")
+        checkpoint = self._require_checkpoint()
+        start = time.monotonic()
+        request, saved = command.request, list[PictureSaved]()
+        done, total = 0, 0
+        stack = switcher.stack
+        hashes = [(ref.name, self._hashes.of(Path(ref.path)).autov3) for ref in stack]
+
+        def on_start(seed: int, steps: int) -> None:
+            nonlocal total
+            total = steps
+            self._emit(GenerationStarted(request, seed, steps))
+
+        def on_step(step: int, steps: int, preview: Preview | None) -> None:
+            nonlocal done
+            done = step
+            self._emit(GenerationStep(step, steps, time.monotonic() - start, preview))
+
+        def on_picture(picture: GeneratedPicture) -> None:
+            info = describe_picture(
+                request,
+                picture.seed,
+                model=checkpoint.path.stem,
+                model_hash=self._model_hash(checkpoint.path),
+                stack=stack,
+                lora_hashes=hashes,
+                version=_version(),
+            )
+            text = write_infotext(info)
+            path = save_picture(picture.image, request.output, picture.seed, text)
+            width, height = picture.image.size
+            saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text))
+            self._emit(saved[-1])
+
+        try:
+            report = generate(
+                checkpoint.pipeline,
+                request,
+                cancelled=cancelled,
+                on_start=on_start,
+                on_step=on_step,
+                on_picture=on_picture,
+                latent_rgb=LatentRgb(**checkpoint.latent_rgb),
+                embeddings_cache=self._embeddings,
+            )
+        except CancelledError:
+            self._emit(GenerationCancelled(done, total))
+            return
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                "The GPU has not enough memory for this picture. Choose a smaller size, or move "
+                "the backups to the CPU."
+            ) from error
+        seconds = time.monotonic() - start
+        self._emit(GenerationFinished(tuple(saved), seconds, report.warnings))
+        self._emit_memory()
+
+    @do.register
+    def _set_backup(self, command: SetBackup, cancelled: Cancelled) -> None:
+        switcher = self._require_switcher("move backups of")
+        start = time.monotonic()
+        switcher.set_backup(command.tier)
+        moved = switcher.backup_bytes
+        self._emit(BackupMoved(command.tier, moved, time.monotonic() - start))
+        self._emit_memory()
+
+    @do.register
+    def _verify(self, command: Verify, cancelled: Cancelled) -> None:
+        switcher = self._require_switcher("verify")
+        start = time.monotonic()
+        report = switcher.verify()
+        self._emit(Verified(report, time.monotonic() - start))
+
+    @do.register
+    def _prefetch(self, command: Prefetch, cancelled: Cancelled) -> None:
+        self._require_switcher("read LoRAs for").prefetch(command.ref)
+        self._emit_memory()
+
+    def _model_hash(self, path: Path) -> str | None:
+        """AutoV2 of a single-file checkpoint; None for a folder, and until it is computed."""
+        if path.is_dir():
+            return None
+        hashes = self._hashes.of_later(path)
+        return hashes.autov2 if hashes is not None else None
+
+    def _unload(self) -> None:
+        self._checkpoint = self._switcher = None
+        self._embeddings.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _require_switcher(self, purpose: str) -> LoraSwitcher:
+        if self._switcher is None:
+            raise EngineError(f"No model is loaded, so there is nothing to {purpose}.")
+        return self._switcher
+
+    def _require_checkpoint(self) -> Checkpoint:
+        assert self._checkpoint is not None, "a switcher exists only with its checkpoint"
+        return self._checkpoint
+
+    def _emit_state(self) -> None:
+        if self._switcher is not None:
+            self._emit(StateChanged(self._switcher.state, self._switcher.stack))
+        self._emit_memory()
+
+    def _emit_memory(self) -> None:
+        switcher, checkpoint = self._switcher, self._checkpoint
+        if switcher is None or checkpoint is None:
+            return
+        cuda = checkpoint.pipeline.device.type == "cuda"
+        self._emit(
+            MemoryChanged(
+                MemoryReport(
+                    model=_model_bytes(checkpoint),
+                    backup=switcher.backup_bytes,
+                    backup_tier=switcher.tier,
+                    lora_cache=switcher.cache_bytes,
+                    torch_allocated=torch.cuda.memory_allocated() if cuda else 0,
+                    torch_reserved=torch.cuda.memory_reserved() if cuda else 0,
+                )
+            )
+        )
+
+
+def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelInfo:
+    modules = checkpoint.modules.values()
+    return ModelInfo(
+        name=checkpoint.path.stem,
+        path=checkpoint.path,
+        device=device,
+        device_name=device_name(device),
+        dtype=str(dtype).removeprefix("torch."),
+        parameters=sum(p.numel() for module in modules for p in module.parameters()),
+        bytes=_model_bytes(checkpoint),
+        default_size=checkpoint.default_size,
+        is_demo=checkpoint.path == DEMO_MODEL,
+        gpu_uuid=device_uuid(device),
+    )
+
+
+def _model_bytes(checkpoint: Checkpoint) -> int:
+    return sum(p.nbytes for module in checkpoint.modules.values() for p in module.parameters())
+
+
+def _partial_match(report: LoraReport) -> tuple[str, ...]:
+    warnings = []
+    total = report.matched + len(report.unmatched) + len(report.unsupported)
+    if report.unmatched:
+        warnings.append(
+            f"{report.name}: {report.matched} of {total} modules fit; {len(report.unmatched)} are "
+            f"not in the model (such as {report.unmatched[0]})."
+        )
+    if report.unsupported:
+        warnings.append(
+            f"{report.name}: {len(report.unsupported)} of {total} modules are of a kind not "
+            f"supported (such as {report.unsupported[0]})."
+        )
+    return tuple(warnings)
+
+
+def _version() -> str | None:
+    try:
+        return f"loraswitch {version('loraswitch')}"
+    except PackageNotFoundError:
+        return None
