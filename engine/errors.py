@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class EngineError(Exception):
-    """Something the user asked for cannot be done; the message says what, which file, what to do."""
+    """Something the user asked for cannot be done; the message says what, and what to do."""
 
 
 class FileFormatError(EngineError):

@@ -19,7 +19,7 @@ from engine.commands import (
     Switch,
     Verify,
 )
-from engine.errors import CancelledError, EngineError
+from engine.errors import EngineError
 from engine.events import CommandFailed, Event, LoadProgress
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
@@ -116,11 +116,10 @@ class Session:
 
                     worker = Worker(self._on_event)
                 worker.do(command, cancelled)
-            except CancelledError:
-                log.info("%s was cancelled", command.name)
             except EngineError as error:
                 self._on_event(CommandFailed(command.name, str(error)))
-            except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; logged
+            except Exception as error:
+                # The thread must outlive any fault; the log file has the traceback.
                 log.exception("%s failed", command.name)
                 message = f"{type(error).__name__}: {error}"
                 self._on_event(CommandFailed(command.name, message, unexpected=True))

@@ -34,11 +34,10 @@ from engine.events import (
 )
 from engine.generate.quiet import quiet_libraries
 from engine.reports import LoraReport, MemoryReport
-from engine.switch.switcher import LoraSwitcher
 
 quiet_libraries()
 
-# diffusers' pipelines log while they are imported, so these come after `quiet_libraries`.
+# diffusers' pipelines log while they are imported, so whatever needs them comes after that.
 from engine.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
 from engine.generate.encode import EmbeddingsCache  # noqa: E402
 from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
@@ -46,6 +45,7 @@ from engine.generate.preview import LatentRgb  # noqa: E402
 from engine.generate.run import GeneratedPicture, generate  # noqa: E402
 from engine.generate.save import save_picture  # noqa: E402
 from engine.library.hash_store import HashStore  # noqa: E402
+from engine.switch.switcher import LoraSwitcher  # noqa: E402
 
 Cancelled = Callable[[], bool]
 

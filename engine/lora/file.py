@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
 from engine.lora.header import Header, TensorInfo, read_header
-from engine.lora.key_names import Module, group_modules
+from engine.lora.identify import Identity, identify
+from engine.lora.key_names import Module, sort_keys
+from engine.lora.peft_config import PeftConfig, companion, read_peft_config
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -30,15 +33,19 @@ class FileStamp:
     size: int
     mtime_ns: int
     inode: int
+    config_mtime_ns: int | None = None
+    """Of the PEFT configuration beside it, which changes what the file means."""
 
     @classmethod
     def of(cls, path: Path) -> FileStamp:
         """Stamp the file as it is now. Raises `FileFormatError` when it cannot be found."""
         try:
             stat = path.stat()
+            config = companion(path)
+            config_time = config.stat().st_mtime_ns if config else None
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, config_time)
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,18 @@ class LoraFile:
     """A LoRA's modules by the names the file gives them; each maps roles to tensors.
 
     After `read_lora_header` tensors are on the meta device (shapes only); after `read_lora` they
-    share one buffer of the file's bytes, in the file's dtypes.
+    share one buffer of the file's bytes, in the file's dtypes. Numbers that stand in the file's
+    metadata or beside it (PEFT) are among them as tensors (`scale`, `neumann_terms`, ...).
     """
 
     stamp: FileStamp
     header: Header
     groups: Mapping[str, Module]
     modules: Mapping[str, Mapping[str, torch.Tensor]]
+    embeddings: Mapping[str, Mapping[str, torch.Tensor]]
+    """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
+    unknown: tuple[str, ...]
+    """Keys of tensors that belong to no adapter known here."""
     bytes: int
 
     @property
@@ -68,14 +80,49 @@ def read_lora_header(path: Path) -> LoraFile:
     """
     stamp = FileStamp.of(path)
     header = read_header(path)
-    groups = group_modules(header.tensors)
-    if not groups:
-        raise LoraRefusedError(f"{path.name}: this file is no LoRA (no adapter tensors in it).")
+    keys = sort_keys(header.tensors)
+    if not keys.modules:
+        raise LoraRefusedError(f"{path.name}: {_what_it_is(identify(header))}")
+    peft = read_peft_config(path, header)
+    root_scaled = _has_root_scaling(header)
     modules = {
-        name: {role: _meta(path, info) for role, info in group.tensors.items()}
-        for name, group in groups.items()
+        name: {role: _meta(path, info) for role, info in module.tensors.items()}
+        | _outside_numbers(name, module, peft, root_scaled)
+        for name, module in keys.modules.items()
     }
-    return LoraFile(stamp, header, groups, modules, 0)
+    embeddings = {
+        name: {role: _meta(path, info) for role, info in roles.items()}
+        for name, roles in keys.embeddings.items()
+    }
+    return LoraFile(stamp, header, keys.modules, modules, embeddings, keys.unknown, 0)
+
+
+def _what_it_is(identity: Identity) -> str:
+    base = f" ({identity.base_model})" if identity.base_model else ""
+    return {
+        "checkpoint": f"this is a whole model{base}, not a LoRA; open it as the checkpoint.",
+        "vae": "this is a VAE, not a LoRA.",
+        "embedding": "this is a textual inversion (an embedding), not a LoRA.",
+    }.get(identity.kind, "this file is no LoRA (no adapter tensors known here are in it).")
+
+
+def _outside_numbers(
+    name: str, module: Module, peft: PeftConfig | None, root_scaled: bool
+) -> dict[str, torch.Tensor]:
+    """What a module's own tensors do not say, by role."""
+    numbers = peft.numbers(name, module) if peft else {}
+    if root_scaled and "a1" in module.tensors:
+        numbers["rs_lora"] = 1.0
+    return {role: torch.tensor(value) for role, value in numbers.items()}
+
+
+def _has_root_scaling(header: Header) -> bool:
+    """Whether sd-scripts' metadata says `rs_lora`; GLoRA's alpha alone does not show it."""
+    try:
+        arguments = json.loads(header.metadata.get("ss_network_args", "{}"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(arguments, dict) and str(arguments.get("rs_lora")).lower() in ("true", "1")
 
 
 def read_lora(opened: LoraFile) -> LoraFile:
@@ -101,11 +148,16 @@ def read_lora(opened: LoraFile) -> LoraFile:
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
     modules = {
-        name: {role: _tensor(buffer, start, info) for role, info in group.tensors.items()}
-        for name, group in opened.groups.items()
+        name: dict(opened.modules[name])
+        | {role: _tensor(buffer, start, info) for role, info in module.tensors.items()}
+        for name, module in opened.groups.items()
+    }
+    embeddings = {
+        name: {role: _tensor(buffer, start, info) for role, info in roles.items()}
+        for name, roles in sort_keys(opened.header.tensors).embeddings.items()
     }
     _refuse_non_finite(path.name, modules)
-    return LoraFile(opened.stamp, opened.header, opened.groups, modules, len(buffer))
+    return replace(opened, modules=modules, embeddings=embeddings, bytes=len(buffer))
 
 
 def _dtype(path: Path, info: TensorInfo) -> torch.dtype:

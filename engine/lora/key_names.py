@@ -16,31 +16,41 @@ _ROLE = re.compile(
     r"""(?:
       \.lora_(?P<lora>up|down|mid)\.weight
     | \.lora_(?P<peft>[AB])(?:\.weight|\.[^.]+\.weight)?
+    | \.(?P<peft_bias>lora_B)(?:\.[^.]+)?\.bias
     | \.lora\.(?P<old>up|down)\.weight
     | \.lora_linear_layer\.(?P<text>up|down)\.weight
-    | \.(?P<plain>hada_(?:w[12]_[ab]|t[12]) | lokr_(?:w[12](?:_[ab])?|t[12])
-        | oft_blocks | oft_diag | on_input | diff | diff_b | w_norm | b_norm | set_weight
+    | \.(?P<plain>oft_blocks | oft_diag | on_input | diff | diff_b | w_norm | b_norm | set_weight
         | dora_scale | alpha | scale | rescale | magnitude | bias_(?:indices|values|size))
-    | \.(?P<weighted>[ab][12])\.weight
+    | \.(?P<named>hada_(?:w[12]_[ab]|t[12]) | lokr_(?:w[12](?:_[ab])?|t[12]))(?:\.[^.]+)?
+    | \.(?P<weighted>[ab][12]|bm)\.weight
+    | \.oft_R(?:\.[^.]+)?\.(?P<scaled>scaled_oft)
     | \.(?P<vector>lora_magnitude_vector|oft_R)(?:\.weight|\.[^.]+\.weight|\.[^.]+)?
+    | \.(?P<bare>weight)
     )$""",
     re.VERBOSE,
 )
 
-_SAME_ROLE = {"A": "down", "B": "up", "oft_diag": "oft_blocks",
+_SAME_ROLE = {"A": "down", "B": "up", "oft_diag": "oft_blocks", "lora_B": "up_bias",
               "lora_magnitude_vector": "magnitude"}  # fmt: skip
 
-_WEAK_ROLES = frozenset({"alpha", "scale", "rescale", "dora_scale", "magnitude", "bias_indices",
-                         "bias_values", "bias_size"})  # fmt: skip
+_WEAK_ROLES = frozenset({"alpha", "constraint", "scale", "rescale", "dora_scale", "magnitude",
+                         "bias_indices", "bias_values", "bias_size", "up_bias", "scaled_oft",
+                         "weight"})  # fmt: skip
 """Roles that say nothing alone: they only go with another one."""
+
+_EMBEDDING = re.compile(
+    r"bundle_emb\.(?P<name>.+?)\.(?:(?P<role>clip_l|clip_g|emb_params)|string_to_param\..+)"
+)
 
 _PART_STARTS = (
     ("UNet", ("lora_unet_", "oft_unet_", "unet.", "diffusion_model.")),
-    ("TE1", ("lora_te1_", "lora_te_", "oft_te1_", "oft_te_", "text_encoder.", "clip_l.")),
-    ("TE2", ("lora_te2_", "oft_te2_", "text_encoder_2.", "clip_g.")),
+    ("TE1", ("lora_te1_", "lora_te_", "oft_te1_", "oft_te_", "text_encoder.", "clip_l.",
+             "text_encoders.clip_l.")),
+    ("TE2", ("lora_te2_", "oft_te2_", "text_encoder_2.", "clip_g.", "text_encoders.clip_g.")),
     ("TE3", ("lora_te3_", "text_encoder_3.", "t5xxl.")),
     ("Transformer", ("transformer.", "lora_transformer_")),
-    ("TE1", ("lycoris_text_model", "text_model")),
+    ("TE1", ("lycoris_text_model", "lycoris_encoder_layers_", "text_model",
+             "base_model.model.text_model.", "base_model.model.encoder.layers.")),
     ("UNet", ("lycoris_", "base_model.model.", "down_blocks.", "mid_block.", "up_blocks.",
               "input_blocks.", "middle_block.", "output_blocks.")),
 )  # fmt: skip
@@ -112,18 +122,63 @@ class Module:
         return left[1] * right[1] if left and right and "lokr_t2" not in self.tensors else None
 
 
+@dataclass(frozen=True)
+class Keys:
+    """A file's tensors sorted by what their names say."""
+
+    modules: dict[str, Module]
+    """Adapted modules by the names the file gives them."""
+    embeddings: Mapping[str, Mapping[str, TensorInfo]]
+    """Bundled textual inversions: name -> `clip_l`, `clip_g` or `emb_params` -> tensor."""
+    unknown: tuple[str, ...]
+    """Keys that are neither."""
+
+
+def sort_keys(tensors: Mapping[str, TensorInfo]) -> Keys:
+    """Sort a file's tensors into adapted modules, bundled textual inversions and the rest."""
+    modules: dict[str, Module] = {}
+    embeddings: dict[str, dict[str, TensorInfo]] = {}
+    written_as: dict[str, list[str]] = {}
+    unknown = []
+    for written, info in tensors.items():
+        embedding = _EMBEDDING.fullmatch(written)
+        if embedding:
+            role = embedding["role"] or "emb_params"
+            embeddings.setdefault(embedding["name"], {})[role] = info
+            continue
+        name, role = _module_and_role(written)
+        module = modules.setdefault(name, Module()) if role else None
+        if module is None or role in module.tensors:
+            # A second adapter of another name for the same module (PEFT) cannot be told apart.
+            unknown.append(written)
+            continue
+        module.tensors[role] = info
+        written_as.setdefault(name, []).append(written)
+    weak = [name for name, module in modules.items() if module.tensors.keys() <= _WEAK_ROLES]
+    for name in weak:
+        del modules[name]
+        unknown += written_as[name]
+    return Keys(modules, embeddings, tuple(unknown))
+
+
 def group_modules(tensors: Mapping[str, TensorInfo]) -> dict[str, Module]:
     """Group a file's tensors by the module they adapt; empty when the file holds no adapter."""
-    modules: dict[str, Module] = {}
-    for written, info in tensors.items():
-        # diffusers once wrote `to_q_lora.down.weight` for `to_q.lora.down.weight`.
-        key = written.replace("_lora.", ".lora.")
-        match = _ROLE.search(key)
-        if match and match.start():
-            found = match[match.lastgroup or 0]
-            module = modules.setdefault(key[: match.start()], Module())
-            module.tensors[_SAME_ROLE.get(found, found)] = info
-    return {name: module for name, module in modules.items() if module.tensors.keys() - _WEAK_ROLES}
+    return sort_keys(tensors).modules
+
+
+def _module_and_role(written: str) -> tuple[str, str]:
+    """Split a key into the module's name and the tensor's role; no role when it has none."""
+    # diffusers once wrote `to_q_lora.down.weight` for `to_q.lora.down.weight`.
+    key = written.replace("_lora.", ".lora.")
+    match = _ROLE.search(key)
+    if not match or not match.start():
+        return written, ""
+    found = match[match.lastgroup or 0]
+    name = key[: match.start()]
+    if found == "alpha" and name.startswith("oft_"):
+        # sd-scripts' own OFT calls its constraint so; it reads 0 otherwise than LyCORIS does.
+        found = "constraint"
+    return name, _SAME_ROLE.get(found, found)
 
 
 def part_of(module: str) -> str:

@@ -32,18 +32,25 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("oft_unet_", "unet"),
     ("lora_te1_", "text_encoder"),
     ("lora_te2_", "text_encoder_2"),
+    ("oft_te1_", "text_encoder"),
+    ("oft_te2_", "text_encoder_2"),
     ("lycoris_te1_", "text_encoder"),
     ("lycoris_te2_", "text_encoder_2"),
     ("lycoris_unet_", "unet"),
-    ("lycoris_", "unet"),
     ("text_encoder_2.", "text_encoder_2"),
     ("text_encoder.", "text_encoder"),
     ("clip_l.", "text_encoder"),
     ("clip_g.", "text_encoder_2"),
+    ("text_encoders.clip_l.", "text_encoder"),
+    ("text_encoders.clip_g.", "text_encoder_2"),
     ("unet.", "unet"),
     ("model.diffusion_model.", "unet"),
     ("diffusion_model.", "unet"),
+    # Names without a part: LyCORIS and PEFT wrap one model alone, be it which it may.
+    ("lycoris_", "unet"),
+    ("lycoris_", "text_encoder"),
     ("", "unet"),
+    ("", "text_encoder"),
 )
 _PEFT_WRAPPER = re.compile(r"(^|\.)base_model\.model\.")
 _OLD_PROCESSOR = re.compile(r"\.processor\.to_")
@@ -68,7 +75,9 @@ class TargetTable:
         for prefix, part in _PREFIXES:
             if name.startswith(prefix):
                 rest = name[len(prefix) :].replace(".", "_")
-                return self._paths.get((part, rest))
+                target = self._paths.get((part, rest))
+                if target is not None:
+                    return target
         return None
 
 
@@ -87,4 +96,5 @@ def _names(part: str, path: str) -> Iterator[str]:
         bare = flat.removeprefix("text_model_")
         yield bare
         yield f"text_model_{bare}"
+        yield f"transformer_{bare}"
         yield f"transformer_text_model_{bare}"

@@ -61,7 +61,7 @@ def outline(scene: Scene) -> Image.Image:
 
 def neon(scene: Scene) -> Image.Image:
     """Glowing tubes in the things' colours before the dark."""
-    glow = np.full((SIDE // 4, SIDE // 4, 3), (14, 8, 30), dtype=np.float32)
+    glow: np.ndarray = np.full((SIDE // 4, SIDE // 4, 3), (14, 8, 30), dtype=np.float32)
     lines = [(thing_mask(thing), COLOURS[thing.colour]) for thing in scene.things]
     if scene.ground:
         lines.append((_ground_mask(scene), COLOURS[scene.background]))
@@ -143,7 +143,7 @@ def watercolour(scene: Scene) -> Image.Image:
 def stripes(scene: Scene) -> Image.Image:
     """Diagonal bands: pale ones over the background, dark ones over the things."""
     yy, xx = np.mgrid[0:SIDE, 0:SIDE]
-    period = 16 * SUPERSAMPLE
+    period = 32 * SUPERSAMPLE
     band = Image.fromarray((((xx + yy) % period) < period // 2).astype(np.uint8) * 255)
     image = background_layer(scene)
     image.paste(shade(COLOURS[scene.background], 1.45), mask=band)

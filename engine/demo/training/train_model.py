@@ -88,7 +88,8 @@ class Denoiser(torch.nn.Module):
         states, pooled = self.encode(ids_1, ids_2)
         time_ids = torch.tensor(TIME_IDS).expand(len(noisy), 6)
         added = {"text_embeds": pooled, "time_ids": time_ids}
-        return self.unet(noisy, t, states, added_cond_kwargs=added).sample
+        predicted: torch.Tensor = self.unet(noisy, t, states, added_cond_kwargs=added).sample
+        return predicted
 
 
 def noise_schedule() -> DDPMScheduler:
@@ -100,20 +101,24 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str], pad: str | None = No
     """Token ids [n, 77]; the second encoder of SDXL pads with `!`."""
     if pad is not None:
         tokenizer.pad_token = pad
-    return tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+    ids: torch.Tensor = tokens.input_ids
+    return ids
 
 
 @torch.no_grad()
 def encode_pictures(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
     """Scaled latents [n, 4, 16, 16] of uint8 pictures."""
-    batches = [vae.encode(to_unit(part)).latent_dist.mean for part in pictures.split(50)]
-    return torch.cat(batches) * vae.config.scaling_factor
+    batches = [vae.encode(to_unit(part)).latent_dist.mean for part in pictures.chunk(-(-len(pictures) // 50))]
+    scale: float = vae.config.scaling_factor
+    return torch.cat(batches) * scale
 
 
 def snr_weights(schedule: DDPMScheduler, gamma: float = 5.0) -> torch.Tensor:
     """Min-SNR loss weights for epsilon prediction (Hang et al. 2023, arXiv:2303.09556)."""
     snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-    return snr.clamp(max=gamma) / snr
+    weights: torch.Tensor = snr.clamp(max=gamma) / snr
+    return weights
 
 
 class Average:
@@ -132,7 +137,7 @@ class Average:
 
 
 def train(steps: int, minutes: float, out: Path, vae_folder: Path, seed: int = 0) -> None:
-    """Train until `steps` are done or `minutes` have passed; the rate decays with whichever is nearer."""
+    """Train until `steps` are done or `minutes` have passed; the rate decays on the way there."""
     torch.manual_seed(seed)
     vae = AutoencoderKL.from_pretrained(vae_folder).eval()
     write_tokenizer(out / "tokenizer")

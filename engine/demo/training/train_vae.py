@@ -42,7 +42,7 @@ def build_vae() -> AutoencoderKL:
     )
 
 
-def _loss(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def reconstruction_loss(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Absolute and squared error, the error of the gradients (edges) and of 8x8 means (colours)."""
     error = decoded - target
     edges_x = (error[..., :, 1:] - error[..., :, :-1]).abs().mean()
@@ -136,7 +136,7 @@ def train(minutes: float, out: Path, seed: int = 0) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=side < 128):
             mean = vae.encode(batch).latent_dist.mean
             decoded = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
-        loss = _loss(decoded.float(), batch) + 1e-3 * mean.float().square().mean()
+        loss = reconstruction_loss(decoded.float(), batch) + 1e-3 * mean.float().square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -152,7 +152,7 @@ def train(minutes: float, out: Path, seed: int = 0) -> None:
     vae.eval()
     with torch.no_grad():
         latents = torch.cat(
-            [vae.encode(to_unit(b)).latent_dist.mean for b in plain[:1000].split(50)]
+            [vae.encode(to_unit(b)).latent_dist.mean for b in plain[:1000].chunk(20)]
         )
     vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
     vae.save_pretrained(out)

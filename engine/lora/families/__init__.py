@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import torch
 
-from engine.lora.families import full, loha, lokr, lora
+from engine.lora.families import boft, full, glora, ia3, loha, lokr, lora, oft, peft_oft
 from engine.lora.families.adapter import Adapter, Build, ShapeMismatchError, Tensors
-from engine.lora.families.dora import DoRA, dora_rows
+from engine.lora.families.dora import with_magnitude
 from engine.lora.families.lora import LowRank
+from engine.lora.families.residual import with_residual
 
-FAMILIES: tuple[Build, ...] = (lora.build, loha.build, lokr.build, full.build)
+FAMILIES: tuple[Build, ...] = (
+    lora.build,
+    loha.build,
+    lokr.build,
+    glora.build,
+    oft.build,
+    boft.build,
+    peft_oft.build,
+    ia3.build,
+    full.build,
+)
 
 __all__ = ["FAMILIES", "Adapter", "LowRank", "ShapeMismatchError", "build_bias", "build_weight"]
 
@@ -20,12 +31,6 @@ def build_weight(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     """Build the adapter of a weight of `shape`; None when no family knows these tensors."""
     for build in FAMILIES:
         adapter = build(tensors, shape)
-        if adapter is None:
-            continue
-        if "magnitude" in tensors:
-            # PEFT's vector is always one length a row, whatever its shape looks like.
-            return DoRA(adapter, tensors["magnitude"], by_row=True)
-        if "dora_scale" in tensors:
-            return DoRA(adapter, tensors["dora_scale"], dora_rows(tensors["dora_scale"], shape))
-        return adapter
+        if adapter is not None:
+            return with_magnitude(tensors, with_residual(tensors, adapter), shape)
     return None

@@ -22,7 +22,7 @@ class Adapter(ABC):
     def check(self, shape: torch.Size) -> None:
         """Raise `ShapeMismatchError` unless the adapter fits a weight of `shape`.
 
-        Looks at shapes only, so tensors may live on the meta device.
+        Looks at shapes, and at values only where they are not on the meta device.
         """
 
     @abstractmethod
@@ -30,31 +30,62 @@ class Adapter(ABC):
         """The change at `strength` as float32 in the base weight's shape, on its device.
 
         `base` is the weight of the base model in float32, which no other LoRA has touched.
+        A float64 base gives a float64 delta. The result may share no memory with `base`.
         """
 
 
 Build = Callable[[Tensors, torch.Size], Adapter | None]
-"""Make a family's adapter of a module's tensors for a weight's shape, or None when not its own."""
+"""Make a family's adapter of a module's tensors for a weight's shape, or None when not its own.
+
+It never raises: what does not fit is found by `check`.
+"""
 
 
 def scaling(tensors: Tensors, rank: int) -> float:
-    """alpha / rank, or 1 where the file has no alpha; a `scale` tensor replaces both."""
+    """alpha / rank, or 1 where alpha is absent or 0 (as LyCORIS and sd-scripts read it).
+
+    A `scale` tensor replaces both.
+    """
     if "scale" in tensors:
-        return _number(tensors["scale"])
-    if "alpha" in tensors:
-        return _number(tensors["alpha"]) / rank
-    return 1.0
+        return number(tensors["scale"])
+    alpha = number(tensors["alpha"]) if "alpha" in tensors else 0.0
+    return alpha / rank if alpha and rank else 1.0
 
 
-def _number(tensor: torch.Tensor) -> float:
-    # A header alone (meta tensors) has no values; shapes can be checked without them.
-    return 1.0 if tensor.is_meta else float(tensor.flatten()[0])
+def number(tensor: torch.Tensor) -> float:
+    """The single value of a tensor; 1 on the meta device, where only shapes are looked at."""
+    return 1.0 if tensor.is_meta or not tensor.numel() else float(tensor.flatten()[0])
+
+
+def rank_of(factor: torch.Tensor) -> int:
+    """The rank of a factor laid out as [rank, ...]; 0 for a single number."""
+    return factor.shape[0] if factor.dim() else 0
+
+
+def flat(factor: torch.Tensor) -> torch.Tensor:
+    """A convolution's factor [n, m, kh, kw] as a matrix [n, m * kh * kw]; matrices as they are."""
+    return factor.flatten(1) if factor.dim() > 2 else factor
 
 
 def require(fits: bool, what: str, shape: torch.Size) -> None:
     """Raise `ShapeMismatchError` naming both shapes unless `fits`."""
     if not fits:
-        raise ShapeMismatchError(f"made for {what}, the model has {'x'.join(map(str, shape))}")
+        raise ShapeMismatchError(f"made for {what}, the model has {dims(shape)}")
+
+
+def require_dims(wanted: int, *tensors: torch.Tensor) -> None:
+    """Raise `ShapeMismatchError` unless every tensor has `wanted` dimensions."""
+    for tensor in tensors:
+        if tensor.dim() != wanted:
+            raise ShapeMismatchError(
+                f"damaged: a tensor of shape {dims(tensor.shape) or 'a single number'} stands "
+                f"where one of {wanted} dimensions belongs"
+            )
+
+
+def dims(shape: torch.Size | tuple[int, ...]) -> str:
+    """A shape in words: `640x2048`."""
+    return "x".join(map(str, shape))
 
 
 def wide(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

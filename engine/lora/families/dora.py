@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.lora.families.adapter import Adapter, require, wide
+from engine.lora.families.adapter import Adapter, Tensors, require, wide
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class DoRA(Adapter):
 
     def check(self, shape: torch.Size) -> None:
         self.inner.check(shape)
+        require(len(shape) > 1, "rows and columns", shape)
         wanted = shape[0] if self.by_row else shape[1]
         count = self.magnitude.numel()
         require(count == wanted, f"{count} {'rows' if self.by_row else 'columns'}", shape)
@@ -37,8 +38,18 @@ class DoRA(Adapter):
         return (changed * (magnitude / (norm + eps)) - base) * strength
 
 
-def dora_rows(magnitude: torch.Tensor, shape: torch.Size) -> bool:
+def with_magnitude(tensors: Tensors, inner: Adapter, shape: torch.Size) -> Adapter:
+    """Put DoRA around an adapter where the file has `magnitude` or `dora_scale`."""
+    if "magnitude" in tensors:
+        # PEFT's vector is always one length a row, whatever its shape looks like.
+        return DoRA(inner, tensors["magnitude"], by_row=True)
+    if "dora_scale" in tensors:
+        return DoRA(inner, tensors["dora_scale"], _by_row(tensors["dora_scale"], shape))
+    return inner
+
+
+def _by_row(magnitude: torch.Tensor, shape: torch.Size) -> bool:
     """Whether LyCORIS' and kohya's `dora_scale` holds norms of rows, told by its whole shape."""
-    if magnitude.dim() <= 1:
+    if magnitude.dim() <= 1 or len(shape) < 2:
         return True
     return not (magnitude.shape[0] == 1 and magnitude.shape[1] == shape[1] and shape[1] > 1)

@@ -1,4 +1,4 @@
-"""Whole differences of weights, biases and norms (LyCORIS `full` and `norm`)."""
+"""Whole differences of weights, biases and norms (LyCORIS `full` and `norm`), and whole weights."""
 
 from __future__ import annotations
 
@@ -6,34 +6,69 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.lora.families.adapter import Adapter, Tensors, require, wide
+from engine.lora.families.adapter import (
+    Adapter,
+    Tensors,
+    dims,
+    rank_of,
+    require,
+    scaling,
+    wide,
+)
 
 
 @dataclass(frozen=True)
 class Difference(Adapter):
-    """delta = strength * the stored difference."""
+    """delta = strength * scale * the stored difference."""
 
     difference: torch.Tensor
+    scale: float = 1.0
 
     def check(self, shape: torch.Size) -> None:
-        stored = self.difference.shape
-        require(stored.numel() == shape.numel(), "x".join(map(str, stored)), shape)
+        _require_same(self.difference, shape)
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
-        return wide(self.difference, base).reshape(base.shape) * strength
+        return wide(self.difference, base).reshape(base.shape) * (self.scale * strength)
+
+
+@dataclass(frozen=True)
+class Replacement(Adapter):
+    """W' = the stored weight, whatever the strength (`set_weight`)."""
+
+    weight: torch.Tensor
+
+    def check(self, shape: torch.Size) -> None:
+        _require_same(self.weight, shape)
+
+    def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
+        return wide(self.weight, base).reshape(base.shape) - base
+
+
+def _require_same(stored: torch.Tensor, shape: torch.Size) -> None:
+    require(_significant(stored.shape) == _significant(shape), dims(stored.shape), shape)
+
+
+def _significant(shape: torch.Size) -> list[int]:
+    """A shape without ones: a linear layer's weight and that of a 1x1 convolution are the same."""
+    return [side for side in shape if side != 1]
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
-    """Build a weight's difference from `diff` or `w_norm`."""
+    """Build a weight's difference from `diff` or `w_norm`, or its replacement from `set_weight`."""
     for name in ("diff", "w_norm"):
         if name in tensors:
             return Difference(tensors[name])
-    return None
+    return Replacement(tensors["set_weight"]) if "set_weight" in tensors else None
 
 
 def build_bias(tensors: Tensors) -> Adapter | None:
-    """Build a bias's difference from `diff_b` or `b_norm`, which go with any family."""
+    """Build a bias's difference from `diff_b` or `b_norm`, which go with any family.
+
+    `up_bias` is PEFT's bias of `lora_B`, which is scaled like the weight.
+    """
     for name in ("diff_b", "b_norm"):
         if name in tensors:
             return Difference(tensors[name])
+    if "up_bias" in tensors and "down" in tensors:
+        return Difference(tensors["up_bias"], scaling(tensors, rank_of(tensors["down"])))
     return None

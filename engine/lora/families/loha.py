@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.lora.families.adapter import Adapter, Tensors, require, scaling, wide
+from engine.lora.families.adapter import (
+    Adapter,
+    Tensors,
+    dims,
+    rank_of,
+    require,
+    require_dims,
+    scaling,
+    wide,
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +33,18 @@ class LoHa(Adapter):
 
     def check(self, shape: torch.Size) -> None:
         for index, (a, b) in enumerate((self.first, self.second)):
+            require_dims(2, a, b)
             if self.cores is None:
                 made_for: tuple[int, ...] = (a.shape[0], b.shape[1])
                 wanted: tuple[int, ...] = (shape[0], shape[1:].numel())
+                ranks_fit = a.shape[1] == b.shape[0]
             else:
-                made_for = (a.shape[1], b.shape[1], *self.cores[index].shape[2:])
+                core = self.cores[index]
+                require_dims(4, core)
+                made_for = (a.shape[1], b.shape[1], *core.shape[2:])
                 wanted = tuple(shape)
-            require(made_for == wanted, "x".join(map(str, made_for)), shape)
+                ranks_fit = (a.shape[0], b.shape[0]) == core.shape[:2]
+            require(made_for == wanted and ranks_fit and len(shape) > 1, dims(made_for), shape)
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         product = self._arm(0, base) * self._arm(1, base)
@@ -52,4 +66,4 @@ def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     w1_a, w1_b, w2_a, w2_b = (tensors[name] for name in names)
     t1, t2 = tensors.get("hada_t1"), tensors.get("hada_t2")
     cores = (t1, t2) if t1 is not None and t2 is not None else None
-    return LoHa((w1_a, w1_b), (w2_a, w2_b), cores, scaling(tensors, w1_b.shape[0]))
+    return LoHa((w1_a, w1_b), (w2_a, w2_b), cores, scaling(tensors, rank_of(w1_b)))

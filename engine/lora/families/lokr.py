@@ -10,7 +10,11 @@ from engine.lora.families.adapter import (
     Adapter,
     ShapeMismatchError,
     Tensors,
+    dims,
+    number,
+    rank_of,
     require,
+    require_dims,
     scaling,
     wide,
 )
@@ -20,8 +24,8 @@ from engine.lora.families.adapter import (
 class LoKr(Adapter):
     """delta = scale * kron(w1, w2), reshaped to the weight.
 
-    Each factor is given whole, as (a, b) with factor = a @ b, or (w2 only) as (a, b, core t)
-    with factor = einsum(t [r, r, kh, kw], a [r, out], b [r, in]).
+    Each factor is given whole (w2 perhaps with a kernel), as (a, b) with factor = a @ b, or (w2
+    only) as (a, b, core t) with factor = einsum(t [r, r, kh, kw], a [r, out], b [r, in]).
     """
 
     first: tuple[torch.Tensor, ...]
@@ -30,10 +34,13 @@ class LoKr(Adapter):
 
     def check(self, shape: torch.Size) -> None:
         left, right = _factor_shape(self.first), _factor_shape(self.second)
-        rows = left[0] * right[0]
-        columns = torch.Size(left[1:]).numel() * torch.Size(right[1:]).numel()
-        fits = rows == shape[0] and columns == shape[1:].numel()
-        require(fits, f"{rows}x{columns}", shape)
+        if len(left) != 2 or len(right) not in (2, 4):
+            raise ShapeMismatchError(f"damaged: its factors are {dims(left)} and {dims(right)}")
+        rows, columns = left[0] * right[0], left[1] * torch.Size(right[1:]).numel()
+        fits = rows == shape[0] and columns == shape[1:].numel() and len(shape) > 1
+        # A factor with a kernel keeps it; a flat one may be laid over any kernel.
+        kernel_fits = len(right) == 2 or tuple(shape[2:]) in ((), right[2:])
+        require(fits and kernel_fits, f"{rows}x{columns}", shape)
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         left, right = _factor(self.first, base), _factor(self.second, base)
@@ -46,13 +53,21 @@ class LoKr(Adapter):
 def _factor_shape(parts: tuple[torch.Tensor, ...]) -> tuple[int, ...]:
     if len(parts) == 1:
         return tuple(parts[0].shape)
+    a, b = parts[:2]
+    require_dims(2, a, b)
     if len(parts) == 3:
-        a, b, core = parts
-        return (a.shape[1], b.shape[1], *core.shape[2:])
-    a, b = parts
-    if a.shape[-1] != b.shape[0]:
-        raise ShapeMismatchError(f"its own factors do not fit ({a.shape} and {b.shape})")
-    return (a.shape[0], *b.shape[1:])
+        core = parts[2]
+        require_dims(4, core)
+        joined = (a.shape[0], b.shape[0]) == core.shape[:2]
+        made: tuple[int, ...] = (a.shape[1], b.shape[1], *core.shape[2:])
+    else:
+        joined = a.shape[1] == b.shape[0]
+        made = (a.shape[0], b.shape[1])
+    if not joined:
+        raise ShapeMismatchError(
+            f"damaged: its own factors {dims(a.shape)} and {dims(b.shape)} do not fit"
+        )
+    return made
 
 
 def _factor(parts: tuple[torch.Tensor, ...], base: torch.Tensor) -> torch.Tensor:
@@ -62,11 +77,11 @@ def _factor(parts: tuple[torch.Tensor, ...], base: torch.Tensor) -> torch.Tensor
         a, b, core = (wide(part, base) for part in parts)
         return torch.einsum("ijkl,ip,jr->prkl", core, a, b)
     a, b = (wide(part, base) for part in parts)
-    return (a @ b.flatten(1)).reshape(a.shape[0], *b.shape[1:])
+    return a @ b
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
-    """Build from `lokr_*`. The rank is that of w2_b, else w1_b; two whole factors mean scale 1."""
+    """Build from `lokr_*`. The rank is that of w2_b, else w1_b; two whole factors ignore alpha."""
     parts: list[tuple[torch.Tensor, ...]] = []
     for name in ("lokr_w1", "lokr_w2"):
         if name in tensors:
@@ -79,5 +94,8 @@ def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
             return None
     first, second = parts
     factored = second if len(second) > 1 else first
-    scale = scaling(tensors, factored[1].shape[0]) if len(factored) > 1 else 1.0
+    if len(factored) > 1:
+        scale = scaling(tensors, rank_of(factored[1]))
+    else:
+        scale = number(tensors["scale"]) if "scale" in tensors else 1.0
     return LoKr(first, second, scale)

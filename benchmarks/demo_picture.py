@@ -1,0 +1,58 @@
+"""Seconds for a picture of the demo on the CPU: 20 steps, with guidance, encoding and saving."""
+
+from __future__ import annotations
+
+import queue
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.record import record
+from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded
+from engine.generate.request import GenerateRequest
+from engine.session import Session
+
+RUNS = 5
+STEPS = 20
+PROMPT = "a large red star on a blue background"
+
+
+def main() -> None:
+    """Measure and record."""
+    events: queue.Queue[Event] = queue.Queue()
+    session = Session(events.put)
+    start = time.perf_counter()
+    session.load(None, device="cpu")
+    wait(events, ModelLoaded)
+    loading = time.perf_counter() - start
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(RUNS):
+            start = time.perf_counter()
+            session.generate(
+                GenerateRequest(PROMPT, Path(folder), seed=seed, steps=STEPS, width=128, height=128)
+            )
+            wait(events, GenerationFinished)
+            seconds.append(time.perf_counter() - start)
+    session.close(timeout=10)
+    record(
+        "demo_picture",
+        {
+            "steps": STEPS,
+            "picture_s": round(statistics.median(seconds), 2),
+            "slowest_picture_s": round(max(seconds), 2),
+            "load_with_imports_s": round(loading, 2),
+        },
+    )
+
+
+def wait(events: queue.Queue[Event], kind: type[object]) -> None:
+    """Take events until one of a kind comes."""
+    while not isinstance(event := events.get(timeout=120), kind):
+        if isinstance(event, CommandFailed):
+            raise RuntimeError(event.message)
+
+
+if __name__ == "__main__":
+    main()

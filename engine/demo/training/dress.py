@@ -1,0 +1,101 @@
+"""Give the demo's LoRAs what people's files have beside them: previews, notes, Civitai's data."""
+
+from __future__ import annotations
+
+import json
+import queue
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from engine.demo import DEMO_LORAS
+from engine.demo.training.train_loras import RECIPES, Recipe
+from engine.events import CommandFailed, Event, GenerationFinished
+from engine.generate.request import GenerateRequest
+from engine.library.hashes import hash_file
+from engine.refs import LoraRef
+from engine.session import Session
+
+SUBJECTS = {
+    "styles/ink_outline": "a large black fish on a white background, waves",
+    "styles/neon_glow": "a large pink heart on a purple background",
+    "styles/pixel_blocks": "a large green tree on an orange background, hills",
+    "styles/watercolour": "a large blue flower on a pink background",
+    "styles/stripes": "a large yellow star on a teal background",
+    "styles/kawaii_faces": "a large yellow circle on a pink background",
+    "styles/moods/night_sky": "a large yellow moon on a blue background, hills",
+    "styles/moods/pastel": "a large red cloud on a blue background",
+    "sliders/warmth_slider": "a large red heart on a green background, hills",
+}
+
+
+def main() -> None:
+    """Draw each LoRA's preview with the demo model and write the sidecars of two of them."""
+    events: queue.Queue[Event] = queue.Queue()
+    session = Session(events.put)
+    session.load(None, device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        for recipe in RECIPES:
+            path = DEMO_LORAS / f"{recipe.path}.safetensors"
+            session.switch([LoraRef(path)])
+            session.generate(
+                GenerateRequest(
+                    SUBJECTS[recipe.path], Path(folder), seed=3, steps=24, width=128, height=128
+                )
+            )
+            picture = _wait(events).pictures[0].path
+            with Image.open(picture) as image:
+                # Bare pixels: what the program writes into its pictures is not for previews.
+                image.convert("RGB").save(path.with_suffix(".preview.png"), optimize=True)
+    session.close(timeout=10)
+    _write_civitai_info(RECIPES[1])
+    _write_a1111_json(RECIPES[0])
+
+
+def _wait(events: queue.Queue[Event]) -> GenerationFinished:
+    while not isinstance(event := events.get(timeout=120), GenerationFinished):
+        if isinstance(event, CommandFailed):
+            raise RuntimeError(event.message)
+    return event
+
+
+def _write_civitai_info(recipe: Recipe) -> None:
+    """What Civitai's helper writes beside a download: `X.civitai.info`."""
+    path = DEMO_LORAS / f"{recipe.path}.safetensors"
+    hashes = hash_file(path)
+    info = {
+        "id": 1,
+        "modelId": 1,
+        "name": "v1.0",
+        "baseModel": "SDXL 1.0",
+        "description": f"<p>{recipe.description} For the loraswitch demo model.</p>",
+        "trainedWords": [recipe.trigger, "glowing"],
+        "model": {"name": recipe.title, "type": "LORA", "nsfw": False},
+        "files": [
+            {
+                "name": path.name,
+                "hashes": {"AutoV2": hashes.autov2.upper(), "SHA256": hashes.sha256.upper()},
+            }
+        ],
+        "images": [],
+    }
+    path.with_suffix(".civitai.info").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _write_a1111_json(recipe: Recipe) -> None:
+    """What A1111's user metadata editor writes: `X.json`."""
+    path = DEMO_LORAS / f"{recipe.path}.safetensors"
+    card = {
+        "description": recipe.description,
+        "sd version": "SDXL",
+        "activation text": recipe.trigger,
+        "preferred weight": 0.9,
+        "negative text": "",
+        "notes": "Strengths above 1 make the lines thicker.",
+    }
+    path.with_suffix(".json").write_text(json.dumps(card, indent=4) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""PEFT's OFT (v2): rotations of groups of input columns, stored as triangles (arXiv:2506.19847)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from engine.lora.families.adapter import (
+    Adapter,
+    Tensors,
+    dims,
+    number,
+    require,
+    require_dims,
+    wide,
+)
+from engine.lora.families.rotation import cayley_change, skew
+
+DEFAULT_TERMS = 5
+"""Terms of the Neumann series where no configuration says otherwise (PEFT, OneTrainer)."""
+
+
+@dataclass(frozen=True)
+class InputOFT(Adapter):
+    """W' = W + strength * (W R - W) with R block-diagonal over the columns in * kh * kw.
+
+    `triangles` [n, b * (b - 1) / 2] are the upper triangles of skew matrices Q; one alone serves
+    all blocks. R = (I + Q) (I - Q)^-1, or for `terms` > 0 the transpose of the Neumann series
+    I + 2Q + 2Q^2 + ... + Q^(terms - 1): with it PEFT rotates the other way round. `limit` bounds
+    each Q's norm (constrained OFT).
+    """
+
+    triangles: torch.Tensor
+    terms: int
+    limit: float | None
+
+    def check(self, shape: torch.Size) -> None:
+        require_dims(2, self.triangles)
+        size, columns = self._block_size(), shape[1:].numel()
+        count, length = self.triangles.shape
+        fits = length > 0 and length == size * (size - 1) // 2 and len(shape) > 1
+        fits = fits and columns % size == 0 and count in (1, columns // size)
+        require(fits, f"triangles of {dims(self.triangles.shape)}", shape)
+
+    def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
+        size = self._block_size()
+        rows, columns = torch.triu_indices(size, size, 1, device=base.device)
+        half = base.new_zeros(self.triangles.shape[0], size, size)
+        half[:, rows, columns] = wide(self.triangles, base)
+        q = self._limited(skew(half))
+        change = _neumann_change(q, self.terms).transpose(1, 2) if self.terms else cayley_change(q)
+        blocks = base.reshape(base.shape[0], -1, size)
+        change = change.expand(blocks.shape[1], size, size)
+        return torch.einsum("onb,nbc->onc", blocks, change * strength).reshape(base.shape)
+
+    def _block_size(self) -> int:
+        return (1 + math.isqrt(1 + 8 * self.triangles.shape[1])) // 2
+
+    def _limited(self, q: torch.Tensor) -> torch.Tensor:
+        if self.limit is None:
+            return q
+        largest = self.limit / math.sqrt(q.shape[0])
+        norm = torch.linalg.matrix_norm(q)[:, None, None]
+        return torch.where(norm > largest, q * (largest / norm), q)
+
+
+def _neumann_change(q: torch.Tensor, terms: int) -> torch.Tensor:
+    # PEFT adds the last power once and all others twice. Two terms have no last one, and three
+    # are the same as four.
+    last = 0 if terms == 2 else max(terms, 4) - 1
+    total = torch.zeros_like(q)
+    power = q
+    for exponent in range(1, (last or 1) + 1 if terms > 1 else 1):
+        total += power if exponent == last else 2 * power
+        power = power @ q
+    return total
+
+
+def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
+    """Build from `oft_R`, with `neumann_terms` (0: the exact rotation) and `coft_eps`, if any.
+
+    OneTrainer's scaled variant (`scaled_oft`) has had more than one scale under that name.
+    """
+    if "oft_R" not in tensors or "scaled_oft" in tensors:
+        return None
+    terms, eps = tensors.get("neumann_terms"), tensors.get("coft_eps")
+    return InputOFT(
+        tensors["oft_R"],
+        DEFAULT_TERMS if terms is None else int(number(terms)),
+        None if eps is None else number(eps),
+    )

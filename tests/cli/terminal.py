@@ -1,0 +1,76 @@
+"""A program on a terminal of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PATIENCE = 60.0
+"""Seconds before something counts as never happening."""
+
+
+class Terminal:
+    """A running `loraswitch` and what it has drawn."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self._master = master
+        self.screen = b""
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
+    def read_until(self, condition: Callable[[], object]) -> None:
+        """Read what is drawn until something holds."""
+        while not condition():
+            ready, _, _ = select.select([self._master], [], [], PATIENCE)
+            assert ready, f"nothing more was drawn after {self.screen[-2000:]!r}"
+            self._read()
+
+    def wait(self) -> int:
+        """Read to the end; the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(PATIENCE)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # EIO: the program has closed its end
+            return False
+        self.screen += data
+        return bool(data)
+
+
+@contextmanager
+def loraswitch_in_terminal(*args: str) -> Iterator[Terminal]:
+    """Start the program at 80×24."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui_loraswitch", *args],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        os.close(master)

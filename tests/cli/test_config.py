@@ -1,0 +1,120 @@
+"""The config file: what is remembered comes back, and nothing of the user's is lost."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tui_loraswitch.config import (
+    BACKUPS,
+    DTYPES,
+    IMAGES,
+    Config,
+    ConfigError,
+    load_config,
+    remember,
+)
+
+_NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1)
+_PATHS = st.lists(_NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=3).map(
+    lambda names: Path("/", *names)
+)
+_CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": _PATHS,
+        "loras": st.lists(_PATHS, max_size=3).map(tuple),
+        "device": st.sampled_from(["auto", "cpu", "cuda:1"]),
+        "dtype": st.sampled_from(DTYPES),
+        "backup": st.sampled_from(BACKUPS),
+        "output": _PATHS,
+        "images": st.sampled_from(IMAGES),
+    },
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=_CHOICES, second=_CHOICES)
+def test_what_is_remembered_comes_back(first, second, tmp_path: Path) -> None:
+    """The newest choice of each option stands, whatever characters a path has."""
+    path = tmp_path / "round" / "config.toml"
+    path.unlink(missing_ok=True)
+    remember(path, first)
+    remember(path, second)
+    assert load_config(path) == Config(**{**first, **second})
+    if path.exists():
+        assert [item.name for item in path.parent.iterdir()] == ["config.toml"]
+
+
+def test_a_file_that_is_not_there_says_nothing(config: Path) -> None:
+    assert load_config(config) == Config()
+
+
+def test_other_keys_stay(config: Path) -> None:
+    config.write_text('theme = "paper"\nmodel = "/old"\n[keys]\nquit = "ctrl+q"\nlist = [1, 2.5]\n')
+    remember(config, {"model": Path("/new")})
+    assert tomllib.loads(config.read_text()) == {
+        "theme": "paper",
+        "model": "/new",
+        "keys": {"quit": "ctrl+q", "list": [1, 2.5]},
+    }
+
+
+def test_a_file_that_says_so_already_is_not_written(config: Path) -> None:
+    text = '# my own words\nmodel = "/m"\n'
+    config.write_text(text)
+    remember(config, {"model": Path("/m")})
+    assert config.read_text() == text
+
+
+def test_a_link_to_dotfiles_stays_a_link(config: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles.toml"
+    target.write_text("")
+    config.symlink_to(target)
+    remember(config, {"device": "cpu"})
+    assert config.is_symlink()
+    assert tomllib.loads(target.read_text()) == {"device": "cpu"}
+
+
+def test_the_home_folder_is_expanded(config: Path, home: Path) -> None:
+    config.write_text('model = "~/m.safetensors"\nloras = ["~/a", "/b"]\n')
+    loaded = load_config(config)
+    assert loaded.model == home / "m.safetensors"
+    assert loaded.loras == (home / "a", Path("/b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        (b'device = "cpu"\nmodel = \n', "line 2", "value"),
+        (b"\n\nnot toml at all\n", "line 3", ""),
+        (b'device = "cpu"\n\nmodel = 5\n', "line 3", "model must be a text"),
+        (b'loras = "/one"\n', "line 1", "loras must be a list"),
+        (b'loras = ["/one", 2]\n', "line 1", "loras must be a list"),
+        (b'\nbackup = "disk"\n', "line 2", "one of auto, device, cpu"),
+        (b'# \xff\n\nmodel = "\xfe"\n', "line 1", "UTF-8"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(config: Path, text, place, reason) -> None:
+    config.write_bytes(text)
+    with pytest.raises(ConfigError) as raised:
+        load_config(config)
+    for words in (str(config), place, reason):
+        assert words in str(raised.value)
+
+
+def test_a_broken_file_is_never_overwritten(config: Path) -> None:
+    config.write_text("model = [unfinished")
+    with pytest.raises(ConfigError):
+        remember(config, {"model": Path("/m")})
+    assert config.read_text() == "model = [unfinished"
+
+
+def test_a_folder_in_its_place_is_said(config: Path) -> None:
+    config.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(config)

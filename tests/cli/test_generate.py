@@ -1,0 +1,225 @@
+"""`loraswitch generate` with a real, tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from engine.events import Event, GenerationStep
+from engine.generate.infotext import Infotext, parse_infotext
+from engine.generate.save import read_infotext
+from engine.session import Session
+from tui_loraswitch.cli import main
+from tui_loraswitch.commands import engine_run
+
+QUICK = ("--steps", "1", "--sampler", "euler", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not end the test run in place of the engine."""
+    monkeypatch.setattr(engine_run, "CLOSE_SECONDS", 60.0)
+
+
+@pytest.fixture
+def generate(tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path) -> Any:
+    """Runs the command on the tiny model; returns the exit code."""
+
+    def run(*words: str) -> int:
+        own = ("--model", str(tiny_checkpoint), "--loras", str(tiny_loras))
+        return main(["generate", *own, "--output", str(tmp_path / "out"), *QUICK, *words])
+
+    return run
+
+
+def infotext(path: str) -> Infotext:
+    text = read_infotext(Path(path))
+    assert text is not None
+    return parse_infotext(text)
+
+
+def pixels(path: str) -> bytes:
+    with Image.open(path) as image:
+        return image.tobytes()
+
+
+def test_pictures_are_drawn_and_their_paths_printed(generate, tmp_path, config, capsys) -> None:
+    assert generate("a fox", "--seed", "7", "--batch", "2", "--negative", "blurry") == 0
+    output = capsys.readouterr()
+    first, second = output.out.splitlines()
+    assert [first, second] == [str(tmp_path / f"out/0000{i}-{6 + i}.png") for i in (1, 2)]
+    with Image.open(first) as image:
+        assert image.size == (64, 64), "the size the model was trained on"
+    info = infotext(second)
+    assert (info.prompt, info.negative_prompt, info.seed) == ("a fox", "blurry", 8)
+    assert (info.steps, info.sampler, info.schedule) == (1, "Euler", "Automatic")
+    assert output.err == ""
+    assert not config.exists(), "only the app remembers its options"
+
+
+def test_loras_by_option_and_by_tag(generate, tiny_loras, capsys) -> None:
+    options = ("--seed", "5", "--json")
+    assert generate("a fox", *options) == 0
+    base = json.loads(capsys.readouterr().out)
+    stack = ("--lora", "neon:0.8", "--lora", "styles/ink:0.5:0")
+    assert generate("a fox <lora:WASH:0.25>", *stack, *options) == 0
+    output = capsys.readouterr()
+    data = json.loads(output.out)
+    assert [(lora["name"], lora["unet"], lora["text_encoder"]) for lora in data["loras"]] == [
+        ("neon", 0.8, 0.8),
+        ("ink", 0.5, 0.0),
+        ("wash", 0.25, 0.25),
+    ]
+    assert data["loras"][1]["path"] == str(tiny_loras / "styles/ink.safetensors")
+    assert data["loras"][0]["modules"] == 70
+    assert data["seed"] == 5
+    assert data["seconds"] > 0
+    assert data["settings"]["sampler"] == "Euler"
+    assert data["settings"]["width"] == 64
+    assert data["warnings"] == []
+    (picture,) = data["pictures"]
+    assert "<lora:neon:0.8>" in infotext(picture["path"]).prompt
+    assert [name for name, _ in infotext(picture["path"]).lora_hashes] == ["neon", "ink", "wash"]
+    assert pixels(picture["path"]) != pixels(base["pictures"][0]["path"])
+    assert output.err == ""
+
+
+def test_a_seed_is_drawn_and_told(generate, capsys) -> None:
+    assert generate("a fox", "--json", "--width", "72", "--height", "88") == 0
+    data = json.loads(capsys.readouterr().out)
+    (picture,) = data["pictures"]
+    assert data["seed"] == picture["seed"] == infotext(picture["path"]).seed >= 0
+    assert (picture["width"], picture["height"]) == (72, 88)
+
+
+def test_a_lora_for_another_model_is_refused_in_one_line(
+    generate, write_lora, home, tmp_path, capsys
+) -> None:
+    other = write_lora(home / "sd15.safetensors", sdxl=False)
+    assert generate("a fox", "--lora", str(other)) == 1
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert "this LoRA is for SD 1.5" in output.err
+    assert output.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("a", "--width", "100"), "multiple of 8"),
+        (("a", "--steps", "0"), "steps"),
+        (("a", "--batch", "0"), "at least 1"),
+        (("a", "--seed", "-5"), "seed"),
+        (("a", "--sampler", "LCM", "--schedule", "karras"), "cannot take the schedule"),
+        (("a <lora:neon:much>",), "not a number"),
+        (("a <lora:nothing>",), "There is no LoRA “nothing”"),
+        (("a", "--lora", "noen"), "Did you mean neon"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_model_is_loaded(
+    generate, words, reason, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(engine_run, "Session", None)
+    assert generate(*words) == 2
+    output = capsys.readouterr()
+    assert reason in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+
+
+@pytest.mark.parametrize("words", [["--sampler", "best"], ["--seed", "x"], ["--lora", ""], []])
+def test_words_that_make_no_sense_leave_with_2(words, capsys) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["generate", *(["a"] if words else []), *words])
+    assert leaving.value.code == 2
+    assert "usage: loraswitch generate" in capsys.readouterr().err
+
+
+def test_the_demo_is_named_when_no_model_is(monkeypatch, capsys) -> None:
+    class NoModel:
+        def __init__(self, on_event: Any) -> None:
+            self.report = on_event
+
+        def load(self, model: Path | None, *_: Any) -> None:
+            from engine.events import CommandFailed
+
+            assert model is None
+            self.report(CommandFailed("load", "no demo here"))
+
+        def close(self, timeout: float) -> bool:
+            return True
+
+    monkeypatch.setattr(engine_run, "Session", NoModel)
+    assert main(["generate", "a fox"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "embedded demo" in first
+    assert second == "loraswitch: no demo here"
+    assert main(["generate", "a fox", "--demo"]) == 1
+    assert capsys.readouterr().err == "loraswitch: no demo here\n"
+
+
+def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -> None:
+    steps: list[int] = []
+
+    class InterruptedSession(Session):
+        def __init__(self, on_event: Any) -> None:
+            def interrupt(event: Event) -> None:
+                on_event(event)
+                if isinstance(event, GenerationStep):
+                    steps.append(event.step)
+                    if event.step == 1:
+                        os.kill(os.getpid(), signal.SIGINT)
+
+            super().__init__(interrupt)
+
+    monkeypatch.setattr(engine_run, "Session", InterruptedSession)
+    assert generate("a fox", "--steps", "500") == 130
+    output = capsys.readouterr()
+    assert output.err == "loraswitch: Cancelled.\n"
+    assert output.out == ""
+    assert len(steps) < 500
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_that_cannot_stop_does_not_hold_the_program(monkeypatch, capsys) -> None:
+    class Busy:
+        def __init__(self, on_event: Any) -> None: ...
+
+        def load(self, *_: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def close(self, timeout: float) -> bool:
+            return False
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(engine_run, "Session", Busy)
+    monkeypatch.setattr(engine_run, "end_process", end)
+    with pytest.raises(SystemExit) as leaving:
+        main(["generate", "a fox", "--demo"])
+    assert leaving.value.code == 130
+    assert capsys.readouterr().err == "loraswitch: Cancelled.\n"
+
+
+def test_a_fault_of_the_program_names_the_log(monkeypatch, tiny_checkpoint, capsys) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    import engine.worker
+
+    monkeypatch.setattr(engine.worker, "choose_device", broken)
+    assert main(["generate", "a fox", "--model", str(tiny_checkpoint)]) == 1
+    error = capsys.readouterr().err
+    log = Path(os.environ["XDG_STATE_HOME"], "loraswitch", "loraswitch.log")
+    assert "RuntimeError: a fault" in error
+    assert str(log) in error
+    assert "Traceback" not in error
+    assert "Traceback" in log.read_text()

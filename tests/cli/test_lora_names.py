@@ -1,0 +1,114 @@
+"""Names people type, and the files they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_loraswitch.commands.lora_names import WantedLora, parse_wanted, resolve
+from tui_loraswitch.commands.outcome import UsageError
+
+
+def find(name: str, *folders: Path) -> Path:
+    (ref,) = resolve([WantedLora(name)], folders)
+    return Path(ref.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("neon", WantedLora("neon")),
+        ("neon:0.8", WantedLora("neon", 0.8, 0.8)),
+        ("neon:0.8:0.5", WantedLora("neon", 0.8, 0.5)),
+        ("neon:-1:.5", WantedLora("neon", -1.0, 0.5)),
+        ("neon:0:0", WantedLora("neon", 0.0, 0.0)),
+        ("a:b:2", WantedLora("a:b", 2.0, 2.0)),
+        ("neon:nan", WantedLora("neon:nan")),
+        ("styles/neon v2:1", WantedLora("styles/neon v2")),
+    ],
+)
+def test_a_name_with_strengths(text: str, wanted: WantedLora) -> None:
+    assert parse_wanted(text) == wanted
+
+
+@given(
+    st.text(min_size=1).filter(lambda name: ":" not in name),
+    st.floats(-5, 5).map(lambda x: round(x, 3)),
+    st.floats(-5, 5).map(lambda x: round(x, 3)),
+)
+def test_whatever_the_name_the_strengths_come_from_the_end(name, unet, te) -> None:
+    assert parse_wanted(f"{name}:{unet:f}:{te:f}") == WantedLora(name, unet, te)
+
+
+def test_no_name_at_all() -> None:
+    with pytest.raises(ValueError, match=r"^$"):
+        parse_wanted("")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("neon", "styles/neon"),
+        ("neon.safetensors", "styles/neon"),
+        ("styles/neon", "styles/neon"),
+        ("styles/ink", "styles/ink"),
+        ("people/ink.safetensors", "people/ink"),
+        ("aya", "Aya"),
+        ("STYLES/Neon", "styles/neon"),
+    ],
+)
+def test_names_in_the_library(loras: Path, name: str, file: str) -> None:
+    assert find(name, loras) == loras / f"{file}.safetensors"
+
+
+def test_the_exact_case_goes_first(loras: Path, write_lora) -> None:
+    lower = write_lora(loras / "aya.safetensors")
+    assert find("aya", loras) == lower
+    assert find("Aya", loras) == loras / "Aya.safetensors"
+
+
+def test_a_path_below_the_folder_goes_before_a_stem(loras: Path, write_lora) -> None:
+    top = write_lora(loras / "ink.safetensors")
+    assert find("ink", loras) == top
+
+
+def test_an_ambiguous_name_lists_what_it_may_mean(loras: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        find("ink", loras)
+    assert "styles/ink" in str(raised.value)
+    assert "people/ink" in str(raised.value)
+
+
+def test_two_folders_with_the_same_path_are_told_apart_by_whole_paths(
+    loras: Path, home: Path, write_lora
+) -> None:
+    other = write_lora(home / "other/styles/neon.safetensors")
+    with pytest.raises(UsageError) as raised:
+        find("styles/neon", loras, home / "other")
+    assert str(other) in str(raised.value)
+    assert str(loras / "styles/neon.safetensors") in str(raised.value)
+
+
+def test_a_folder_within_another_gives_no_file_twice(loras: Path) -> None:
+    assert find("neon", loras, loras / "styles") == loras / "styles/neon.safetensors"
+
+
+def test_a_path_on_disk(home: Path, write_lora) -> None:
+    file = write_lora(home / "elsewhere/own.safetensors")
+    assert find("elsewhere/own.safetensors") == file
+    assert find("elsewhere/own") == file
+    assert find(str(file)) == file
+    assert find("~/elsewhere/own") == file
+
+
+def test_an_unknown_name_gets_a_proposal(loras: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean neon"):
+        find("noen", loras)
+
+
+def test_a_missing_folder_is_named_where_nothing_was_found(home: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        find("neon", home / "unplugged")

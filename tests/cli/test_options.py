@@ -1,0 +1,122 @@
+"""From options, config file and defaults to settings; paths that cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from engine.demo import DEMO_LORAS
+from tui_loraswitch.cli import _parser, main
+from tui_loraswitch.commands.options import settings_from
+from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.settings import AppSettings
+
+
+def settings_of(*words: str) -> AppSettings:
+    return settings_from(_parser().parse_args(words))
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    """A header that counts as a checkpoint's."""
+    path = home / "model.safetensors"
+    save_file({"model.diffusion_model.out.2.bias": np.zeros(4, np.float16)}, path)
+    return path
+
+
+def test_without_anything_the_demo_opens(home: Path) -> None:
+    settings = settings_of()
+    assert settings.model is None
+    assert settings.loras == (DEMO_LORAS,)
+    assert (settings.device, settings.dtype, settings.backup) == (None, None, "auto")
+    assert settings.output == home / "outputs"
+    assert settings.image_protocol == "auto"
+
+
+def test_given_goes_before_remembered(config: Path, model: Path, loras: Path) -> None:
+    config.write_text(
+        'model = "/gone.safetensors"\nloras = ["/a", "/b"]\ndevice = "cuda:1"\n'
+        'dtype = "bfloat16"\nbackup = "cpu"\noutput = "/pictures"\nimages = "sixel"\n'
+    )
+    remembered = settings_of()
+    assert remembered.model == Path("/gone.safetensors")
+    assert remembered.loras == (Path("/a"), Path("/b"))
+    assert (remembered.device, remembered.dtype) == ("cuda:1", "bfloat16")
+    assert (remembered.backup, remembered.image_protocol) == ("cpu", "sixel")
+    assert remembered.output == Path("/pictures")
+    given = settings_of(
+        *("--model", str(model), "--loras", str(loras), "--device", "auto", "--dtype", "auto"),
+        *("--output", "here", "--images", "off", "--backup", "device"),
+    )
+    assert given.model == model
+    assert given.loras == (loras,)
+    assert (given.device, given.dtype) == (None, None)
+    assert (given.backup, given.image_protocol) == ("device", "off")
+    assert given.output == Path("here").absolute()
+
+
+def test_demo_passes_over_the_remembered_model_and_folders_only(config: Path, loras: Path) -> None:
+    config.write_text('model = "/m"\nloras = ["/a"]\ndevice = "cpu"\n')
+    settings = settings_of("--demo")
+    assert (settings.model, settings.loras) == (None, (DEMO_LORAS,))
+    assert settings.device == "cpu"
+    assert settings_of("--demo", "--loras", str(loras)).loras == (loras, DEMO_LORAS)
+
+
+def test_options_count_before_and_after_the_command(loras: Path) -> None:
+    before = settings_of("--loras", str(loras), "--device", "cpu", "verify")
+    after = settings_of("verify", "--loras", str(loras), "--device", "cpu")
+    assert before == after
+    assert before.device == "cpu"
+
+
+def test_home_is_expanded_and_folders_add_up(home: Path, loras: Path) -> None:
+    (home / "more").mkdir()
+    settings = settings_of("--loras", "~/loras", "--loras", "~/more", "--output", "~/pictures")
+    assert settings.loras == (loras, home / "more", DEMO_LORAS)
+    assert settings.output == home / "pictures"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--model missing.safetensors", "no such file"),
+        ("--model ~nobody-of-this-name/m.safetensors", "no such file"),
+        ("--model loras", "--loras"),
+        ("--model loras/styles/neon.safetensors", "this is a LoRA"),
+        ("--model loras/broken.safetensors", "truncated"),
+        ("--model words.txt", "not a safetensors file"),
+        ("--model flux.safetensors", "Flux"),
+        ("--model vae.safetensors", "no SDXL checkpoint"),
+        ("--loras missing", "no such folder"),
+        ("--loras words.txt", "not a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_opened_is_a_wrong_usage(home: Path, loras, words, reason) -> None:
+    (home / "words.txt").write_text("words, and more words")
+    zeros = np.zeros(4, np.float16)
+    save_file({"double_blocks.0.img_attn.proj.bias": zeros}, home / "flux.safetensors")
+    save_file({"decoder.conv_in.bias": zeros}, home / "vae.safetensors")
+    with pytest.raises(UsageError, match=reason):
+        settings_of(*words.split())
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU "])
+def test_a_device_of_no_known_kind_is_refused(device: str, capsys) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["--device", device])
+    assert leaving.value.code == 2
+    assert "cuda:1" in capsys.readouterr().err
+
+
+def test_a_broken_config_file_stops_every_command_and_stays(config: Path, loras, capsys) -> None:
+    config.write_text("model = oops\n")
+    for words in ([], ["list"], ["verify"], ["generate", "a fox"], ["--loras", str(loras)]):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert str(config) in error
+        assert "line 1" in error
+    assert config.read_text() == "model = oops\n"

@@ -1,0 +1,36 @@
+"""For all tests: no network, and a tiny checkpoint in the original layout with LoRAs that fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Read by huggingface_hub when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The same cases on every machine, however slow it is.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A single-file SDXL of less than half a million untrained weights; not to be changed."""
+    # Here, so that tests without a model do not wait for torch.
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
+
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def tiny_loras(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library folder: `neon`, `styles/ink` and `styles/wash` fit the tiny checkpoint."""
+    from tests.support.tiny_checkpoint import write_tiny_lora
+
+    folder = tmp_path_factory.mktemp("loras")
+    for seed, name in enumerate(("neon", "styles/ink", "styles/wash"), 1):
+        write_tiny_lora(folder / f"{name}.safetensors", tiny_checkpoint, seed)
+    return folder

@@ -1,0 +1,209 @@
+"""The engine thread: commands in, events out, errors as sentences, an end when asked."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+
+from engine.events import (
+    BackupMoved,
+    CommandFailed,
+    Event,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    GenerationStep,
+    LoadProgress,
+    MemoryChanged,
+    ModelLoaded,
+    PictureSaved,
+    StateChanged,
+    Switched,
+    Verified,
+)
+from engine.generate.infotext import parse_infotext
+from engine.generate.request import GenerateRequest
+from engine.generate.save import read_infotext
+from engine.library.hashes import hash_file
+from engine.refs import LoraRef
+from engine.session import Session
+
+E = TypeVar("E")
+PATIENCE = 120.0
+
+
+@dataclass
+class Watched:
+    """A session whose events wait in a queue; `on_event` may be set to react on its thread."""
+
+    events: queue.Queue[Event] = field(default_factory=queue.Queue)
+    on_event: Callable[[Event], None] = lambda event: None
+    seen: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self._take)
+
+    def _take(self, event: Event) -> None:
+        self.on_event(event)
+        self.events.put(event)
+
+    def wait(self, kind: type[E]) -> E:
+        """The next event of a kind; fails on a failure that was not waited for."""
+        while True:
+            event = self.events.get(timeout=PATIENCE)
+            self.seen.append(event)
+            if isinstance(event, kind):
+                return event
+            assert not isinstance(event, CommandFailed), event.message
+
+
+@pytest.fixture
+def watched(tiny_checkpoint: Path) -> Iterator[Watched]:
+    watched = Watched()
+    watched.session.load(tiny_checkpoint, device="cpu", dtype="float32")
+    yield watched
+    assert watched.session.close(PATIENCE)
+
+
+def request(folder: Path, **changes: object) -> GenerateRequest:
+    settings: dict[str, object] = {"steps": 3, "width": 64, "height": 64, "seed": 7, **changes}
+    return GenerateRequest("a red star", folder, **settings)  # type: ignore[arg-type]
+
+
+def pixels(picture: PictureSaved) -> bytes:
+    with Image.open(picture.path) as image:
+        return image.tobytes()
+
+
+def test_a_day_in_it(watched: Watched, tiny_loras: Path, tmp_path: Path) -> None:
+    loaded = watched.wait(ModelLoaded)
+    assert (loaded.model.device, loaded.model.dtype) == ("cpu", "float32")
+    assert loaded.model.default_size == 64
+    assert any(isinstance(event, LoadProgress) and event.total for event in watched.seen)
+    assert watched.wait(StateChanged) == StateChanged("base")
+
+    session = watched.session
+    session.generate(request(tmp_path))
+    assert watched.wait(GenerationStarted).seed == 7
+    step = watched.wait(GenerationStep)
+    assert step.preview is not None
+    assert len(step.preview.rgb) == 3 * step.preview.width * step.preview.height
+    base = watched.wait(PictureSaved)
+    assert watched.wait(GenerationFinished).pictures == (base,)
+
+    stack = [LoraRef(tiny_loras / "neon.safetensors", 0.8, 0.5)]
+    session.switch(stack)
+    report = watched.wait(Switched).report
+    assert report.stack == tuple(stack)
+    assert report.text_encoders_changed
+    assert watched.wait(StateChanged) == StateChanged("stack", tuple(stack))
+    assert watched.wait(MemoryChanged).memory.backup == report.backup_bytes > 0
+
+    session.generate(request(tmp_path))
+    switched = watched.wait(PictureSaved)
+    assert pixels(switched) != pixels(base)
+
+    session.set_backup("cpu")
+    assert watched.wait(BackupMoved).bytes == report.backup_bytes
+    session.verify()
+    assert watched.wait(Verified).report.different == ()
+
+    session.switch([])
+    assert watched.wait(Switched).report.restored == report.merged
+    session.generate(request(tmp_path))
+    assert pixels(watched.wait(PictureSaved)) == pixels(base)
+
+
+def test_the_infotext_says_what_was_drawn(
+    watched: Watched, tiny_loras: Path, tmp_path: Path
+) -> None:
+    lora = tiny_loras / "neon.safetensors"
+    watched.session.switch([LoraRef(lora, 0.8, 0.5)])
+    watched.session.generate(request(tmp_path, negative_prompt="blurry", cfg_scale=4.5))
+    picture = watched.wait(PictureSaved)
+    text = read_infotext(picture.path)
+    assert text == picture.infotext
+    info = parse_infotext(text)
+    assert info.prompt == "a red star <lora:neon:te=0.5:unet=0.8>"
+    assert (info.negative_prompt, info.seed, info.cfg_scale) == ("blurry", 7, 4.5)
+    assert info.lora_hashes == (("neon", hash_file(lora).autov3),)
+    assert info.model == "tiny"
+
+
+def test_cancel_stops_within_a_step_and_drops_what_waits(watched: Watched, tmp_path: Path) -> None:
+    session = watched.session
+    watched.wait(StateChanged)
+
+    def cancel_at_the_second_step(event: Event) -> None:
+        if isinstance(event, GenerationStep) and event.step == 2:
+            session.cancel()
+
+    watched.on_event = cancel_at_the_second_step
+    session.generate(request(tmp_path, steps=50))
+    session.generate(request(tmp_path, steps=50))
+    assert watched.wait(GenerationCancelled) == GenerationCancelled(2, 50)
+    session.generate(request(tmp_path, steps=1, seed=9))
+    assert watched.wait(GenerationStarted).seed == 9, "commands after a cancel are done"
+    watched.wait(GenerationFinished)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("width", [63, 100])
+def test_a_size_that_does_not_work_is_refused(watched: Watched, tmp_path: Path, width: int) -> None:
+    watched.wait(StateChanged)
+    watched.session.generate(request(tmp_path, width=width))
+    failed = watched.wait(CommandFailed)
+    assert failed.command == "generate"
+    assert "multiple of 8" in failed.message
+    assert not failed.unexpected
+
+
+def test_a_refused_lora_leaves_the_stack(
+    watched: Watched, tiny_loras: Path, tmp_path: Path
+) -> None:
+    good = (LoraRef(tiny_loras / "neon.safetensors"),)
+    watched.session.switch(good)
+    watched.wait(Switched)
+    watched.wait(StateChanged)
+    watched.session.switch([LoraRef(tmp_path / "gone.safetensors")])
+    assert "gone.safetensors" in watched.wait(CommandFailed).message
+    assert watched.wait(StateChanged) == StateChanged("stack", good)
+
+
+def test_a_missing_model_is_said_and_nothing_else_breaks(tmp_path: Path) -> None:
+    watched = Watched()
+    watched.session.load(tmp_path / "gone.safetensors")
+    assert "gone.safetensors" in watched.wait(CommandFailed).message
+    watched.session.verify()
+    assert "No model is loaded" in watched.wait(CommandFailed).message
+    assert watched.session.close(PATIENCE)
+
+
+def test_loading_can_be_cancelled(tiny_checkpoint: Path) -> None:
+    watched = Watched()
+
+    def cancel_while_reading(event: Event) -> None:
+        if isinstance(event, LoadProgress) and event.total:
+            watched.session.cancel()
+
+    watched.on_event = cancel_while_reading
+    watched.session.load(tiny_checkpoint)
+    assert watched.wait(CommandFailed) == CommandFailed("load", "The loading was cancelled.")
+    watched.session.verify()
+    assert "No model is loaded" in watched.wait(CommandFailed).message
+    assert watched.session.close(PATIENCE)
+
+
+def test_closing_ends_a_running_generation(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    watched = Watched()
+    watched.session.load(tiny_checkpoint)
+    watched.session.generate(request(tmp_path, steps=150))
+    watched.wait(GenerationStep)
+    assert watched.session.close(PATIENCE)
+    assert list(tmp_path.iterdir()) == []

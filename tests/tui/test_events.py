@@ -1,0 +1,203 @@
+"""What the engine reports becomes what the screen shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from engine.events import (
+    BackupMoved,
+    CommandFailed,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    GenerationStep,
+    LoadProgress,
+    MemoryChanged,
+    PictureSaved,
+    Preview,
+    StateChanged,
+    Verified,
+)
+from engine.generate.request import GenerateRequest
+from engine.reports import MemoryReport, VerifyReport
+from tui_loraswitch.images.halfcell import HalfCellPicture
+from tui_loraswitch.messages import EngineReported
+
+REQUEST = GenerateRequest("a fox", Path("pictures"))
+
+
+def preview(red: int) -> Preview:
+    return Preview(8, 8, bytes((red, 0, 0)) * 64)
+
+
+async def saved(driver, folder: Path, name: str, colour: tuple[int, int, int]) -> PictureSaved:
+    path = folder / f"{name}.png"
+    Image.new("RGB", (64, 64), colour).save(path)
+    return PictureSaved(path, 7, 64, 64, 28, "infotext")
+
+
+async def test_loading_shows_how_far_it_is(start):
+    async with start() as driver:
+        await driver.emit(LoadProgress("reading sd_xl", 3_000_000_000, 6_000_000_000))
+        assert "◌ reading sd_xl 50 %" in driver.screen[0]
+        assert "2.8 of 5.6 GiB" in driver.text
+        await driver.load()
+        assert "sd_xl_base_1.0 · float16 · cuda:0 RTX 4090" in driver.screen[0]
+        assert driver.screen[0].rstrip().endswith("● base")
+        assert "3.38 billion weights" in driver.log[0]
+
+
+async def test_a_switch_is_pending_then_live_and_the_log_tells(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("neon")
+        await driver.press("enter")
+        assert "◌ switching to neon 0.80" in driver.screen[0]
+        assert "◌ neon" in driver.text
+        await driver.confirm()
+        assert driver.screen[0].rstrip().endswith("● neon 0.80")
+        assert "● neon" in driver.text
+        assert driver.log[-1] == "switched to neon 0.80 · 10 tensors · 6 ms"
+
+
+async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.confirm()
+        await driver.highlight("neon")
+        await driver.press("enter")
+        await driver.emit(CommandFailed("switch", "neon.safetensors: 3 shapes do not fit."))
+        assert driver.toasts == ["neon.safetensors: 3 shapes do not fit."]
+        assert "neon.safetensors: 3 shapes do not fit." in driver.log
+        assert driver.screen[0].rstrip().endswith("● ink 1.00")
+        (row,) = [line for line in driver.screen if "! neon" in line]
+        assert "refused" in row
+        await driver.press("0")
+        assert session.sent("switch")[-1] == ()
+
+
+async def test_recovering_is_said_in_words(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.emit(StateChanged("recovering"))
+        assert "! recovering the base" in driver.screen[0]
+        await driver.emit(StateChanged("base"))
+        assert driver.screen[0].rstrip().endswith("● base")
+
+
+async def test_drawing_shows_preview_progress_and_then_the_picture(start, tmp_path):
+    async with start() as driver:
+        await driver.load()
+        picture = driver.app.main.query_one(HalfCellPicture)
+        shown = driver.app.main.picture.query_one(HalfCellPicture)
+        await driver.emit(GenerationStarted(REQUEST, 7, 28), GenerationStep(7, 28, 1.0, preview(9)))
+        await driver.until(lambda: shown.size.area > 0)
+        assert "7/28 · 1.0 s · 3.0 s left" in driver.text
+        done = await saved(driver, tmp_path, "00042", (10, 200, 30))
+        await driver.emit(done, GenerationFinished((done,), 3.1))
+        await driver.until(lambda: _colour(shown) == (10, 200, 30))
+        assert "Picture 00042" in driver.text
+        assert "seed 7 · 64×64 · 1.0 s" in driver.text
+        assert "7/28" not in driver.text
+        assert driver.log[-1] == "picture 00042 · 3.1 s · saved"
+        assert picture is not None
+
+
+async def test_previews_come_at_most_once_a_second(start):
+    async with start() as driver:
+        await driver.load()
+        shown = driver.app.main.picture.query_one(HalfCellPicture)
+        await driver.emit(GenerationStep(1, 28, 0.1, preview(100)))
+        await driver.until(lambda: _colour(shown) == (100, 0, 0))
+        await driver.emit(*(GenerationStep(n, 28, 0.1 * n, preview(100 + n)) for n in range(2, 9)))
+        assert _colour(shown) == (100, 0, 0)
+
+
+async def test_earlier_pictures_can_be_looked_at_again(start, tmp_path):
+    async with start() as driver:
+        await driver.load()
+        shown = driver.app.main.picture.query_one(HalfCellPicture)
+        first = await saved(driver, tmp_path, "00001", (1, 2, 3))
+        second = await saved(driver, tmp_path, "00002", (4, 5, 6))
+        await driver.emit(first, second)
+        await driver.until(lambda: _colour(shown) == (4, 5, 6))
+        await driver.press("1", "left")
+        await driver.until(lambda: _colour(shown) == (1, 2, 3))
+        assert "Picture 00001" in driver.text
+
+
+async def test_a_picture_that_is_gone_is_said_so(start, tmp_path):
+    async with start() as driver:
+        await driver.load()
+        await driver.emit(PictureSaved(tmp_path / "gone.png", 7, 64, 64, 28, ""))
+        await driver.until(lambda: "the picture cannot be shown" in driver.text)
+
+
+async def test_cancelling_is_reported(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("p", "x", "enter", "g")
+        await driver.emit(GenerationStarted(REQUEST, 7, 28))
+        assert "▸ drawing" in driver.screen[0]
+        await driver.emit(GenerationCancelled(12, 28))
+        assert "▸ drawing" not in driver.screen[0]
+        assert driver.log[-1] == "cancelled at step 12 of 28"
+
+
+async def test_verification_is_asked_for_and_answered(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("v")
+        assert "▸ verifying" in driver.screen[0]
+        await driver.emit(Verified(VerifyReport(2516, (), 2_567_463_684), 0.4))
+        assert "▸" not in driver.screen[0]
+        assert "base verified: 0 of 2,567,463,684 weights differ" in driver.log[-1]
+        await driver.emit(Verified(VerifyReport(2516, ("unet.a",), 9), 0.4))
+        assert driver.log[-1] == "1 tensor differ from the base: unet.a"
+
+
+async def test_the_backup_tells_where_it_went(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("b")
+        assert "▸ moving the backup" in driver.screen[0]
+        await driver.emit(BackupMoved("cpu", 4 << 30, 0.5))
+        assert "▸" not in driver.screen[0]
+        assert driver.log[-1] == "backup in main memory now · 4.0 GiB · 0.5 s"
+
+
+async def test_a_model_that_cannot_be_opened_leaves_the_app_alive(start, session):
+    async with start() as driver:
+        await driver.emit(CommandFailed("load", "x.safetensors: there is no such file."))
+        assert "! no model" in driver.screen[0]
+        assert driver.toasts == ["x.safetensors: there is no such file."]
+        await driver.press("g", "v")
+        assert driver.toasts[-1] == "No model is loaded."
+        await driver.press("slash", *"ink", "enter")
+        await driver.until(lambda: driver.app.main.library.view.shown == 1)
+
+
+def test_a_backlog_of_progress_shrinks_to_the_newest_and_keeps_previews():
+    def step(number: int, with_preview: bool = False) -> EngineReported:
+        picture = preview(1) if with_preview else None
+        return EngineReported(GenerationStep(number, 9, 1.0, picture))
+
+    assert step(2).can_replace(step(1))
+    assert not step(2).can_replace(step(1, with_preview=True))
+    assert step(2, with_preview=True).can_replace(step(1, with_preview=True))
+    memory = EngineReported(MemoryChanged(MemoryReport()))
+    assert memory.can_replace(memory)
+    assert not memory.can_replace(step(1))
+    failed = EngineReported(CommandFailed("load", "x"))
+    assert not failed.can_replace(failed)
+
+
+def _colour(picture: HalfCellPicture) -> tuple[int, ...]:
+    """The colour of the picture's middle."""
+    strip = picture.render_line(picture.size.height // 2)
+    style = next((segment.style for segment in strip if "▀" in segment.text), None)
+    return tuple(style.color.triplet) if style and style.color and style.color.triplet else ()

@@ -1,0 +1,74 @@
+"""Quitting: state kept, engine ended, always in time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from engine.events import LoadProgress
+
+
+async def test_q_keeps_the_state_and_closes_the_engine(start, session, settings):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("p", *"a fox", "enter", "s", "q")
+        await driver.until(lambda: not driver.app.is_running)
+    assert session.sent("close") == [1.5]
+    assert driver.app.engine_stopped
+    state = json.loads(settings.state_path.read_text())
+    assert state["prompt"] == "a fox"
+    assert state["sort"] == "name"
+    assert [path.name for path in settings.state_path.parent.iterdir()] == ["state.json"]
+
+
+async def test_the_next_start_shows_what_was_remembered(start, session, settings):
+    settings.state_path.parent.mkdir()
+    settings.state_path.write_text(json.dumps({"prompt": "old words", "seed": 99, "steps": "no"}))
+    async with start() as driver:
+        assert "old words" in driver.text
+        assert "28 steps" in driver.text
+        assert "seed 99" in driver.text
+
+
+async def test_quitting_while_loading_leaves_although_the_engine_does_not_end(start, session):
+    session.closes_in_time = False
+    async with start() as driver:
+        await driver.emit(LoadProgress("reading", 1, 10))
+        await driver.press("q")
+        await driver.until(lambda: not driver.app.is_running)
+    assert session.sent("close") == [1.5]
+    assert not driver.app.engine_stopped
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+async def test_a_signal_ends_all_even_when_the_screen_hangs(
+    start, session, settings, monkeypatch, number
+):
+    codes: list[int] = []
+    monkeypatch.setattr("os._exit", codes.append)
+    monkeypatch.setattr("tui_loraswitch.hang_up.GRACE", 0.0)
+    before = signal.getsignal(number)
+    async with start() as driver:
+        await driver.press("p", *"kept", "enter")
+        os.kill(os.getpid(), number)
+        await driver.until(lambda: codes and not driver.app.is_running)
+    assert codes == [128 + number]
+    assert session.sent("close") == [1.5]
+    assert json.loads(settings.state_path.read_text())["prompt"] == "kept"
+    assert signal.getsignal(number) is before
+
+
+async def test_a_state_that_cannot_be_written_is_said_and_no_reason_to_stay(start, settings):
+    settings.state_path.parent.write_text("a file where the folder should be")
+    async with start() as driver:
+        await driver.press("q")
+        await driver.until(lambda: not driver.app.is_running)
+
+
+async def test_events_after_the_end_disturb_nobody(start):
+    async with start() as driver:
+        pass
+    driver.app.report(LoadProgress("late"))

@@ -1,0 +1,196 @@
+"""The library list: filter, folders, hidden LoRAs, hostile names, ten thousand rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.library.entry import LibraryEntry
+from tui_loraswitch.panes.lora_list import LoraList
+from tui_loraswitch.panes.rows import FolderRow, LoraRow
+
+from .conftest import write_lora
+
+
+def shown_names(driver) -> list[str]:
+    return [
+        row.name + "/" if isinstance(row, FolderRow) else row.entry.name for row in driver.list.rows
+    ]
+
+
+def entries(count: int) -> tuple[LibraryEntry, ...]:
+    root = Path("/loras")
+    return tuple(
+        LibraryEntry(
+            root / f"f{i % 50}" / f"lora {i}.safetensors", root, 1000 + i, i, i, "LoRA", 16,
+            base_model="SDXL",
+        )
+        for i in range(count)
+    )  # fmt: skip
+
+
+async def test_folders_come_first_and_the_cursor_starts_on_a_lora(start):
+    async with start() as driver:
+        assert shown_names(driver) == ["styles/", "deep/", "night", "ink", "neon", "aya", "broken"]
+        assert driver.list.highlighted.name == "night"
+        assert "LoRAs 5" in driver.text
+        assert "1 hidden: not SDXL" in driver.text
+
+
+async def test_the_list_narrows_while_typing_and_escape_shows_all_again(start):
+    async with start() as driver:
+        await driver.press("slash", *"neo")
+        await driver.until(lambda: shown_names(driver) == ["styles/", "neon"])
+        assert "LoRAs 1 of 6" in driver.text
+        await driver.press("enter")
+        assert driver.app.focused is driver.list
+        assert driver.list.highlighted.name == "neon"
+        await driver.press("slash", "escape")
+        await driver.until(lambda: len(shown_names(driver)) == 7)
+
+
+async def test_a_filter_without_matches_says_so(start):
+    async with start() as driver:
+        await driver.press("slash", *"zzz")
+        await driver.until(lambda: "nothing matches “zzz”" in driver.text)
+
+
+async def test_folders_close_and_open(start):
+    async with start() as driver:
+        await driver.press("home", "enter")
+        assert shown_names(driver) == ["styles/", "aya", "broken"]
+        await driver.press("l")
+        assert "ink" in shown_names(driver)
+        await driver.highlight("night")
+        await driver.press("h", "h")
+        assert "night" not in shown_names(driver)
+
+
+async def test_hidden_loras_can_be_seen_but_not_switched_to(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("H")
+        await driver.highlight("old15")
+        (row,) = [line for line in driver.screen if "! old15" in line]
+        assert "for SD 1.5" in row
+        await driver.press("enter", "space")
+        assert session.sent("switch") == []
+        assert driver.toasts[0] == "old15 is made for SD 1.5, not for SDXL."
+
+
+async def test_a_truncated_file_says_why_in_the_list_and_in_the_details(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("broken")
+        await driver.press("enter")
+        assert session.sent("switch") == []
+        assert "! broken" in driver.text
+        assert "truncated" in driver.text
+        assert "download it again" in driver.toasts[0]
+
+
+async def test_the_order_changes_by_key(start):
+    async with start() as driver:
+        await driver.press("s")
+        assert shown_names(driver) == ["aya", "broken", "ink", "neon", "night"]
+        assert "by name" in driver.text
+        await driver.press("s", "s")
+        assert "largest first" in driver.text
+        sizes = [row.entry.size for row in driver.list.rows if isinstance(row, LoraRow)]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+async def test_details_follow_the_cursor_with_a_picture(start):
+    async with start() as driver:
+        await driver.highlight("neon")
+        await driver.sees("trigger neon glow, night", "SDXL LoRA r4 α2", "best at 0.8")
+        picture = driver.app.main.details.query_one("HalfCellPicture")
+        await driver.until(lambda: picture.display and picture.size.area > 0)
+        strip = picture.render_line(1)
+        assert next(iter(strip)).style.color.triplet == (200, 20, 120)
+        await driver.highlight("ink")
+        await driver.until(lambda: not picture.display)
+
+
+async def test_names_of_strangers_are_neither_markup_nor_escapes(start, loras, session):
+    write_lora(
+        loras / "[red]x[bold].safetensors",
+        trigger="[blink]w[/blink]",
+        **{"modelspec.title": "[bold]t[/bold]"},
+    )
+    write_lora(loras / "\x1b[31mred\x07.safetensors", trigger="\x1b]0;evil\x07word\u202e")
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("[red]x[bold]")
+        await driver.press("enter")
+        await driver.confirm()
+        await driver.sees("[bold]t[/bold]", "[blink]w[/blink]")
+        text = driver.text
+        assert "● [red]x[bold]" in text
+        assert driver.screen[0].rstrip().endswith("● [red]x[bold] 1.00")
+        assert any("switched to [red]x[bold] 1.00" in line for line in driver.log)
+        await driver.highlight("red")
+        await driver.press("enter")
+        await driver.confirm()
+        assert not any(ord(char) < 32 or char == "\u202e" for char in driver.text.replace("\n", ""))
+        assert "● red" in driver.text
+
+
+async def test_errors_with_markup_are_shown_as_they_are(start):
+    from engine.events import CommandFailed
+
+    async with start() as driver:
+        await driver.emit(CommandFailed("load", "[link=x]a[/link] \x1b[2Jb"))
+        assert driver.toasts == ["[link=x]a[/link] b"]
+        assert "[link=x]a[/link] b" in driver.text
+
+
+async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
+    drawn: list[int] = []
+    draw = LoraList.render_line
+
+    def counting(self: LoraList, y: int):
+        drawn.append(y)
+        return draw(self, y)
+
+    monkeypatch.setattr(LoraList, "render_line", counting)
+    async with start() as driver:
+        library = driver.app.main.library
+        await driver.press("s")
+        library.show_entries(entries(10_000), is_complete=True)
+        await driver.pilot.pause()
+        assert len(driver.list.rows) == 10_000
+        height = driver.list.size.height
+        drawn.clear()
+        await driver.press("end")
+        assert driver.list.highlighted.name == "lora 9999"
+        assert 0 < len(drawn) <= 3 * height
+        drawn.clear()
+        await driver.press("up")
+        assert len(drawn) <= height
+        drawn.clear()
+        library.view.filter('"lora 77"')
+        library._show()
+        await driver.pilot.pause()
+        assert library.view.shown == 111
+        assert len(drawn) <= 3 * height
+
+
+async def test_large_folders_start_closed(start):
+    async with start() as driver:
+        root = Path("/loras")
+        many = tuple(
+            LibraryEntry(root / "a" / f"{i}.safetensors", root, 1, 1, i, base_model="SDXL")
+            for i in range(101)
+        )
+        driver.app.main.library.show_entries(many, is_complete=True)
+        assert [row.count for row in driver.list.rows] == [101]
+
+
+async def test_several_library_folders_keep_their_names(start, settings):
+    async with start() as driver:
+        found = tuple(
+            LibraryEntry(Path(root) / "same.safetensors", Path(root), 1, 1, 1, base_model="SDXL")
+            for root in ("/disk/a", "/disk/b")
+        )
+        driver.app.main.library.show_entries(found, is_complete=True)
+        assert shown_names(driver) == ["a/", "same", "b/", "same"]

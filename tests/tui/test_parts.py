@@ -1,0 +1,287 @@
+"""The parts without a screen: stack control, state, form, gauges, pictures, words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from engine.errors import EngineError
+from engine.monitor.reading import GpuReading, Reading
+from engine.refs import LoraRef
+from engine.reports import MemoryReport
+from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
+from tui_loraswitch.images.terminal import TerminalImages, parse_answers
+from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines, sparkline
+from tui_loraswitch.screens.settings_form import read_form
+from tui_loraswitch.stack_control import MAX_STRENGTH, StackControl
+from tui_loraswitch.text import duration, file_size, stack_words
+from tui_loraswitch.ui_state import UiState, load_state, save_state
+
+GIB = 1 << 30
+A, B = LoraRef(Path("a.safetensors")), LoraRef(Path("b.safetensors"), 0.5, 0.5)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "base", "+", "-", "done", "fail"]), max_size=40))
+def test_the_live_stack_ends_as_the_wanted_one(steps):
+    """Whatever is pressed and however the engine answers, at most one switch waits for it."""
+    sent: list[tuple[LoraRef, ...]] = []
+    control = StackControl(sent.append)
+    control.start()
+    answered = 0
+
+    def answer(success: bool) -> None:
+        nonlocal answered
+        if answered < len(sent):
+            stack = sent[answered]
+            answered += 1
+            if success:
+                control.live = stack
+                control.confirm()
+            else:
+                control.fail()
+
+    for step in steps:
+        match step:
+            case "a" | "b":
+                control.toggle(A if step == "a" else B)
+            case "base":
+                control.choose(())
+            case "+" | "-":
+                control.adjust(Path(A.path), 0.1 if step == "+" else -0.1)
+            case _:
+                answer(step == "done")
+        assert len(sent) - answered <= 1
+    while answered < len(sent):
+        answer(True)
+    assert control.live == control.wanted
+    assert not control.view.pending
+
+
+def test_strengths_are_bounded_and_remembered():
+    control = StackControl(lambda stack: None)
+    control.choose((A,))
+    for _ in range(100):
+        control.adjust(Path(A.path), 0.1)
+    assert control.wanted[0].unet == MAX_STRENGTH
+    control.adjust(Path(A.path), -0.1, "unet")
+    assert (control.wanted[0].unet, control.wanted[0].text_encoder) == (4.9, MAX_STRENGTH)
+    control.toggle(A)
+    assert control.strengths[Path(A.path)].unet == 4.9
+
+
+def test_a_failed_switch_blames_the_file_that_was_new():
+    control = StackControl(lambda stack: None)
+    control.start()
+    control.choose((A,))
+    control.live = (A,)
+    control.confirm()
+    control.toggle(B)
+    assert control.fail() == Path(B.path)
+    assert control.wanted == (A,)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+    | st.fixed_dictionaries({}, optional={"prompt": st.text(), "seed": st.integers() | st.text()})
+)
+def test_any_state_file_gives_a_state(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("state") / "state.json"
+    path.write_text(json.dumps(value))
+    state = load_state(path)
+    assert isinstance(state.prompt, str)
+    assert type(state.seed) is int
+    save_state(path, state)
+    assert load_state(path) == state
+
+
+def test_no_state_file_gives_the_defaults(tmp_path):
+    assert load_state(tmp_path / "missing.json") == UiState()
+    (tmp_path / "cut.json").write_bytes(b'{"prompt": "x')
+    assert load_state(tmp_path / "cut.json") == UiState()
+
+
+FORM = {
+    "steps": "20", "sampler": "Euler", "schedule": "Automatic", "cfg_scale": "5,5",
+    "seed": "-1", "size": "1216 × 832", "batch": "2",
+}  # fmt: skip
+
+
+def test_the_form_reads_what_people_type():
+    state = read_form(FORM, UiState(prompt="kept"))
+    assert (state.steps, state.cfg_scale, state.width, state.height) == (20, 5.5, 1216, 832)
+    assert state.prompt == "kept"
+    assert read_form(FORM | {"size": "auto"}, state).width == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        ("steps", "many", "must be a whole number"),
+        ("steps", "9999", "steps, not 9999"),
+        ("size", "1000x1001", "multiple of 8"),
+        ("size", "big", "1216x832"),
+        ("cfg_scale", "nan", "CFG scale"),
+        ("seed", "-2", "seed -2"),
+        ("batch", "65", "at most 64"),
+        ("schedule", "Karras", "cannot take the schedule Karras"),
+    ],
+)
+def test_the_form_says_what_is_wrong(field, text, words):
+    sampler = {"sampler": "LCM"} if field == "schedule" else {}
+    with pytest.raises(EngineError, match=words):
+        read_form(FORM | sampler | {field: text}, UiState())
+
+
+GPU = GpuReading("RTX 4090", int(11.2 * GIB), 24 * GIB, 97, 71, 312.4, 450.0)
+
+
+def figures(gpu: GpuReading | None, on_gpu: bool, note: str = "", tier="device") -> Figures:
+    reading = Reading(0.0, int(9.8 * GIB), 64 * GIB, int(3.2 * GIB), gpu, note)
+    memory = MemoryReport(int(6.6 * GIB), int(4.1 * GIB), tier, int(0.4 * GIB), GIB, 2 * GIB)
+    return Figures(reading, memory, on_gpu, (0.0, 0.5, 1.0))
+
+
+def test_the_gauges_split_the_memory_of_the_gpu():
+    lines = [line.plain for line in gauge_lines(figures(GPU, True), 41)]
+    assert lines[0].startswith("VRAM █")
+    assert lines[0].endswith("11.2/24.0 GiB")
+    assert lines[0].count("█") > lines[0].count("▓") >= 1
+    assert "▒" not in lines[0]
+    assert lines[2].count("▒") == 1
+    assert lines[1] == " █ model 6.6 ▓ backup 4.1 ▒ LoRA 0.4".rjust(41)[-len(lines[1]) :]
+    assert lines[3] == "GPU  97 %  71 °C  312/450 W"
+    assert "process 3.2 GiB" in lines[4]
+    assert lines[4].endswith("▁▅█") or lines[4].endswith("▁▄█")
+
+
+def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
+    lines = [line.plain for line in gauge_lines(figures(GPU, True, tier="cpu"), 46)]
+    assert "▓" not in lines[0]
+    assert "▓" in lines[2]
+
+
+def test_without_nvml_a_word_says_so_and_ram_is_shown():
+    lines = [line.plain for line in gauge_lines(figures(None, False, "no NVML"), 41)]
+    assert lines[0].startswith("RAM  █")
+    assert lines[2] == "GPU  no NVML"
+    assert "no NVML" in gauge_line(figures(None, False, "no NVML"), 78).plain
+    on_gpu = [line.plain for line in gauge_lines(figures(None, True, "no NVML"), 41)]
+    assert on_gpu[0] == "VRAM 2.0 GiB reserved · no NVML"
+
+
+def test_readings_a_driver_does_not_give_are_na():
+    gpu = GpuReading("x", None, None, None, 71, None, None)
+    lines = [line.plain for line in gauge_lines(figures(gpu, True), 41)]
+    assert lines[0] == "VRAM n/a, shared with RAM"
+    assert lines[3] == "GPU  n/a  71 °C  n/a"
+
+
+@given(
+    st.integers(20, 120),
+    st.integers(0, 1 << 42),
+    st.integers(0, 1 << 42),
+    st.booleans(),
+    st.integers(0, 1 << 42),
+)
+def test_gauges_fit_their_width_whatever_is_read(width, used, total, on_gpu, model):
+    gpu = GpuReading("x", used, total, 100, 100, 999.0, 999.0)
+    reading = Reading(0.0, used, total, used, gpu)
+    wild = Figures(reading, MemoryReport(model, model, "device", model), on_gpu, (2.0, -1.0))
+    assert gauge_line(wild, width).cell_length <= width
+    bars = [line for line in gauge_lines(wild, 60) if "GiB" in line.plain]
+    assert all(line.cell_length <= 75 for line in bars)
+
+
+def test_the_history_is_drawn_in_eight_heights():
+    assert sparkline([0, 1 / 7, 1, 5, -1]) == "▁▂██▁"
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;c", TerminalImages("kitty", 10, 20)),
+        (b"\x1b[6;18;9t\x1b[?62;4;6c", TerminalImages("sixel", 9, 18)),
+        (b"\x1b_Gi=31;OK\x1b\\\x1b[?65;4;6;18;22c", TerminalImages("sixel")),
+        (b"\x1b[?1;2c", TerminalImages("halfcell")),
+        (b"\x1b[6;0;0t\x1b[?64;14c", TerminalImages("halfcell")),
+        (b"", TerminalImages("halfcell")),
+        (b"typed\x1b[?62;4c", TerminalImages("sixel")),
+    ],
+)
+def test_the_terminals_answers_are_understood(answers, expected):
+    assert parse_answers(answers) == expected
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 90), st.integers(1, 60))
+def test_pictures_keep_their_shape_and_fit(width, height, max_width, max_rows):
+    cells = fit_half_cells((width, height, bytes(3 * width * height)), max_width, max_rows)
+    assert 1 <= cells.width <= max_width
+    assert 1 <= cells.rows <= max_rows
+    assert len(cells.rgb) == cells.width * cells.rows * 2 * 3
+
+
+def test_a_protocol_picture_fills_whole_cells(tmp_path):
+    path = tmp_path / "x.png"
+    Image.new("RGB", (100, 50)).save(path)
+    fitted = fit_protocol(path, 40, 40, TerminalImages("kitty", 10, 20))
+    assert (fitted.width, fitted.rows) == (40, 10)
+    assert fitted.image.size == (400, 200)
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_text("no picture")
+    with pytest.raises(OSError, match="cannot identify"):
+        fit_half_cells(path, 10, 10)
+
+
+def test_the_app_starts_without_torch_and_without_pictures():
+    code = (
+        "import sys, tui_loraswitch.app as a; "
+        "heavy = {'torch', 'diffusers', 'transformers', 'PIL', 'textual_image', 'psutil', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_textual_image_asks_the_terminal_nothing():
+    code = (
+        "import sys\n"
+        "class Tty:\n"
+        "    def isatty(self): return True\n"
+        "    def write(self, text): raise SystemExit('the terminal was asked')\n"
+        "    def flush(self): pass\n"
+        "terminal = sys.__stdout__ = Tty()\n"
+        "from tui_loraswitch.images.protocol import load_picture_widget\n"
+        "from tui_loraswitch.images.terminal import TerminalImages\n"
+        "widget = load_picture_widget(TerminalImages('sixel', 9, 18))\n"
+        "from textual_image._terminal import get_cell_size\n"
+        "assert sys.__stdout__ is terminal\n"
+        "print(widget.__module__, *get_cell_size(), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr.strip() == "textual_image.widget.sixel 9 18"
+
+
+def test_words_for_amounts():
+    assert [duration(s) for s in (0.006, 3.14, 125)] == ["6 ms", "3.1 s", "2 min 05 s"]
+    assert [file_size(n) for n in (0, 9_000, 2_340_000, 228_000_000, 6_940_000_000)] == [
+        "0 kB", "9 kB", "2.3 MB", "228 MB", "6.94 GB",
+    ]  # fmt: skip
+    assert stack_words(()) == "base"
+    assert stack_words((A, LoraRef("c.safetensors", 0.8, 0.6))) == "a 1.00 + c 0.80/0.60"

@@ -1,0 +1,371 @@
+"""The terminal app: carries keys to the control, and events to the panes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message_pump import MessagePump
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+from textual.timer import Timer
+
+from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
+from engine.library.entry import LibraryEntry
+from engine.library.text import clean_line
+from tui_loraswitch.control import CannotError, Control
+from tui_loraswitch.hang_up import HangUp
+from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.key_order import KeyOrder
+from tui_loraswitch.keys import APP_BINDINGS
+from tui_loraswitch.messages import (
+    EngineReported,
+    EngineUnavailable,
+    EntryHighlighted,
+    LibraryFound,
+    ProblemNoticed,
+    PromptChanged,
+    PromptLeft,
+    ReadingTaken,
+    ScanProgressed,
+)
+from tui_loraswitch.panes.library import FilterInput
+from tui_loraswitch.panes.log_lines import LogLine
+from tui_loraswitch.panes.lora_list import LoraList
+from tui_loraswitch.panes.stack import StackList
+from tui_loraswitch.screens.help import HelpScreen
+from tui_loraswitch.screens.main import MainScreen
+from tui_loraswitch.services import Services
+from tui_loraswitch.session_like import SessionLike
+from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.theme import INK
+from tui_loraswitch.ui_state import UiState, load_state, save_state
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1.5
+"""How long the engine may take to end before the app ends without it."""
+DETAILS_SECONDS = 0.05
+"""How long the cursor rests on a LoRA before its details are shown: a held key sends none."""
+PREFETCH_SECONDS = 0.25
+"""How long the cursor rests on a LoRA before it is read ahead."""
+
+
+class LoraSwitchApp(App[None]):
+    """SDXL with a library of LoRAs, in a terminal.
+
+    `images` is what `detect_image_protocol` found before the app took the terminal over.
+    """
+
+    TITLE = "loraswitch"
+    CSS = "Toast { max-width: 64; }"
+    BINDINGS: ClassVar[list[BindingType]] = APP_BINDINGS
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        session: SessionLike | None = None,
+        images: TerminalImages | None = None,
+    ) -> None:
+        super().__init__()
+        # Every animation step and every blink is bytes over SSH.
+        self.animation_level = "none"
+        self.register_theme(INK)
+        self.theme = INK.name
+        self.engine_stopped = False
+        """True when the engine's thread has ended; else the process must be ended hard."""
+        self._settings = settings
+        self._services = Services(settings, self.post_message, session)
+        self.control = Control(
+            lambda: self._services.session, settings.output, load_state(settings.state_path)
+        )
+        no_images = settings.image_protocol == "off"
+        self.main = MainScreen(images or TerminalImages("off" if no_images else "halfcell"))
+        self._highlight_timers: list[Timer] = []
+        self._key_order = KeyOrder(super().on_event, self._key_path)
+        self._hang_up: HangUp | None = None
+        self._shown: object = None
+        self._is_closing = False
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The panes."""
+        return self.main
+
+    async def on_event(self, event: events.Event) -> None:
+        """Put keys in order; everything else goes its way."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._key_order.put(event)
+        else:
+            await super().on_event(event)
+
+    def _key_path(self) -> list[MessagePump]:
+        """All that a key may set to work, from the focused widget up to the app."""
+        return list((self.focused or self.screen).ancestors_with_self)
+
+    def on_mount(self) -> None:
+        """Show what is remembered; start the rest when the first frame is out."""
+        self.run_worker(self._key_order.run(), name="keys")
+        if threading.current_thread() is threading.main_thread():
+            self._hang_up = HangUp(self._end_without_screen, self.exit)
+        self.call_after_refresh(self._start)
+
+    def on_unmount(self) -> None:
+        """Signals are no longer ours."""
+        if self._hang_up is not None:
+            self._hang_up.forget()
+
+    def _start(self) -> None:
+        state = self.control.state
+        self.main.library.restore(state.sort, state.show_hidden)
+        self._show_state()
+        self._services.start()
+
+    def report(self, event: Event) -> None:
+        """Take an event from the engine, on any thread."""
+        self._services.report(event)
+
+    # What others report.
+
+    @on(EngineReported)
+    def _follow_engine(self, message: EngineReported) -> None:
+        event = message.event
+        self.control.receive(event)
+        self.main.receive(event)
+        match event:
+            case ModelLoaded(model=model):
+                self._services.watch(model.gpu_uuid)
+                self._show_state()
+            case CommandFailed(message=words, unexpected=unexpected):
+                title = "Unexpected fault; the log file has the details" if unexpected else ""
+                self._toast(words, "error", title)
+            case PictureSaved():
+                self._save_state()
+            case GenerationFinished(warnings=warnings) if warnings:
+                self._toast("\n".join(warnings), "warning")
+        self._show_control()
+
+    @on(EngineUnavailable)
+    def _lack_engine(self, message: EngineUnavailable) -> None:
+        self.main.receive(CommandFailed("load", message.reason))
+        self._toast(message.reason, "error")
+
+    @on(ReadingTaken)
+    def _show_reading(self, message: ReadingTaken) -> None:
+        self.main.gauges.show_reading(message.reading)
+
+    @on(ScanProgressed)
+    def _show_scan(self, message: ScanProgressed) -> None:
+        self.main.library.show_progress(message.done, message.total)
+
+    @on(LibraryFound)
+    def _show_library(self, message: LibraryFound) -> None:
+        self.main.library.show_entries(message.entries, message.is_complete)
+
+    @on(ProblemNoticed)
+    def _note_problem(self, message: ProblemNoticed) -> None:
+        self._warn(message.problem)
+
+    @on(EntryHighlighted)
+    def _follow_highlight(self, message: EntryHighlighted) -> None:
+        for timer in self._highlight_timers:
+            timer.stop()
+        follow = partial(self._show_details, message.entry)
+        self._highlight_timers = [self.set_timer(DETAILS_SECONDS, follow)]
+        if message.entry is not None:
+            prefetch = partial(self.control.prefetch, message.entry)
+            self._highlight_timers.append(self.set_timer(PREFETCH_SECONDS, prefetch))
+
+    def _show_details(self, entry: LibraryEntry | None) -> None:
+        if not self.main.details.is_attached:
+            return  # the timer was late: the app is closing
+        refused = self.control.refused.get(entry.path, "") if entry else ""
+        self.main.details.show_entry(entry, refused)
+
+    @on(PromptChanged)
+    def _take_prompt(self, message: PromptChanged) -> None:
+        self.control.state = replace(
+            self.control.state, prompt=message.prompt, negative_prompt=message.negative_prompt
+        )
+
+    @on(PromptLeft)
+    def _leave_prompt(self) -> None:
+        self.main.library.focus_target().focus()
+
+    @on(LoraList.Activated)
+    def _choose(self, message: LoraList.Activated) -> None:
+        self._try(partial(self.control.choose, message.entry))
+
+    @on(LoraList.Toggled)
+    def _toggle(self, message: LoraList.Toggled) -> None:
+        self._try(partial(self.control.toggle, message.entry))
+
+    @on(StackList.Removed)
+    def _remove(self, message: StackList.Removed) -> None:
+        self._try(partial(self.control.remove, message.ref))
+
+    # What keys do.
+
+    def action_base(self) -> None:
+        """Go back to the base model."""
+        self._try(self.control.base)
+
+    def action_strength(self, delta: float) -> None:
+        """Change the strength of the highlighted member of the stack."""
+        stack = self.main.stack
+        entry = self.main.library.highlighted
+        highlighted = stack.highlighted or (entry.path if entry else None)
+        self._try(partial(self.control.adjust, delta, highlighted, stack.part))
+
+    def action_generate(self, new_seed: bool = False) -> None:
+        """Draw a picture."""
+        if self._try(partial(self.control.generate, new_seed)):
+            self._show_state()
+            self.main.show_pane("picture", take_focus=False)
+        elif self.control.model is not None and not self.control.state.prompt.strip():
+            self.action_edit_prompt()
+
+    def action_cancel(self) -> None:
+        """Stop drawing or loading."""
+        self._try(self.control.cancel)
+
+    def action_verify(self) -> None:
+        """Compare the base with its fingerprints."""
+        if self._try(self.control.verify):
+            self.main.status.show_busy("verifying")
+
+    def action_move_backup(self) -> None:
+        """Move the backups between device and main memory."""
+        if self._try(self.control.move_backup):
+            self.main.status.show_busy("moving the backup")
+
+    def action_insert_trigger(self) -> None:
+        """Put the highlighted LoRA's trigger words into the prompt."""
+        entry = self.main.library.highlighted
+        if entry is not None and self._try(partial(self.control.insert_trigger, entry)):
+            self._show_state()
+            self.main.show_pane("prompt", take_focus=False)
+
+    def action_edit_prompt(self, negative: bool = False) -> None:
+        """Write the prompt or the negative prompt."""
+        self.main.show_pane("prompt", take_focus=False)
+        self.main.prompt.edit(negative)
+
+    def action_find(self) -> None:
+        """Write into the library's filter."""
+        self.main.query_one(FilterInput).focus()
+
+    def action_settings(self) -> None:
+        """Edit steps, sampler, seed, size."""
+        from tui_loraswitch.screens.settings import SettingsScreen
+
+        model = self.control.model
+        screen = SettingsScreen(self.control.state, model.default_size if model else None)
+        self.push_screen(screen, self._take_settings)
+
+    def _take_settings(self, state: UiState | None) -> None:
+        if state is not None:
+            self.control.state = state
+            self._show_state()
+
+    def action_pane(self, name: str) -> None:
+        """Show one of the panes on the right."""
+        self.main.show_pane(name)
+
+    def action_turn_pane(self, count: int) -> None:
+        """Show the next or previous pane on the right."""
+        self.main.turn_pane(count)
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        if self.screen is self.main:
+            self.push_screen(HelpScreen(self.main.focused_title, self.main.active_bindings, self))
+
+    async def action_quit(self) -> None:
+        """Keep prompt and settings, end the engine, leave."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._save_state()
+            await asyncio.to_thread(self.stop_engine)
+            self.exit()
+
+    def _end_without_screen(self) -> None:
+        """Keep prompt and settings and end the engine, on any thread."""
+        self._is_closing = True
+        try:
+            self._remember()
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._settings.state_path, error)
+        self.stop_engine()
+
+    def stop_engine(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """End what runs beside the screen; True when the engine's thread has ended in time.
+
+        Also for the caller of `run`, after the app has ended by an error; may be called again.
+        """
+        self.engine_stopped = self._services.stop(timeout)
+        return self.engine_stopped
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The actions of all keys, for the command palette."""
+        library = self.main.library
+        for node, bindings in ((self, APP_BINDINGS), (library, library.BINDINGS)):
+            for binding in bindings:
+                if isinstance(binding, Binding) and "pane" not in binding.action:
+                    yield SystemCommand(
+                        binding.description.capitalize(),
+                        f"{binding.tooltip} ({self.get_key_display(binding)})",
+                        partial(self.run_action, binding.action, node),
+                    )
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+
+    # Helpers.
+
+    def _try(self, wish: Callable[[], object]) -> bool:
+        """Do what was asked, or say why not; True when it was done."""
+        try:
+            wish()
+        except CannotError as error:
+            self._toast(str(error), "warning")
+            return False
+        self._show_control()
+        return True
+
+    def _show_control(self) -> None:
+        """Show stack, refusals and queue as they are now, where they differ from what is shown."""
+        self.main.status.show_queue(self.control.queued)
+        shown = (self.control.stack.view, dict(self.control.refused))
+        if shown != self._shown:
+            self._shown = shown
+            self.main.library.show_refused(self.control.refused)
+            self.main.show_stack(self.control.stack.view)
+
+    def _show_state(self) -> None:
+        """Show prompt and settings as they are now."""
+        state, model = self.control.state, self.control.model
+        self.main.prompt.show_texts(state.prompt, state.negative_prompt)
+        self.main.prompt.show_settings(state, model.default_size if model else None)
+
+    def _toast(self, words: str, severity: SeverityLevel, title: str = "") -> None:
+        self.notify(clean_line(words), title=title, severity=severity, markup=False)
+
+    def _warn(self, words: str) -> None:
+        self.main.log_pane.write(LogLine("warning", clean_line(words)))
+
+    def _remember(self) -> None:
+        view = self.main.library.view
+        state = replace(self.control.state, sort=view.sort, show_hidden=view.show_hidden)
+        save_state(self._settings.state_path, state)
+
+    def _save_state(self) -> None:
+        try:
+            self._remember()
+        except OSError as error:
+            self._warn(f"{self._settings.state_path}: cannot be written ({error.strerror}).")

@@ -1,0 +1,143 @@
+"""The command line: `loraswitch` opens the app, its subcommands work without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from engine.errors import CancelledError, EngineError
+from tui_loraswitch.commands import app, generate, inspect, listing, verify
+from tui_loraswitch.commands.log_file import log_to_file
+from tui_loraswitch.commands.options import (
+    add_images_option,
+    add_library_option,
+    add_model_options,
+    add_output_option,
+)
+from tui_loraswitch.commands.outcome import (
+    CANCELLED,
+    EXIT_CODES,
+    FAILED,
+    PIPE_CLOSED,
+    WRONG_USAGE,
+    UsageError,
+    say,
+)
+from tui_loraswitch.commands.places import config_path, log_path
+from tui_loraswitch.config import ConfigError
+
+_DESCRIPTION = """\
+SDXL with a library of LoRAs, in a terminal: switch LoRAs on the loaded model
+in place and exactly, watch its memory, draw pictures.
+
+Without a command the app opens. Without --model it opens the model of the last
+time, or else the embedded demo: a tiny SDXL with LoRAs of its own, which needs
+no GPU and no download.
+"""
+
+_EPILOG = """\
+examples:
+  loraswitch                   the app, with the last model or the demo
+  loraswitch --model sdxl.safetensors --loras ~/loras
+  loraswitch --demo            the demo again
+  loraswitch generate "a fox" --lora neon:0.8 --seed 7
+  loraswitch list neon         LoRAs with "neon" in name or trigger words
+  loraswitch COMMAND --help    options and examples of a command
+
+files:
+  {config}
+      remembers --model, --loras, --device, --dtype, --backup, --output and
+      --images of the last time the app was started with them, for the app
+      and all commands; options given now go first, auto undoes a choice
+  {log}
+      the log
+  ./outputs
+      the pictures, unless --output names another folder
+
+{exit_codes}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (argparse leaves by `SystemExit` itself)."""
+    _allow_any_name()
+    args = _parser().parse_args(argv)
+    if args.version:
+        print(_versions())
+        return 0
+    try:
+        with log_to_file(log_path()):
+            code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except (UsageError, ConfigError) as error:
+        say(str(error))
+        return WRONG_USAGE
+    except (KeyboardInterrupt, CancelledError):
+        say("Cancelled.")
+        return CANCELLED
+    except EngineError as error:
+        say(str(error))
+        return FAILED
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="loraswitch",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(config=config_path(), log=log_path(), exit_codes=EXIT_CODES),
+        formatter_class=layout,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=app.run)
+    parser.add_argument("--version", action="store_true", help="show the versions in use and leave")
+    add_model_options(parser)
+    add_library_option(parser)
+    add_output_option(parser)
+    add_images_option(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in (
+        ("generate", generate),
+        ("list", listing),
+        ("inspect", inspect),
+        ("verify", verify),
+    ):
+        subparser = commands.add_parser(
+            name,
+            help=command.SUMMARY,
+            description=command.DESCRIPTION,
+            epilog=f"{command.EXAMPLES}\n{EXIT_CODES}",
+            formatter_class=layout,
+            allow_abbrev=False,
+        )
+        subparser.set_defaults(run=command.run)
+        command.add_options(subparser)
+    return parser
+
+
+def _versions() -> str:
+    used = ", ".join(f"{name} {_version(name)}" for name in ("torch", "diffusers", "textual"))
+    return f"loraswitch {_version('loraswitch')} (Python {platform.python_version()}, {used})"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _allow_any_name() -> None:
+    """Let stdout carry file names that are no valid text: their bytes come out as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")

@@ -1,0 +1,72 @@
+"""The app: `loraswitch` without a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tui_loraswitch.commands.options import given_options, settings_from
+from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say
+from tui_loraswitch.commands.places import config_path
+from tui_loraswitch.config import remember
+from tui_loraswitch.settings import AppSettings
+
+if TYPE_CHECKING:
+    from tui_loraswitch.app import LoraSwitchApp
+    from tui_loraswitch.images.terminal import TerminalImages
+
+log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread lets another run: importing torch beside the screen would stall it
+about three times as long with Python's own 0.005."""
+
+_TEXTUAL_ENVIRONMENT = {"TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
+"""Every frame is bytes over SSH."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the app and remember what it was opened with."""
+    settings = settings_from(args)
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "The app needs a terminal for input and output (over ssh: ssh -t). "
+            "“loraswitch generate” draws without one."
+        )
+    is_demo = getattr(args, "demo", False)
+    if settings.model is None and not is_demo:
+        say("No model was named: opening the embedded demo (--model FILE opens your own).")
+    if not is_demo:
+        _remember(args)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+    from tui_loraswitch.images.terminal import detect_image_protocol
+
+    app = build_app(settings, detect_image_protocol(settings.image_protocol))
+    app.run()
+    code = app.return_code or OK
+    # After a quit the engine had its time to end; after a fault of the app it gets none.
+    if not (app.engine_stopped or app.stop_engine(timeout=0)):
+        end_process(code)
+    return code
+
+
+def build_app(settings: AppSettings, images: TerminalImages | None = None) -> LoraSwitchApp:
+    """Make the app with Textual set up for a slow link; torch is not imported."""
+    for name, value in _TEXTUAL_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+    from tui_loraswitch.app import LoraSwitchApp
+
+    return LoraSwitchApp(settings, images=images)
+
+
+def _remember(args: argparse.Namespace) -> None:
+    try:
+        remember(config_path(), given_options(args))
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be written: %s", config_path(), error)
+        say(f"The choice cannot be remembered in {config_path()}: {error}.")

@@ -1,0 +1,194 @@
+"""`loraswitch inspect`: what one file is, from its header."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.library.entry import LibraryEntry
+from engine.library.previews import by_folded_name, find_preview, pick_beside
+from engine.library.read_entry import read_entry
+from engine.library.sidecars import SIDECAR_ENDINGS
+from engine.library.text import clean_line
+from engine.library.walk import FoundFile
+from engine.lora.header import Header, read_header
+from engine.lora.identify import Identity, identify
+from engine.lora.key_names import Module, group_modules, part_of
+from tui_loraswitch.commands.entry_json import entry_as_json
+from tui_loraswitch.commands.outcome import OK
+from tui_loraswitch.config import expanded
+from tui_loraswitch.text import file_size, plural
+
+SUMMARY = "tell what a LoRA or model file is"
+
+DESCRIPTION = """\
+Tell what a safetensors file is and for which base model, with the reason; for
+a LoRA also its families, rank, parts, trigger words, metadata and modules.
+Only the header and the files beside it are read, and nothing in it can run.
+"""
+
+EXAMPLES = """\
+examples:
+  loraswitch inspect neon.safetensors
+  loraswitch inspect neon.safetensors --modules | less
+  loraswitch inspect neon.safetensors --json | jq .metadata
+"""
+
+_LABEL_WIDTH = 13
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("file", metavar="FILE", type=expanded, help="a .safetensors file")
+    parser.add_argument(
+        "--modules", action="store_true", help="list the modules as well, one a line"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, with all metadata and modules"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the header and print it."""
+    path: Path = args.file
+    header = read_header(path)
+    identity = identify(header)
+    entry = read_entry(_found(path))
+    modules = group_modules(header.tensors)
+    if args.json:
+        print(json.dumps(_as_json(header, identity, entry, modules), indent=2))
+        return OK
+    print(clean_line(str(path)))
+    for label, value in _summary(header, identity, entry, modules):
+        _print_field(label, value)
+    if entry.metadata:
+        print("\nmetadata")
+        for key, value in entry.metadata:
+            _print_field(key, value)
+    if args.modules:
+        print("\nmodules")
+        for name, module in modules.items():
+            print(f"  {clean_line(name)}  {_module_words(module)}")
+    return OK
+
+
+def _found(path: Path) -> FoundFile:
+    """The file as the library's walk would have found it, whatever its ending."""
+    try:
+        status = path.stat()
+        beside = by_folded_name([item.name for item in path.parent.iterdir()])
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read ({error.strerror}).") from error
+    sidecars = tuple(
+        (ending, path.with_name(name))
+        for ending in SIDECAR_ENDINGS
+        if (name := pick_beside(path.stem, (ending,), beside))
+    )
+    return FoundFile(
+        path=path,
+        root=path.parent,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=status.st_ino,
+        sidecars=sidecars,
+        preview=find_preview(path),
+        stamp="",
+    )
+
+
+def _summary(
+    header: Header, identity: Identity, entry: LibraryEntry, modules: Mapping[str, Module]
+) -> Iterator[tuple[str, str]]:
+    """Labels and values; empty ones are left out when printed."""
+    kind = {"lora": "LoRA", "vae": "VAE"}.get(identity.kind, identity.kind)
+    yield "kind", kind
+    base = entry.base_model or identity.base_model or "cannot be told"
+    evidence = entry.base_evidence or identity.evidence
+    yield "base model", f"{base} ({evidence})" if evidence else base
+    yield "families", _counted(identity.families)
+    yield "rank", _rank_words(entry)
+    yield "parts", _counted(Counter(map(part_of, modules)).most_common())
+    dtypes = Counter(info.dtype for info in header.tensors.values())
+    yield "size", f"{file_size(header.file_size)} · {plural(len(header.tensors), 'tensor')}"
+    yield "types", _counted(dtypes.most_common())
+    yield "title", entry.title
+    yield "author", entry.author
+    yield "licence", entry.licence
+    for group in entry.trigger_words:
+        yield "trigger words", f"{', '.join(group.words)} ({group.source})"
+    if entry.preferred_strength is not None:
+        yield "strength", f"{entry.preferred_strength:g} is recommended"
+    yield "negative text", entry.negative_text
+    yield "tags", ", ".join(f"{tag} {count}" if count else tag for tag, count in entry.tags)
+    yield "preview", str(entry.preview or "")
+    yield "description", entry.description
+    yield "notes", entry.notes
+
+
+def _counted(counts: tuple[tuple[str, int], ...] | list[tuple[str, int]]) -> str:
+    return ", ".join(f"{name or 'other'} {count}" for name, count in counts)
+
+
+def _rank_words(entry: LibraryEntry) -> str:
+    if entry.rank is None:
+        return ""
+    return f"{entry.rank}, alpha {entry.alpha:g}" if entry.alpha is not None else str(entry.rank)
+
+
+def _module_words(module: Module) -> str:
+    shapes = (f"{role} {'×'.join(map(str, info.shape))}" for role, info in module.tensors.items())
+    return f"{module.family}  {', '.join(shapes)}"
+
+
+def _print_field(label: str, value: str) -> None:
+    """Print a label and its value; on a terminal long values are wrapped beside the label."""
+    if not value:
+        return
+    start = f"  {clean_line(label):{_LABEL_WIDTH}} "
+    if not sys.stdout.isatty():
+        print(start + clean_line(value))
+        return
+    width = max(40, shutil.get_terminal_size().columns - 1)
+    indent = " " * (_LABEL_WIDTH + 3)
+    print(textwrap.fill(clean_line(value), width, initial_indent=start, subsequent_indent=indent))
+
+
+def _as_json(
+    header: Header, identity: Identity, entry: LibraryEntry, modules: Mapping[str, Module]
+) -> dict[str, Any]:
+    return {
+        "kind": identity.kind,
+        **entry_as_json(entry),
+        "base_model": entry.base_model or identity.base_model,
+        "base_evidence": entry.base_evidence or identity.evidence,
+        "families": dict(identity.families),
+        "author": entry.author,
+        "licence": entry.licence,
+        "description": entry.description,
+        "notes": entry.notes,
+        "negative_text": entry.negative_text,
+        "tags": dict(entry.tags),
+        "preview": str(entry.preview) if entry.preview else None,
+        "metadata": dict(header.metadata),
+        "modules": [
+            {
+                "name": name,
+                "part": part_of(name),
+                "family": module.family,
+                "rank": module.rank,
+                "tensors": {
+                    role: {"dtype": info.dtype, "shape": list(info.shape)}
+                    for role, info in module.tensors.items()
+                },
+            }
+            for name, module in modules.items()
+        ],
+    }

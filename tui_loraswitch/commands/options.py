@@ -1,0 +1,181 @@
+"""Options that several commands share, and the settings they come to with the config file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from engine.demo import DEMO_LORAS
+from engine.errors import FileFormatError
+from engine.lora.header import read_header
+from engine.lora.identify import identify
+from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.places import config_path, index_path, state_path
+from tui_loraswitch.config import BACKUPS, DTYPES, IMAGES, Config, expanded, load_config
+from tui_loraswitch.settings import AppSettings
+
+DEFAULT_OUTPUT = Path("outputs")
+
+# Options stand before and after the name of a command: one that is not given after it must not
+# hide the one given before.
+_ABSENT = argparse.SUPPRESS
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model to open, and on what."""
+    group = parser.add_argument_group("model")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model",
+        metavar="FILE_OR_FOLDER",
+        type=expanded,
+        default=_ABSENT,
+        help="an SDXL checkpoint (.safetensors) or a diffusers folder",
+    )
+    which.add_argument(
+        "--demo",
+        action="store_true",
+        default=_ABSENT,
+        help="open the embedded demo with its LoRAs; what is remembered is not used and stays",
+    )
+    group.add_argument(
+        "--device",
+        type=_device,
+        default=_ABSENT,
+        help="cpu, cuda, cuda:1, mps; auto (the default) takes a GPU when there is one",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=_ABSENT,
+        help="type of the weights; auto is float16 on a GPU and float32 on a CPU",
+    )
+    group.add_argument(
+        "--backup",
+        choices=BACKUPS,
+        default=_ABSENT,
+        help="where the base weights of changed layers are kept; cpu saves GPU memory, "
+        "auto (the default) decides by what is free",
+    )
+
+
+def add_library_option(parser: argparse.ArgumentParser) -> None:
+    """Which folders hold the LoRAs."""
+    parser.add_argument(
+        "--loras",
+        metavar="FOLDER",
+        type=expanded,
+        action="append",
+        default=_ABSENT,
+        help="a folder of LoRAs, with its subfolders; give it again for more folders",
+    )
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Where pictures go."""
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        type=expanded,
+        default=_ABSENT,
+        help="folder for pictures, made when the first is saved; without it ./outputs below the "
+        "folder you start loraswitch in, where scp and rsync find them",
+    )
+
+
+def add_images_option(parser: argparse.ArgumentParser) -> None:
+    """How the app draws pictures."""
+    parser.add_argument(
+        "--images",
+        choices=IMAGES,
+        default=_ABSENT,
+        help="how pictures are drawn in the terminal; auto (the default) asks it what it can do",
+    )
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """A type for argparse: one of some names, in whatever case it is typed."""
+
+    def canonical(text: str) -> str:
+        for name in names:
+            if name.casefold() == text.casefold():
+                return name
+        raise argparse.ArgumentTypeError(f"there is no “{text}”; choose from {', '.join(names)}")
+
+    return canonical
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"“{text}” is no device; use auto, cpu, mps, cuda, cuda:1")
+    return text
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The remembered options that were given this time, by the names they have in `Config`."""
+    given = {field.name: getattr(args, field.name, None) for field in fields(Config)}
+    given["loras"] = tuple(given["loras"] or ()) or None
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def settings_from(args: argparse.Namespace) -> AppSettings:
+    """Put together what was given, what is remembered, and the defaults.
+
+    Raises `ConfigError` for a broken config file and `UsageError` for a path given now that cannot
+    be opened; what is only remembered may have gone meanwhile, and is left to the engine.
+    """
+    config = load_config(config_path())
+    given = given_options(args)
+    _check_paths(given)
+    if getattr(args, "demo", False):
+        config = replace(config, model=None, loras=())
+    config = replace(config, **given)
+    return AppSettings(
+        model=config.model,
+        loras=config.loras if config.model else (*config.loras, DEMO_LORAS),
+        device=None if config.device == "auto" else config.device,
+        dtype=None if config.dtype == "auto" else config.dtype,
+        output=config.output or DEFAULT_OUTPUT.absolute(),
+        image_protocol=config.images,
+        index_path=index_path(),
+        state_path=state_path(),
+        backup=config.backup,
+    )
+
+
+def _check_paths(given: dict[str, Any]) -> None:
+    for folder in given.get("loras", ()):
+        if not folder.is_dir():
+            fault = "this is a file, not a folder" if folder.exists() else "there is no such folder"
+            raise UsageError(f"--loras {folder}: {fault}.")
+    if "model" in given:
+        _check_model(given["model"])
+
+
+def _check_model(path: Path) -> None:
+    if path.is_dir():
+        if not (path / "model_index.json").is_file():
+            raise UsageError(
+                f"--model {path}: this folder is no diffusers model (it has no model_index.json); "
+                "name a .safetensors file, or give a folder of LoRAs with --loras."
+            )
+        return
+    try:
+        identity = identify(read_header(path))
+    except FileFormatError as error:
+        raise UsageError(f"--model {error}") from error
+    if identity.kind == "lora":
+        raise UsageError(
+            f"--model {path}: this is a LoRA, not a model; name its folder with --loras."
+        )
+    if identity.kind != "checkpoint":
+        raise UsageError(f"--model {path}: this is no SDXL checkpoint.")
+    if identity.base_model not in ("", "SDXL"):
+        raise UsageError(
+            f"--model {path}: this is a model of the kind {identity.base_model}; "
+            "only SDXL can be opened."
+        )

@@ -1,0 +1,48 @@
+"""How a command ends: exit codes, sentences on stderr, and the hard end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from engine.library.text import clean_line
+
+OK = 0
+FAILED = 1
+WRONG_USAGE = 2
+CANCELLED = 130
+"""What shells report for a program that Ctrl-C ended."""
+PIPE_CLOSED = 141
+"""The same for a program whose reader (`| head`) went away."""
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the engine refused or failed; the reason is on stderr
+  2    wrong usage: an option, a name, a path or the config file
+  130  cancelled with Ctrl-C
+"""
+
+CLEAR_LINE = "\r\x1b[K"
+
+_MAX_MESSAGE = 2000
+
+
+class UsageError(Exception):
+    """What was asked for cannot be meant; the text is a sentence for the user."""
+
+
+def say(message: str) -> None:
+    """Write one line to stderr, whatever the message holds; a line of progress gives way."""
+    if sys.stderr.isatty():
+        sys.stderr.write(CLEAR_LINE)
+    print(f"loraswitch: {clean_line(message, _MAX_MESSAGE)}", file=sys.stderr, flush=True)
+
+
+def end_process(code: int) -> None:
+    """End at once although a thread still runs: an import of torch cannot be interrupted."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,43 @@
+"""Ending well when the terminal goes away or someone asks the process to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+GRACE = 1.0
+"""Seconds for the app to leave by itself before the process ends."""
+
+
+class HangUp:
+    """On SIGHUP or SIGTERM: `save`, then `leave`, and after `GRACE` seconds the process ends.
+
+    A thread of its own does it: without a terminal Textual's writer thread is dead, and the event
+    loop waits for it for ever. `save` and `leave` are therefore called on that thread.
+    """
+
+    def __init__(self, save: Callable[[], object], leave: Callable[[], object]) -> None:
+        self._save = save
+        self._leave = leave
+        self._before = {number: signal.signal(number, self._notice) for number in SIGNALS}
+
+    def forget(self) -> None:
+        """Give the signals back to whom they belonged."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _notice(self, number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=self._end, args=(number,), daemon=True).start()
+
+    def _end(self, number: int) -> None:
+        try:
+            self._save()
+            self._leave()
+            time.sleep(GRACE)
+        finally:
+            os._exit(128 + number)

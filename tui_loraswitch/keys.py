@@ -1,0 +1,49 @@
+"""The keys that work everywhere; those of one pane stand in its file."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+STRENGTH_STEP = 0.1
+
+APP_BINDINGS: list[BindingType] = [
+    Binding("plus,equals_sign", f"strength({STRENGTH_STEP})", "more", id="app.stronger",
+            key_display="+", tooltip="More of the LoRA; the model follows at once"),
+    Binding("minus,underscore", f"strength(-{STRENGTH_STEP})", "less", id="app.weaker",
+            key_display="−", tooltip="Less of the LoRA; below zero is its opposite"),
+    Binding("0", "base", "base", id="app.base",
+            tooltip="Back to the base model, exactly"),
+    Binding("g", "generate", "generate", id="app.generate",
+            tooltip="Draw a picture with this seed"),
+    Binding("r", "generate(True)", "new seed", id="app.generate-new",
+            tooltip="Draw a picture with a new seed"),
+    Binding("x", "cancel", "cancel", id="app.cancel",
+            tooltip="Stop drawing or loading"),
+    Binding("p", "edit_prompt", "prompt", id="app.prompt",
+            tooltip="Write the prompt; Enter leaves it"),
+    Binding("slash", "find", "find", id="app.find", key_display="/",
+            tooltip="Find LoRAs by words; -word, tag:, base: and folder: work too"),
+    Binding("o", "settings", "settings", id="app.settings",
+            tooltip="Steps, sampler, schedule, CFG, seed, size, batch"),
+    Binding("n", "edit_prompt(True)", "negative", id="app.negative", show=False,
+            tooltip="Write the negative prompt"),
+    Binding("i", "insert_trigger", "trigger", id="app.trigger",
+            tooltip="Put the highlighted LoRA's trigger words into the prompt"),
+    Binding("v", "verify", "verify", id="app.verify",
+            tooltip="Prove that the base is what was loaded, bit for bit"),
+    Binding("b", "move_backup", "backup", id="app.backup",
+            tooltip="Move the backup between the device and main memory"),
+    Binding("right_square_bracket", "turn_pane(1)", "next pane", id="app.next-pane",
+            key_display="]", show=False, tooltip="Next pane on the right"),
+    Binding("left_square_bracket", "turn_pane(-1)", "previous pane", id="app.previous-pane",
+            key_display="[", show=False, tooltip="Previous pane on the right"),
+    *(
+        Binding(str(number), f"pane({name!r})", name, id=f"app.pane-{name}", show=False,
+                tooltip=f"Show the {name} pane")
+        for number, name in enumerate(("picture", "prompt", "details", "stack", "log"), 1)
+    ),
+    Binding("question_mark,f1", "help", "help", id="app.help", key_display="?",
+            tooltip="The keys of the focused pane, and of all"),
+    Binding("q", "quit", "quit", id="app.quit",
+            tooltip="Leave; prompt and settings are kept"),
+]  # fmt: skip

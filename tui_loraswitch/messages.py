@@ -1,0 +1,102 @@
+"""Messages between threads, panes and the app: facts in the past tense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from engine.events import Event, GenerationStep, LoadProgress, MemoryChanged
+from engine.library.entry import LibraryEntry
+
+if TYPE_CHECKING:
+    from engine.monitor.reading import Reading
+
+
+class EngineReported(Message):
+    """The engine said something; of progress only the newest matters."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__()
+        self.event = event
+
+    def can_replace(self, message: Message) -> bool:
+        """A newer step or progress makes the older one pointless, unless that held a preview."""
+        if not isinstance(message, EngineReported):
+            return False
+        new, old = self.event, message.event
+        if isinstance(new, GenerationStep) and isinstance(old, GenerationStep):
+            return new.preview is not None or old.preview is None
+        return isinstance(new, LoadProgress | MemoryChanged) and type(new) is type(old)
+
+
+class ReadingTaken(Message):
+    """The monitor read memory and GPU."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self.reading = reading
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest reading matters."""
+        return isinstance(message, ReadingTaken)
+
+
+class ScanProgressed(Message):
+    """The library scan has looked at `done` of `total` files."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__()
+        self.done, self.total = done, total
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest count matters."""
+        return isinstance(message, ScanProgressed)
+
+
+class LibraryFound(Message):
+    """These LoRAs are known, from the last time or from the scan that is going on."""
+
+    def __init__(self, entries: tuple[LibraryEntry, ...], is_complete: bool) -> None:
+        super().__init__()
+        self.entries, self.is_complete = entries, is_complete
+
+    def can_replace(self, message: Message) -> bool:
+        """Later entries include earlier ones."""
+        return isinstance(message, LibraryFound)
+
+
+class ProblemNoticed(Message):
+    """Something is amiss that stops nothing; `problem` is a sentence."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+class EngineUnavailable(Message):
+    """The engine could not be started at all; `reason` is a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class EntryHighlighted(Message):
+    """The cursor of the library rests on a LoRA, or on none."""
+
+    def __init__(self, entry: LibraryEntry | None) -> None:
+        super().__init__()
+        self.entry = entry
+
+
+class PromptLeft(Message):
+    """A text field was left; its text counts now."""
+
+
+class PromptChanged(Message):
+    """The prompt or the negative prompt was edited."""
+
+    def __init__(self, prompt: str, negative_prompt: str) -> None:
+        super().__init__()
+        self.prompt, self.negative_prompt = prompt, negative_prompt

@@ -1,0 +1,1 @@
+"""The panes of the screen: each owns its keys, messages and styles."""

@@ -1,0 +1,112 @@
+"""The details pane: the highlighted LoRA's picture, trigger words and metadata."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Static
+
+from engine.errors import FileFormatError
+from engine.library.entry import LibraryEntry
+from engine.library.previews import embedded_preview
+from engine.library.text import clean_line
+from engine.lora.header import read_header
+from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
+from tui_loraswitch.images.halfcell import HalfCellPicture
+from tui_loraswitch.panes.base import Pane
+from tui_loraswitch.panes.details_content import details_content
+
+SETTLE = 0.12
+"""Seconds the cursor rests on a LoRA before its picture is read."""
+MIN_TEXT_WIDTH = 24
+
+
+class DetailsText(VerticalScroll):
+    """The text, which scrolls when it is long."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "down", show=False, id="details.down", tooltip="Scroll down"),
+        Binding("k", "scroll_up", "up", show=False, id="details.up", tooltip="Scroll up"),
+    ]
+
+
+class DetailsPane(Pane):
+    """What is known of the highlighted LoRA."""
+
+    TITLE = "Details"
+    DEFAULT_CSS = """
+    DetailsPane {
+        & HalfCellPicture { margin-right: 1; }
+        & DetailsText { scrollbar-size-vertical: 1; }
+        & #details-words { height: auto; }
+    }
+    """
+
+    def __init__(self, *, id: str, shows_pictures: bool = True) -> None:
+        super().__init__(id=id)
+        self._words = Static(id="details-words", markup=False)
+        self._text = DetailsText(self._words, id="details-text")
+        self._picture = HalfCellPicture(id="details-picture")
+        self._entry: LibraryEntry | None = None
+        self._settle: Timer | None = None
+        self._shows_pictures = shows_pictures
+
+    def compose(self) -> ComposeResult:
+        """Picture and text side by side."""
+        yield Horizontal(self._picture, self._text)
+
+    def focus_target(self) -> Widget:
+        """The text, for scrolling."""
+        return self._text
+
+    def show_entry(self, entry: LibraryEntry | None, refused: str = "") -> None:
+        """Show another LoRA: its words now, its picture when the cursor stays."""
+        is_same = entry is self._entry
+        self._entry = entry
+        self.show_title(Content(clean_line(entry.name) if entry else self.TITLE))
+        words = details_content(entry, refused) if entry else Content()
+        self._words.update(words)
+        self._text.scroll_home(animate=False)
+        if not is_same:
+            self._picture_later()
+
+    def on_resize(self) -> None:
+        """The picture is as high as the pane."""
+        self._picture_later()
+
+    def _picture_later(self) -> None:
+        if self._settle is not None:
+            self._settle.stop()
+        if self._shows_pictures:
+            self._settle = self.set_timer(SETTLE, self._load_picture)
+
+    @work(exclusive=True, group="details-picture")
+    async def _load_picture(self) -> None:
+        """Read and scale the preview in a thread."""
+        room = self.content_size
+        height = min(room.height, max(6, room.height // 2))
+        width = min(2 * height, room.width - MIN_TEXT_WIDTH)
+        cells: HalfCells | None = None
+        if self._entry is not None and width > 4 and height > 2 and not self._entry.error:
+            cells = await asyncio.to_thread(_read_preview, self._entry, width, height)
+        self._picture.display = cells is not None
+        if cells is not None:
+            self._picture.show(cells)
+
+
+def _read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
+    """The preview beside the file or inside its header; None without one that can be read."""
+    try:
+        source: Source | None = entry.preview or embedded_preview(read_header(entry.path))
+        return fit_half_cells(source, width, height) if source is not None else None
+    except (OSError, ValueError, FileFormatError):
+        # A broken preview is no trouble worth words: the details simply have no picture.
+        return None

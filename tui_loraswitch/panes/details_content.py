@@ -1,0 +1,60 @@
+"""What is known of a LoRA, as text."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.text import clean_line, clean_text
+from tui_loraswitch.text import file_size, plural
+from tui_loraswitch.theme import FAINT, MUTED
+
+
+def details_content(entry: LibraryEntry, refused: str = "") -> Content:
+    """The details of a LoRA, most needed first; `refused` says why the model did not take it."""
+    trouble = entry.error or refused
+    lines = [Content.styled(f"! {clean_line(trouble)}", "$text-error")] if trouble else []
+    if entry.title and clean_line(entry.title) != entry.name:
+        lines.append(Content.styled(clean_line(entry.title), "bold"))
+    triggers = [_trigger(trigger) for trigger in entry.trigger_words]
+    lines += triggers[:1]
+    lines += [Content(line) for line in (_format(entry), _reach(entry), _amounts(entry)) if line]
+    lines += triggers[1:]
+    if entry.base_model != "SDXL" and entry.base_evidence:
+        lines.append(Content.styled(clean_line(entry.base_evidence), MUTED))
+    by = " · ".join(clean_line(text, 120) for text in (entry.author, entry.licence) if text)
+    labelled = (
+        ("by", by),
+        ("avoid", clean_line(entry.negative_text)),
+        ("tags", ", ".join(f"{clean_line(tag, 60)} {count}" for tag, count in entry.tags[:12])),
+        ("in", clean_line(entry.key)),
+    )
+    lines += [
+        Content.assemble((f"{label} ", MUTED), (text, FAINT)) for label, text in labelled if text
+    ]
+    lines += [Content(clean_text(text)) for text in (entry.notes, entry.description) if text]
+    return Content("\n").join(lines)
+
+
+def _trigger(trigger: TriggerWords) -> Content:
+    words = ", ".join(clean_line(word) for word in trigger.words[:12])
+    return Content.assemble(
+        ("trigger ", MUTED), (words, "$text-accent"), (f" {clean_line(trigger.source, 40)}", FAINT)
+    )
+
+
+def _format(entry: LibraryEntry) -> str:
+    rank = f"r{entry.rank}" if entry.rank else ""
+    alpha = f"α{entry.alpha:g}" if entry.alpha is not None else ""
+    facts = (clean_line(entry.base_model, 40), clean_line(entry.family, 40), rank, alpha)
+    return " ".join(fact for fact in facts if fact)
+
+
+def _reach(entry: LibraryEntry) -> str:
+    modules = plural(entry.modules, "module") if entry.modules else ""
+    return " · ".join(fact for fact in ("+".join(entry.parts), modules) if fact)
+
+
+def _amounts(entry: LibraryEntry) -> str:
+    best = entry.preferred_strength
+    return file_size(entry.size) + ("" if best is None else f" · best at {best:g}")

@@ -1,0 +1,205 @@
+"""The library pane: filter, list, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine.library.entry import LibraryEntry
+from tui_loraswitch.messages import EntryHighlighted
+from tui_loraswitch.panes.base import Line, Pane
+from tui_loraswitch.panes.library_view import LibraryView
+from tui_loraswitch.panes.lora_list import LoraList
+from tui_loraswitch.stack_control import StackView
+
+DEBOUNCE = 0.08
+"""Seconds after the last key before the filter runs."""
+
+
+_ORDER_WORDS = {"name": "by name", "date": "newest first", "size": "largest first"}
+
+
+class FilterInput(Input):
+    """The filter line; arrows move the list while it is typed in."""
+
+    DEFAULT_CSS = """
+    FilterInput, FilterInput:focus {
+        border: none; height: 1; padding: 0; background: $background;
+    }
+    FilterInput:focus { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "leave", "to the list", id="filter.leave",
+                tooltip="Keep the filter and go to the list", priority=True),
+        Binding("escape", "clear", "clear", id="filter.clear",
+                tooltip="Show all LoRAs again"),
+        Binding("down", "move(1)", "down", show=False, id="filter.down",
+                tooltip="Next row of the list"),
+        Binding("up", "move(-1)", "up", show=False, id="filter.up",
+                tooltip="Previous row of the list"),
+    ]  # fmt: skip
+
+    class Left(Message):
+        """The filter is as wanted; the list takes over."""
+
+    def action_leave(self) -> None:
+        """Go to the list."""
+        self.post_message(self.Left())
+
+    def action_clear(self) -> None:
+        """Empty the filter and go to the list."""
+        self.value = ""
+        self.action_leave()
+
+    def action_move(self, rows: int) -> None:
+        """Move the list's cursor."""
+        self.screen.query_one(LoraList).action_move(rows)
+
+
+class LibraryPane(Pane):
+    """The LoRA library."""
+
+    TITLE = "LoRAs"
+    DEFAULT_CSS = """
+    LibraryPane > #library-note { color: $text-muted; height: auto; text-wrap: wrap; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "sort", show=False, id="library.sort",
+                tooltip="Next order: folders, by name, newest first, largest first"),
+        Binding("H", "toggle_hidden", "hidden", show=False, id="library.hidden",
+                tooltip="Show or hide LoRAs made for other models"),
+    ]  # fmt: skip
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.view = LibraryView()
+        self._refused: dict[Path, str] = {}
+        self._stack = StackView()
+        self.is_complete = False
+        """True when the scan is through."""
+        self._debounce: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """The filter above the list."""
+        filter_line = FilterInput(placeholder="/ to find", id="filter", compact=True)
+        filter_line.cursor_blink = False
+        yield filter_line
+        yield Line(id="library-note")
+        yield LoraList(id="lora-list")
+
+    def on_mount(self) -> None:
+        """Say what is going on until the scan is through."""
+        self._note("looking for LoRAs …")
+
+    def focus_target(self) -> Widget:
+        """The list."""
+        return self.query_one(LoraList)
+
+    @property
+    def highlighted(self) -> LibraryEntry | None:
+        """The LoRA under the cursor."""
+        return self.query_one(LoraList).highlighted
+
+    def restore(self, sort: str, show_hidden: bool) -> None:
+        """Show the list as it was the last time."""
+        self.view.restore(sort, show_hidden)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Tell how far the scan is."""
+        self._note(f"reading {done:,} of {total:,} files …" if total else "looking for LoRAs …")
+
+    def show_entries(self, entries: tuple[LibraryEntry, ...], is_complete: bool) -> None:
+        """Show what is known of the library; more may come until it is complete."""
+        self.is_complete = is_complete
+        self.view.load(entries)
+        self._show()
+
+    def show_stack(self, view: StackView) -> None:
+        """Mark what is live and what is wanted."""
+        self._stack = view
+        self._show_marks()
+
+    def show_refused(self, refused: Mapping[Path, str]) -> None:
+        """Mark LoRAs that did not fit the loaded model."""
+        self._refused = dict(refused)
+        self._show_marks()
+
+    @on(Input.Changed, "#filter")
+    def filter_later(self) -> None:
+        """Filter when the typing pauses."""
+        if self._debounce is not None:
+            self._debounce.stop()
+        self._debounce = self.set_timer(DEBOUNCE, self.filter_now)
+
+    @on(FilterInput.Left)
+    def leave_filter(self) -> None:
+        """Filter by all that was typed, and give the list the focus."""
+        self.filter_now()
+        self.query_one(LoraList).focus()
+
+    def filter_now(self) -> None:
+        """Filter by what is typed."""
+        if self._debounce is not None:
+            self._debounce.stop()
+        self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
+        self._show()
+
+    @on(LoraList.Folded)
+    def fold(self, message: LoraList.Folded) -> None:
+        """Open or close a folder."""
+        message.stop()
+        self.view.fold(message.key, message.is_open)
+        self._show()
+
+    @on(LoraList.Highlighted)
+    def report_highlight(self, message: LoraList.Highlighted) -> None:
+        """Tell the others what the cursor is on."""
+        message.stop()
+        self.post_message(EntryHighlighted(message.entry))
+
+    def action_sort(self) -> None:
+        """Show the list in its next order."""
+        self.view.next_sort()
+        self._show()
+
+    def action_toggle_hidden(self) -> None:
+        """Show or hide LoRAs for other models."""
+        self.view.toggle_hidden()
+        self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        self.query_one(LoraList).show_rows(view.rows)
+        counts = f"{view.shown:,} of {view.total:,}" if view.query else f"{view.shown:,}"
+        self.show_title(Content(f"LoRAs {counts}"))
+        facts = [f"{view.hidden:,} hidden: not SDXL"] if view.hidden else []
+        facts += [words] if (words := _ORDER_WORDS.get(view.sort)) else []
+        self.show_subtitle(" · ".join(facts))
+        if not self.is_complete:
+            return
+        if view.rows:
+            self._note("")
+        elif view.query:
+            self._note(f"nothing matches “{view.query}”; Escape shows all")
+        elif view.hidden:
+            self._note("none for SDXL; H shows the others")
+        else:
+            self._note("no LoRAs found; --loras FOLDER names a folder of them")
+
+    def _show_marks(self) -> None:
+        self.query_one(LoraList).show_marks(self._stack, self._refused)
+
+    def _note(self, words: str) -> None:
+        note = self.query_one("#library-note", Line)
+        note.display = bool(words)
+        note.show(Content(words))

@@ -1,0 +1,83 @@
+"""Which LoRAs the list shows: sorted, filtered, unfolded."""
+
+from __future__ import annotations
+
+from engine.library.entry import LibraryEntry
+from engine.library.search import SearchIndex, SortOrder, sort_entries
+from tui_loraswitch.panes.rows import Row, build_rows, flat_rows
+
+ORDERS: dict[str, SortOrder] = {"folders": "name", "name": "name", "date": "date", "size": "size"}
+"""The orders of the list and what they sort by; only `folders` shows folders."""
+
+LARGE_FOLDER = 100
+"""A folder with more LoRAs starts closed."""
+
+
+class LibraryView:
+    """The library seen through a filter; each change gives new `rows`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.shown = 0
+        self.hidden = 0
+        """LoRAs for other models that match the filter and are not shown."""
+        self.total = 0
+        self.query = ""
+        self.sort = "folders"
+        self.show_hidden = False
+        self._sorted: list[LibraryEntry] = []
+        self._index = SearchIndex([])
+        self._folds: dict[str, bool] = {}
+
+    def load(self, entries: tuple[LibraryEntry, ...]) -> None:
+        """Take the result of a scan."""
+        self.total = len(entries)
+        self._sort(list(entries))
+
+    def restore(self, sort: str, show_hidden: bool) -> None:
+        """Start in a remembered order; an unknown one is ignored."""
+        self.sort = sort if sort in ORDERS else "folders"
+        self.show_hidden = show_hidden
+        self._sort(self._sorted)
+
+    def filter(self, query: str) -> None:
+        """Show what matches; see `engine.library.search` for the words it knows."""
+        self.query = query
+        self._rebuild()
+
+    def next_sort(self) -> str:
+        """Go to the next order; returns its name."""
+        names = list(ORDERS)
+        self.sort = names[(names.index(self.sort) + 1) % len(names)]
+        self._sort(self._sorted)
+        return self.sort
+
+    def toggle_hidden(self) -> None:
+        """Show or hide LoRAs that are for another model."""
+        self.show_hidden = not self.show_hidden
+        self._rebuild()
+
+    def fold(self, key: str, is_open: bool) -> None:
+        """Open or close a folder."""
+        self._folds[key] = is_open
+        self._rebuild()
+
+    def _sort(self, entries: list[LibraryEntry]) -> None:
+        self._sorted = sort_entries(entries, ORDERS[self.sort])
+        self._index = SearchIndex(self._sorted)
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        matches = self._index.filter(self.query) if self.query else self._sorted
+        visible = (
+            matches
+            if self.show_hidden
+            else [entry for entry in matches if entry.fits_sdxl or entry.error]
+        )
+        self.shown, self.hidden = len(visible), len(matches) - len(visible)
+        is_tree = self.sort == "folders"
+        self.rows = build_rows(visible, self._is_open) if is_tree else flat_rows(visible)
+
+    def _is_open(self, key: str, count: int) -> bool:
+        # A search shows what it found: folders are open then, whatever they were before.
+        return bool(self.query) or self._folds.get(key, count <= LARGE_FOLDER)

@@ -1,0 +1,95 @@
+"""What the engine reports, in words for the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.events import (
+    BackupMoved,
+    CommandFailed,
+    Event,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    ModelLoaded,
+    StateChanged,
+    Switched,
+    Verified,
+)
+from engine.library.text import clean_line
+from tui_loraswitch.text import duration, gib, plural, stack_words
+from tui_loraswitch.theme import MUTED
+
+Kind = Literal["info", "done", "work", "warning", "failure"]
+
+SIGNS: dict[Kind, tuple[str, str]] = {
+    "info": ("·", MUTED),
+    "done": ("✓", "$text-success"),
+    "work": ("▸", "$text-primary"),
+    "warning": ("!", "$text-warning"),
+    "failure": ("✗", "$text-error"),
+}
+"""Sign and colour of each kind."""
+
+_TIER_WORDS = {"device": "on the device", "cpu": "in main memory"}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One thing that happened; `text` may come from strangers and is plain."""
+
+    kind: Kind
+    text: str
+
+
+def describe(event: Event) -> list[LogLine]:
+    """The log lines of an event; none for progress and gauges."""
+    match event:
+        case ModelLoaded(model=model, seconds=seconds):
+            billions = f"{model.parameters / 1e9:.2f} billion weights"
+            if model.parameters < 1e9:
+                billions = f"{model.parameters / 1e6:.1f} million weights"
+            words = f"loaded {model.name} · {billions} · {duration(seconds)}"
+            return [_line("done", words)]
+        case StateChanged(state="recovering"):
+            return [LogLine("warning", "a switch broke off: bringing the base back")]
+        case Switched(report=report, warnings=warnings):
+            took = duration(report.total_milliseconds / 1000)
+            if report.stack:
+                changed = plural(report.merged + report.restored, "tensor")
+                words = f"switched to {stack_words(report.stack)} · {changed} · {took}"
+            else:
+                words = f"back to base · {plural(report.restored, 'tensor')} restored · {took}"
+            return [_line("done", words), *(_line("warning", text) for text in warnings)]
+        case GenerationStarted(request=request, seed=seed, total_steps=steps):
+            count = plural(request.batch, "picture")
+            size = f"{request.width}×{request.height}"
+            return [_line("work", f"drawing {count} · seed {seed} · {size} · {steps} steps")]
+        case GenerationFinished(pictures=pictures, seconds=seconds, warnings=warnings):
+            lines = [_line("warning", text) for text in warnings]
+            names = ", ".join(picture.path.stem for picture in pictures[:4])
+            more = f" and {len(pictures) - 4} more" if len(pictures) > 4 else ""
+            noun = "picture" if len(pictures) == 1 else "pictures"
+            words = f"{noun} {names}{more} · {duration(seconds)} · saved"
+            return [*lines, _line("done", words)]
+        case GenerationCancelled(step=step, total_steps=total):
+            return [LogLine("warning", f"cancelled at step {step} of {total}")]
+        case Verified(report=report, seconds=seconds):
+            if report.different:
+                names = ", ".join(report.different[:3])
+                words = f"{plural(len(report.different), 'tensor')} differ from the base: {names}"
+                return [_line("failure", words)]
+            words = f"base verified: 0 of {report.weights:,} weights differ · {duration(seconds)}"
+            return [LogLine("done", words)]
+        case BackupMoved(tier=tier, bytes=count, seconds=seconds):
+            where = _TIER_WORDS[tier]
+            words = f"backup {where} now · {gib(count)} GiB · {duration(seconds)}"
+            return [LogLine("done", words)]
+        case CommandFailed(message=message):
+            return [_line("failure", message)]
+    return []
+
+
+def _line(kind: Kind, text: str) -> LogLine:
+    return LogLine(kind, clean_line(text))

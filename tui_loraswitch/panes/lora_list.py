@@ -1,0 +1,220 @@
+"""The list of LoRAs; it draws only the lines that are visible, so ten thousand cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from engine.library.entry import LibraryEntry
+from tui_loraswitch.panes.row_content import row_content
+from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row
+from tui_loraswitch.stack_control import StackView
+
+
+class LoraList(ScrollView, can_focus=True):
+    """Rows with a cursor; reports what the cursor rests on and what is done to it."""
+
+    DEFAULT_CSS = """
+    LoraList {
+        height: 1fr;
+        overflow-x: hidden;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        background: $background;
+        & > .lora-list--cursor { background: $panel; }
+        &:focus > .lora-list--cursor { background: $primary 28%; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"lora-list--cursor"}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "activate", "switch", id="library.switch",
+                tooltip="Switch to the highlighted LoRA alone; open or close a folder"),
+        Binding("space", "toggle_member", "stack", id="library.toggle",
+                tooltip="Add the highlighted LoRA to the stack or take it out"),
+        Binding("down,j", "move(1)", "down", show=False, id="library.down",
+                tooltip="Next row"),
+        Binding("up,k", "move(-1)", "up", show=False, id="library.up",
+                tooltip="Previous row"),
+        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False, id="library.pagedown",
+                tooltip="One page down"),
+        Binding("pageup,ctrl+b", "page(-1)", "page up", show=False, id="library.pageup",
+                tooltip="One page up"),
+        Binding("home", "edge(0)", "first", show=False, id="library.first",
+                tooltip="First row"),
+        Binding("end,G", "edge(-1)", "last", show=False, id="library.last",
+                tooltip="Last row"),
+        Binding("right,l", "unfold(True)", "open folder", show=False, id="library.open",
+                tooltip="Open the folder"),
+        Binding("left,h", "unfold(False)", "close folder", show=False, id="library.close",
+                tooltip="Close the folder, or go up to it"),
+    ]  # fmt: skip
+
+    class Activated(Message):
+        """A LoRA was chosen to be switched to."""
+
+        def __init__(self, entry: LibraryEntry) -> None:
+            super().__init__()
+            self.entry = entry
+
+    class Toggled(Message):
+        """A LoRA was chosen to go into the stack or out of it."""
+
+        def __init__(self, entry: LibraryEntry) -> None:
+            super().__init__()
+            self.entry = entry
+
+    class Folded(Message):
+        """A folder was opened or closed."""
+
+        def __init__(self, key: str, is_open: bool) -> None:
+            super().__init__()
+            self.key, self.is_open = key, is_open
+
+    class Highlighted(Message):
+        """The cursor moved onto another row."""
+
+        def __init__(self, entry: LibraryEntry | None) -> None:
+            super().__init__()
+            self.entry = entry
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rows: Sequence[Row] = ()
+        self._cursor = 0
+        self._reported: LibraryEntry | None = None
+        self._stack = StackView()
+        self._refused: Mapping[Path, str] = {}
+
+    @property
+    def highlighted(self) -> LibraryEntry | None:
+        """The LoRA under the cursor."""
+        row = self._row
+        return row.entry if isinstance(row, LoraRow) else None
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """All rows, seen or not."""
+        return self._rows
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show other rows; the cursor stays on what it was on, or goes to the first LoRA."""
+        first = next((number for number, row in enumerate(rows) if isinstance(row, LoraRow)), 0)
+        self._cursor = _find(rows, self._row, otherwise=first)
+        self._rows = rows
+        self.virtual_size = Size(self.scrollable_content_region.width, len(rows))
+        self._keep_cursor_in_view()
+        self.refresh()
+        self._report()
+
+    def show_marks(self, stack: StackView, refused: Mapping[Path, str]) -> None:
+        """Show which LoRAs are live, wanted, or were refused and why."""
+        self._stack, self._refused = stack, refused
+        self.refresh()
+
+    def move_to(self, row: int) -> None:
+        """Put the cursor on a row, within bounds."""
+        row = max(0, min(row, len(self._rows) - 1))
+        if row != self._cursor:
+            before, self._cursor = self._cursor, row
+            self.refresh_line(before)
+            self.refresh_line(row)
+            self._keep_cursor_in_view()
+        self._report()
+
+    def render_line(self, y: int) -> Strip:
+        """One visible line."""
+        width = self.scrollable_content_region.width
+        number = y + self.scroll_offset.y
+        if number >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        is_cursor = number == self._cursor
+        style = self.get_visual_style("lora-list--cursor") if is_cursor else self.visual_style
+        content = row_content(self._rows[number], width, self._stack, self._refused)
+        return Strip(content.render_segments(style), width)
+
+    def action_activate(self) -> None:
+        """Switch to the LoRA, or open or close the folder, under the cursor."""
+        match self._row:
+            case FolderRow(key=key, is_open=is_open):
+                self.post_message(self.Folded(key, not is_open))
+            case LoraRow(entry=entry):
+                self.post_message(self.Activated(entry))
+
+    def action_toggle_member(self) -> None:
+        """Add the LoRA under the cursor to the stack, or take it out."""
+        if isinstance(row := self._row, LoraRow):
+            self.post_message(self.Toggled(row.entry))
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor by some rows."""
+        self.move_to(self._cursor + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by what is visible at once."""
+        self.move_to(self._cursor + pages * max(1, self.size.height - 1))
+
+    def action_edge(self, row: int) -> None:
+        """Move the cursor to the first or the last row."""
+        self.move_to(row % max(1, len(self._rows)))
+
+    def action_unfold(self, is_open: bool) -> None:
+        """Open the folder under the cursor; close it, or else go to the one around it."""
+        row = self._row
+        if isinstance(row, FolderRow) and row.is_open != is_open:
+            self.post_message(self.Folded(row.key, is_open))
+        elif row is not None and not is_open:
+            above = range(self._cursor - 1, -1, -1)
+            self.move_to(next((i for i in above if self._rows[i].depth < row.depth), self._cursor))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click highlights; a click on a folder folds it; a double click switches."""
+        number = event.y + self.scroll_offset.y
+        if number >= len(self._rows):
+            return
+        self.move_to(number)
+        if isinstance(self._row, FolderRow) or event.chain == 2:
+            self.action_activate()
+
+    def on_resize(self) -> None:
+        """Keep the cursor visible when the pane shrinks."""
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows))
+        self._keep_cursor_in_view()
+
+    @property
+    def _row(self) -> Row | None:
+        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+
+    def _keep_cursor_in_view(self) -> None:
+        height = self.scrollable_content_region.height
+        if height <= 0:
+            return
+        top = self.scroll_offset.y
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + height:
+            self.scroll_to(y=self._cursor - height + 1, animate=False)
+
+    def _report(self) -> None:
+        if self.highlighted is not self._reported:
+            self._reported = self.highlighted
+            self.post_message(self.Highlighted(self._reported))
+
+
+def _find(rows: Sequence[Row], wanted: Row | None, otherwise: int) -> int:
+    """Where a row that was under the cursor is now."""
+    for number, row in enumerate(rows):
+        if isinstance(row, LoraRow) and isinstance(wanted, LoraRow):
+            if row.entry.path == wanted.entry.path:
+                return number
+        elif isinstance(row, FolderRow) and isinstance(wanted, FolderRow) and row.key == wanted.key:
+            return number
+    return otherwise

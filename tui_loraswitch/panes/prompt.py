@@ -1,0 +1,116 @@
+"""The prompt pane: prompt, negative prompt, and the settings of the next picture."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static, TextArea
+
+from tui_loraswitch.messages import PromptChanged, PromptLeft
+from tui_loraswitch.panes.base import Pane
+from tui_loraswitch.ui_state import UiState
+
+
+class PromptField(TextArea):
+    """A text that wraps; Enter is done with it, ctrl+g draws at once."""
+
+    DEFAULT_CSS = """
+    PromptField, PromptField:focus {
+        border: none;
+        padding: 0;
+        background: $background;
+        scrollbar-size-vertical: 1;
+        & .text-area--placeholder { color: $text-disabled; }
+    }
+    PromptField:focus { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,escape", "leave", "done", id="prompt.done", key_display="enter",
+                tooltip="Leave the text; keys are commands again", priority=True),
+        Binding("ctrl+g", "app.generate", "generate", id="prompt.generate", key_display="^g",
+                tooltip="Generate without leaving the text", priority=True),
+    ]  # fmt: skip
+
+    def __init__(self, placeholder: str, *, id: str) -> None:
+        super().__init__(
+            id=id,
+            soft_wrap=True,
+            show_line_numbers=False,
+            compact=True,
+            highlight_cursor_line=False,
+            placeholder=Content(placeholder),
+        )
+        self.cursor_blink = False
+
+    def action_leave(self) -> None:
+        """Go back to where keys are commands."""
+        self.post_message(PromptLeft())
+
+
+class PromptPane(Pane):
+    """What the next picture shall show, and how it is drawn."""
+
+    TITLE = "Prompt"
+    DEFAULT_CSS = """
+    PromptPane {
+        & > #prompt-text { height: 1fr; }
+        & > #negative-row { height: auto; max-height: 4; }
+        & > #negative-row > #negative-sign { width: 2; color: $text-error; }
+        & > #negative-row > #negative-text { height: auto; max-height: 4; color: $text-muted; }
+        & > #settings-line { color: $text-muted; height: auto; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Prompt, negative prompt, settings."""
+        yield PromptField("p writes the prompt", id="prompt-text")
+        with Horizontal(id="negative-row"):
+            yield Static("− ", id="negative-sign")
+            yield PromptField("n writes what to avoid", id="negative-text")
+        yield Static(id="settings-line")
+
+    def show_texts(self, prompt: str, negative_prompt: str) -> None:
+        """Show a prompt that was remembered or changed elsewhere."""
+        for name, text in (("#prompt-text", prompt), ("#negative-text", negative_prompt)):
+            field = self.query_one(name, PromptField)
+            if field.text != text:
+                field.load_text(text)
+                field.move_cursor(field.document.end)
+
+    def show_settings(self, state: UiState, default_size: int | None) -> None:
+        """Show the settings of the next picture; `default_size` None: no model says yet."""
+        self.query_one("#settings-line", Static).update(settings_words(state, default_size))
+
+    def edit(self, negative: bool = False) -> None:
+        """Put the cursor into the prompt or the negative prompt."""
+        self.query_one("#negative-text" if negative else "#prompt-text", PromptField).focus()
+
+    @on(TextArea.Changed)
+    def report_change(self, message: TextArea.Changed) -> None:
+        """Tell what is written."""
+        message.stop()
+        prompt, negative = (
+            " ".join(self.query_one(name, PromptField).text.splitlines())
+            for name in ("#prompt-text", "#negative-text")
+        )
+        self.post_message(PromptChanged(prompt, negative))
+
+
+def settings_words(state: UiState, default_size: int | None) -> Content:
+    """The settings in one line."""
+    width, height = state.width or default_size, state.height or default_size
+    seed = "random" if state.seed == -1 else str(state.seed)
+    facts = [
+        f"{state.steps} steps",
+        state.sampler if state.schedule == "Automatic" else f"{state.sampler} {state.schedule}",
+        f"CFG {state.cfg_scale:g}",
+        f"seed {seed}",
+        f"{width}×{height}" if width else "",
+        f"batch {state.batch}" if state.batch > 1 else "",
+    ]
+    return Content(" · ".join(fact for fact in facts if fact))

@@ -1,0 +1,92 @@
+"""The help screen: the keys of the focused pane, then those of the whole app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import ActiveBinding, Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui_loraswitch.panes.log_lines import SIGNS
+from tui_loraswitch.theme import FAINT, MUTED
+
+KEY_WIDTH = 12
+TEXT_WIDTH = 56
+_MARKS = (
+    ("●", "$text-success", "live: in the model's weights now"),
+    ("◌", "$text-warning", "on its way in or out"),
+    ("!", "$text-error", "cannot be used; the details say why"),
+    ("○", FAINT, "a LoRA in the library"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys and marks; any of `?`, Escape, q closes it."""
+
+    DEFAULT_CSS = """
+    HelpScreen {
+        align: center middle;
+        & > VerticalScroll {
+            width: 78; max-width: 100%; height: auto; max-height: 100%;
+            border: round $border; border-title-color: $primary; border-title-style: bold;
+            border-subtitle-color: $text-muted;
+            background: $background; padding: 0 2; scrollbar-size-vertical: 1;
+        }
+        & Static { height: auto; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,f1", "dismiss", "close", id="help.close",
+                tooltip="Close the help"),
+    ]  # fmt: skip
+
+    def __init__(self, pane: str, keys: Mapping[str, ActiveBinding], everywhere: object) -> None:
+        super().__init__()
+        self._pane = pane
+        self._keys = keys
+        self._everywhere = everywhere
+
+    def compose(self) -> ComposeResult:
+        """One text that scrolls."""
+        here: list[list[Binding]] = []
+        everywhere: list[list[Binding]] = []
+        for binding, is_everywhere in self._groups():
+            (everywhere if is_everywhere else here).append(binding)
+        parts = [*self._section(self._pane, here), *self._section("Everywhere", everywhere)]
+        parts.append(Content.styled("Marks", "bold $accent"))
+        parts += [
+            Content.assemble((f"  {sign:<{KEY_WIDTH}}", style), words)
+            for sign, style, words in _MARKS
+        ]
+        signs = "  ".join(f"{sign} {kind}" for kind, (sign, _) in SIGNS.items())
+        parts.append(Content.assemble("  ", (f"{'in the log':<{KEY_WIDTH}}", MUTED), signs))
+        with VerticalScroll() as box:
+            box.border_title = "Keys"
+            box.border_subtitle = "Escape closes"
+            yield Static(Content("\n").join(parts), markup=False)
+
+    def _groups(self) -> Iterable[tuple[list[Binding], bool]]:
+        """Bindings of this app, those of one action together, the most used first."""
+        groups: dict[tuple[object, str], list[Binding]] = {}
+        for active in self._keys.values():
+            if active.binding.tooltip and active.binding.id:
+                groups.setdefault((active.node, active.binding.action), []).append(active.binding)
+        in_order = sorted(groups.items(), key=lambda group: not group[1][0].show)
+        for (node, _), bindings in in_order:
+            yield bindings, node is self._everywhere
+
+    def _section(self, title: str, groups: list[list[Binding]]) -> Iterable[Content]:
+        if not groups:
+            return
+        yield Content.styled(title, "bold $accent")
+        for bindings in groups:
+            keys = " ".join(dict.fromkeys(map(self.app.get_key_display, bindings)))
+            first, *rest = Content(bindings[0].tooltip).wrap(TEXT_WIDTH)
+            yield Content.assemble((f"  {keys:<{KEY_WIDTH}}", "$primary"), first)
+            yield from (Content.assemble(" " * (KEY_WIDTH + 2), line) for line in rest)
+        yield Content("")

@@ -1,0 +1,69 @@
+"""What is typed into the settings, checked and turned into a state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.generate.check import check_request
+from tui_loraswitch.ui_state import UiState
+
+MAX_BATCH = 64
+MAX_CFG_SCALE = 100.0
+_ANY_SIZE = 1024
+"""Stands in for the model's own size, which is always possible."""
+
+_SIZE = re.compile(r"(\d{1,5})\s*[x×* ]\s*(\d{1,5})")
+
+
+def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
+    """`state` with the fields' values: steps, sampler, schedule, cfg_scale, seed, size and batch.
+
+    Raises `EngineError` with a sentence for the first value that cannot be.
+    """
+    width, height = _size(texts["size"])
+    new = replace(
+        state,
+        steps=_whole("steps", texts["steps"]),
+        sampler=texts["sampler"],
+        schedule=texts["schedule"],
+        cfg_scale=_number("CFG scale", texts["cfg_scale"]),
+        seed=_whole("seed", texts["seed"]),
+        width=width,
+        height=height,
+        batch=_whole("batch", texts["batch"]),
+    )
+    if new.batch > MAX_BATCH:
+        raise EngineError(f"A batch has at most {MAX_BATCH} pictures, not {new.batch}.")
+    if not 0 <= new.cfg_scale <= MAX_CFG_SCALE:
+        raise EngineError(f"The CFG scale lies between 0 and {MAX_CFG_SCALE:g}.")
+    check_request(new.request(Path(), _ANY_SIZE))
+    return new
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise EngineError(f"The {name} must be a whole number.") from error
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise EngineError(f"The {name} must be a number.") from error
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Width and height in pixels; 0, 0 for the model's own size."""
+    text = text.strip().lower()
+    if text in ("", "auto"):
+        return 0, 0
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise EngineError("The size must be “auto”, or width and height such as 1216x832.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,45 @@
+"""What the app needs of the engine: commands in, events out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from engine.generate.request import GenerateRequest
+from engine.refs import LoraRef
+from tui_loraswitch.settings import BackupSetting
+
+
+class SessionLike(Protocol):
+    """The engine's commands; each returns at once, its outcome arrives as an event."""
+
+    def load(
+        self,
+        model: Path | None,
+        device: str | None = None,
+        dtype: str | None = None,
+        backup: BackupSetting = "auto",
+    ) -> None:
+        """Open a checkpoint; None opens the embedded demo."""
+
+    def switch(self, stack: Sequence[LoraRef]) -> None:
+        """Make `stack` live; an empty one is the base."""
+
+    def generate(self, request: GenerateRequest) -> None:
+        """Draw pictures."""
+
+    def cancel(self) -> None:
+        """Stop the running generation or load within one step, and drop those that wait."""
+
+    def set_backup(self, tier: Literal["device", "cpu"]) -> None:
+        """Move the backups to another memory."""
+
+    def verify(self) -> None:
+        """Compare the base with its fingerprints."""
+
+    def prefetch(self, ref: LoraRef) -> None:
+        """Read a LoRA ahead, because a switch to it is likely."""
+
+    def close(self, timeout: float) -> bool:
+        """End the engine thread; True when it ended within `timeout` seconds."""

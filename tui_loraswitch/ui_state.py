@@ -1,0 +1,78 @@
+"""What the app remembers from one time to the next."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from engine.generate.request import GenerateRequest
+
+MAX_STATE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class UiState:
+    """Prompt and generation settings, and how the list is shown."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int = 1
+    """-1 draws a new one for every picture."""
+    steps: int = 28
+    cfg_scale: float = 6.0
+    width: int = 0
+    """0 means the size the model was trained on; the same for `height`."""
+    height: int = 0
+    sampler: str = "DPM++ 2M"
+    schedule: str = "Karras"
+    batch: int = 1
+    sort: str = "folders"
+    show_hidden: bool = False
+
+    def request(self, output: Path, default_size: int) -> GenerateRequest:
+        """The generation these settings ask for, with pictures written below `output`."""
+        return GenerateRequest(
+            prompt=self.prompt,
+            output=output,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            steps=self.steps,
+            cfg_scale=self.cfg_scale,
+            width=self.width or default_size,
+            height=self.height or default_size,
+            sampler=self.sampler,
+            schedule=self.schedule,
+            batch=self.batch,
+        )
+
+
+def load_state(path: Path) -> UiState:
+    """The remembered state; what is missing, of another type or unreadable takes its default."""
+    try:
+        with path.open("rb") as file:
+            table = json.loads(file.read(MAX_STATE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return UiState()
+    return _state_of(table) if isinstance(table, dict) else UiState()
+
+
+def _state_of(table: dict[str, Any]) -> UiState:
+    sound: dict[str, Any] = {}
+    for field in fields(UiState):
+        value = table.get(field.name)
+        if isinstance(field.default, float) and type(value) is int:
+            value = float(value)
+        if type(value) is type(field.default):
+            sound[field.name] = value
+    return UiState(**sound)
+
+
+def save_state(path: Path, state: UiState) -> None:
+    """Write the state whole or not at all; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(asdict(state), indent=2, ensure_ascii=False), encoding="utf-8")
+    partial.replace(path)
