@@ -79,7 +79,6 @@ class LoraSwitchApp(App[None]):
         # Every animation step and every blink is bytes over SSH.
         self.animation_level = "none"
         self.register_theme(INK)
-        self.theme = INK.name
         self.engine_stopped = False
         """True when the engine's thread has ended; else the process must be ended hard."""
         self._settings = settings
@@ -87,6 +86,8 @@ class LoraSwitchApp(App[None]):
         self.control = Control(
             lambda: self._services.session, settings.output, load_state(settings.state_path)
         )
+        remembered = self.control.state.theme
+        self.theme = remembered if remembered in self.available_themes else INK.name
         no_images = settings.image_protocol == "off"
         self.main = MainScreen(images or TerminalImages("off" if no_images else "halfcell"))
         self._highlight_timers: list[Timer] = []
@@ -361,7 +362,9 @@ class LoraSwitchApp(App[None]):
 
     def _remember(self) -> None:
         view = self.main.library.view
-        state = replace(self.control.state, sort=view.sort, show_hidden=view.show_hidden)
+        state = replace(
+            self.control.state, sort=view.sort, show_hidden=view.show_hidden, theme=self.theme
+        )
         save_state(self._settings.state_path, state)
 
     def _save_state(self) -> None:

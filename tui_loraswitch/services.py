@@ -6,6 +6,7 @@ first frame nor the end of the program.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from tui_loraswitch.settings import AppSettings
 if TYPE_CHECKING:
     from engine.monitor.reading import Reading
 
+
+log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
 PARTIAL_SECONDS = 2.0
@@ -56,13 +59,13 @@ class Services:
         self.session = session
         self._sampler: _Sampler | None = None
         self._stopping = threading.Event()
-        self._engine_starter = threading.Thread(target=self._start_engine, daemon=True)
+        self._engine_starter = self._thread(self._start_engine)
 
     def start(self) -> None:
         """Begin everything, without waiting for anything."""
         self._engine_starter.start()
-        threading.Thread(target=self._scan_library, daemon=True).start()
-        threading.Thread(target=self._start_monitor, daemon=True).start()
+        self._thread(self._scan_library).start()
+        self._thread(self._start_monitor).start()
 
     def watch(self, gpu_uuid: str | None) -> None:
         """Read the GPU the model is on."""
@@ -81,6 +84,17 @@ class Services:
         if self.session is not None:
             return self.session.close(timeout)
         return not self._engine_starter.is_alive()
+
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - one service less is no end; logged
+                log.exception("%s failed", work.__name__)
+                words = f"Unexpected fault: {type(error).__name__}: {error}"
+                self._post(ProblemNoticed(f"{words}; the log file has the details."))
+
+        return threading.Thread(target=run, name=work.__name__.strip("_"), daemon=True)
 
     def _start_engine(self) -> None:
         if self.session is None:

@@ -31,6 +31,7 @@ class UiState:
     batch: int = 1
     sort: str = "folders"
     show_hidden: bool = False
+    theme: str = "ink"
 
     def request(self, output: Path, default_size: int) -> GenerateRequest:
         """The generation these settings ask for, with pictures written below `output`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -12,6 +13,17 @@ from engine.switch.plan import Term
 
 BLOCK_ELEMENTS = 1 << 19
 """Elements of a weight merged at a time on a CPU: float32 blocks of 2 MiB stay in its caches."""
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Keep float32 products in float32 (no TF32, no bfloat16), whatever the program has set."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) -> None:
@@ -27,20 +39,18 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
     factors = _join(low, live) if low else None
     dense = _sum_deltas(rest, base) if rest else None
 
-    live_rows, base_rows = live.flatten(1), base.flatten(1)
-    if live.dim() < 2:
-        live_rows, base_rows = live[None], base[None]
-    on_cpu = live.device.type == "cpu"
-    step = max(1, BLOCK_ELEMENTS // live_rows.shape[1]) if on_cpu else live_rows.shape[0]
-    for row in range(0, live_rows.shape[0], step):
-        rows = slice(row, row + step)
-        total = base_rows[rows].to(torch.float32, copy=True)
+    count = live.shape[0]
+    step = max(1, BLOCK_ELEMENTS // live[0].numel()) if live.device.type == "cpu" else count
+    for start in range(0, count, step):
+        rows = slice(start, start + step)
+        # Row blocks are views whatever the memory format; a flattened weight may be a copy.
+        total = base[rows].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         if dense is not None:
-            total += dense.reshape(live_rows.shape)[rows]
+            total += dense[rows]
         if factors is not None:
             up, down = factors
-            total.addmm_(up[rows], down)
-        live_rows[rows].copy_(total)
+            total.flatten(1).addmm_(up[rows], down)
+        live[rows].copy_(total)
 
 
 def _join(terms: Sequence[Term], live: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

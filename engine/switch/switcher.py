@@ -19,7 +19,7 @@ from engine.refs import LoraRef
 from engine.reports import LoraReport, StateName, SwitchReport, Tier, VerifyReport
 from engine.switch.backup import Backups
 from engine.switch.fingerprint import fingerprint
-from engine.switch.merge import merge_weight
+from engine.switch.merge import exact_products, merge_weight
 from engine.switch.plan import (
     Terms,
     WeightName,
@@ -113,9 +113,9 @@ class LoraSwitcher:
         leaving = [name for name in self._live if name not in wanted]
         with clock.phase("backup"):
             self._backup(changed)
-        with clock.phase("merge"), self._writing():
+        with clock.phase("merge"), self._writing(), exact_products():
             self._write(changed, leaving, terms, cancelled)
-        self._backups.release(leaving)
+        self._backups.release(name for name in self._backups.names() if name not in wanted)
         self._live, self._stack, self._reports = wanted, tuple(stack), reports
         return SwitchReport(
             stack=self._stack,
@@ -129,6 +129,22 @@ class LoraSwitcher:
             text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),
             milliseconds=clock.milliseconds(),
         )
+
+    def backup_weights(self, stack: Sequence[LoraRef]) -> None:
+        """Back up the base weights that `stack` would change, ahead of applying it.
+
+        The first of sd-scripts' three steps; `apply` does it too. Raises what `apply` would.
+        """
+        fitted, _ = self._fit(stack, _Clock())
+        self._backup(list(combine(fitted)))
+
+    def pre_calculation(self, stack: Sequence[LoraRef]) -> SwitchReport:
+        """Merge `stack` into the weights: sd-scripts' name for `apply`."""
+        return self.apply(stack)
+
+    def restore_weights(self) -> SwitchReport:
+        """Bring the base back bit for bit: sd-scripts' name for `apply([])`."""
+        return self.apply([])
 
     def verify(self) -> VerifyReport:
         """Compare the base with its fingerprints: backups of changed weights, all others live."""

@@ -38,7 +38,7 @@ def make_parts(dtype: torch.dtype = torch.float32) -> dict[str, nn.Module]:
             "text_encoder_2": CLIPTextModelWithProjection(second),
         }
         for module in parts.values():
-            for name, parameter in module.named_parameters():
+            for parameter in module.parameters():
                 # Norms start as ones and biases as zeros, which would hide a mistake.
                 if parameter.dim() == 1:
                     parameter.data += 0.1 * torch.randn_like(parameter)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.lora.cache import LoraCache
+from engine.lora.targets import Target, TargetTable
 from engine.refs import LoraRef
 from engine.reports import SwitchReport
 from engine.switch.switcher import LoraSwitcher
@@ -179,20 +180,18 @@ def test_sgm_names_are_those_that_diffusers_translates() -> None:
         # diffusers leaves blocks' names, layers inside a resnet and samplers to a later step.
         for sgm, diffusers in (
             ("input_blocks", "down_blocks"), ("middle_block", "mid_block"),
-            ("output_blocks", "up_blocks"), ("in_layers_2", "conv1"), ("out_layers_3", "conv2"), ("emb_layers_1", "time_emb_proj"),
-            ("skip_connection", "conv_shortcut"), ("samplers_0_op", "samplers_0_conv"),
+            ("output_blocks", "up_blocks"), ("in_layers_2", "conv1"), ("out_layers_3", "conv2"),
+            ("emb_layers_1", "time_emb_proj"), ("skip_connection", "conv_shortcut"),
+            ("samplers_0_op", "samplers_0_conv"),
         ):  # fmt: skip
             theirs = theirs.replace(sgm, diffusers)
         assert theirs == f"{names.UNET['kohya diffusers'](path)}.lora_down.weight"
 
 
-def test_every_module_of_the_tiny_model_has_a_name_in_both_vocabularies() -> None:
-    tested = bench(torch.float32)
-    for path, module in tested.parts["unet"].named_modules():
+def test_every_module_of_the_tiny_model_has_a_name_in_every_vocabulary() -> None:
+    parts = bench(torch.float32).parts
+    table = TargetTable(parts)
+    for path, module in parts["unet"].named_modules():
         if isinstance(getattr(module, "weight", None), nn.Parameter):
-            found = [
-                tested.switcher._table.find(name(path))  # noqa: SLF001
-                for name in names.UNET.values()
-            ]
-            assert {(t.part, t.path) for t in found if t} == {("unet", path)}
-            assert None not in found
+            for name in names.UNET.values():
+                assert table.find(name(path)) == Target("unet", path)

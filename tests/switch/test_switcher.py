@@ -54,6 +54,41 @@ def test_a_stack_is_the_float64_sum_rounded_once(
     assert right >= 0.999
 
 
+def test_the_memory_format_of_a_weight_does_not_matter(
+    load: Callable[..., Loaded], tmp_path: Path
+) -> None:
+    one, two = load(), load()
+    key = "lora_unet_input_blocks_1_0_in_layers_2"
+    weight = one.parts["unet"].get_parameter("down_blocks.0.resnets.0.conv1.weight")
+    tensors = {
+        f"{key}.lora_up.weight": torch.randn(weight.shape[0], 2, 1, 1),
+        f"{key}.lora_down.weight": torch.randn(2, *weight.shape[1:]),
+    }
+    path = tmp_path / "convolution.safetensors"
+    save_file(tensors, path)
+    two.parts["unet"].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for loaded in (one, two):
+        loaded.switcher.apply([LoraRef(path)])
+        assert loaded.differing() == ["unet.down_blocks.0.resnets.0.conv1.weight"]
+    assert all(torch.equal(a, two.weights()[name]) for name, a in one.weights().items())
+    two.switcher.apply([])
+    assert two.differing() == []
+
+
+def test_products_stay_in_float32_whatever_the_program_has_set(
+    load: Callable[..., Loaded],
+) -> None:
+    one, two = load(torch.float32), load(torch.float32)
+    one.switcher.apply([one.ref("neon", 0.7)])
+    torch.set_float32_matmul_precision("medium")
+    try:
+        two.switcher.apply([two.ref("neon", 0.7)])
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert all(torch.equal(a, two.weights()[name]) for name, a in one.weights().items())
+
+
 def test_order_and_road_do_not_matter(load: Callable[..., Loaded]) -> None:
     one, two = load(), load()
     refs = [one.ref("neon", 0.9), one.ref("styles/ink", -0.4), one.ref("styles/wash", 0.3)]
@@ -211,3 +246,21 @@ def test_weights_on_the_meta_device_are_refused() -> None:
         unet = torch.nn.Sequential(torch.nn.Linear(2, 2))
     with pytest.raises(EngineError, match="meta device"):
         switcher_module.LoraSwitcher(unet)
+
+
+def test_the_three_steps_of_sd_scripts(loaded: Loaded) -> None:
+    stack = [loaded.ref("neon", 0.8)]
+    loaded.switcher.backup_weights(stack)
+    held = loaded.switcher.backup_bytes
+    assert held > 0
+    assert (loaded.switcher.state, loaded.differing()) == ("base", [])
+    report = loaded.switcher.pre_calculation(stack)
+    assert (report.backup_bytes, loaded.switcher.stack) == (held, tuple(stack))
+    assert loaded.switcher.restore_weights().restored == report.merged
+    assert (loaded.differing(), loaded.switcher.backup_bytes) == ([], 0)
+
+
+def test_backups_made_ahead_for_nothing_are_dropped(loaded: Loaded) -> None:
+    loaded.switcher.backup_weights([loaded.ref("neon")])
+    loaded.switcher.apply([])
+    assert loaded.switcher.backup_bytes == 0

@@ -40,10 +40,6 @@ class HalfCellPicture(Widget):
         if changed:
             self.refresh(*(Region(0, y, cells.width, 1) for y in changed))
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self.show(HalfCells(0, 0, b""))
-
     def render_line(self, y: int) -> Strip:
         """One line of cells; neighbours of one colour share a segment."""
         if y >= self._cells.rows:

@@ -89,8 +89,3 @@ class Line(Static):
         if not content.is_same(self._shown):
             self._shown = content
             self.update(content, layout=False)
-
-    @property
-    def plain(self) -> str:
-        """The text shown."""
-        return self._shown.plain

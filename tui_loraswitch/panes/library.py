@@ -78,6 +78,8 @@ class LibraryPane(Pane):
                 tooltip="Next order: folders, by name, newest first, largest first"),
         Binding("H", "toggle_hidden", "hidden", show=False, id="library.hidden",
                 tooltip="Show or hide LoRAs made for other models"),
+        Binding("escape", "clear_filter", "clear filter", show=False, id="library.clear-filter",
+                tooltip="Show all LoRAs again"),
     ]  # fmt: skip
 
     def __init__(self, *, id: str) -> None:
@@ -116,6 +118,8 @@ class LibraryPane(Pane):
 
     def show_progress(self, done: int, total: int) -> None:
         """Tell how far the scan is."""
+        if self.view.total:
+            return
         self._note(f"reading {done:,} of {total:,} files …" if total else "looking for LoRAs …")
 
     def show_entries(self, entries: tuple[LibraryEntry, ...], is_complete: bool) -> None:
@@ -177,18 +181,22 @@ class LibraryPane(Pane):
         self.view.toggle_hidden()
         self._show()
 
+    def action_clear_filter(self) -> None:
+        """Show all LoRAs again."""
+        self.query_one(FilterInput).action_clear()
+
     def _show(self) -> None:
         view = self.view
         self.query_one(LoraList).show_rows(view.rows)
         counts = f"{view.shown:,} of {view.total:,}" if view.query else f"{view.shown:,}"
         self.show_title(Content(f"LoRAs {counts}"))
-        facts = [f"{view.hidden:,} hidden: not SDXL"] if view.hidden else []
+        facts = [f"{view.hidden:,} hidden: not SDXL (H)"] if view.hidden else []
         facts += [words] if (words := _ORDER_WORDS.get(view.sort)) else []
         self.show_subtitle(" · ".join(facts))
-        if not self.is_complete:
-            return
         if view.rows:
             self._note("")
+        elif not self.is_complete:
+            return
         elif view.query:
             self._note(f"nothing matches “{view.query}”; Escape shows all")
         elif view.hidden:

@@ -75,10 +75,11 @@ class PromptPane(Pane):
         yield Static(id="settings-line")
 
     def show_texts(self, prompt: str, negative_prompt: str) -> None:
-        """Show a prompt that was remembered or changed elsewhere."""
+        """Show a prompt that was remembered or changed elsewhere, unless it is being typed."""
         for name, text in (("#prompt-text", prompt), ("#negative-text", negative_prompt)):
             field = self.query_one(name, PromptField)
-            if field.text != text:
+            # A text being typed is ahead of what is known of it elsewhere.
+            if field.text != text and not field.has_focus:
                 field.load_text(text)
                 field.move_cursor(field.document.end)
 

@@ -31,7 +31,8 @@ from engine.demo.training.train_model import (
 )
 
 log = logging.getLogger("demo.loras")
-BATCH = 16
+BATCH = 8
+PICTURES = 300
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def train(
     """Train a recipe's factors on a few hundred styled scenes."""
     torch.manual_seed(sum(recipe.path.encode()))
     styles = [recipe.style, *([recipe.opposite] if recipe.opposite else [])]
-    drawn = [draw_pictures(500, seed=5, style=style) for style in styles]
+    drawn = [draw_pictures(PICTURES, seed=5, style=style) for style in styles]
     latents = [encode_pictures(vae, pictures) for pictures, _ in drawn]
     captions = drawn[0][1]
     texts = [*captions, *(f"{recipe.trigger}, {c}" if recipe.trigger else c for c in captions), ""]
@@ -201,7 +202,7 @@ def file_metadata(recipe: Recipe, steps: int) -> dict[str, str]:
     """kohya's and modelspec's metadata, as trainers write it."""
     if recipe.naming == "peft":
         return {"format": "pt"}
-    _, captions = draw_pictures(500, seed=5)
+    _, captions = draw_pictures(PICTURES, seed=5)
     tags = Counter(
         tag.strip() for caption in captions for tag in caption.split(" on a ")[0].split(",")
     )
@@ -216,7 +217,7 @@ def file_metadata(recipe: Recipe, steps: int) -> dict[str, str]:
         "ss_network_args": json.dumps(arguments),
         "ss_output_name": name,
         "ss_sd_model_name": "loraswitch_demo.safetensors",
-        "ss_num_train_images": "500",
+        "ss_num_train_images": str(PICTURES),
         "ss_steps": str(steps),
         "ss_tag_frequency": json.dumps({f"1_{name}": dict(tags.most_common(40))}),
         "modelspec.sai_model_spec": "1.0.0",
@@ -253,7 +254,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo-training"))
     parser.add_argument("--out", type=Path, default=DEMO_LORAS)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

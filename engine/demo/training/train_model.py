@@ -109,7 +109,10 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str], pad: str | None = No
 @torch.no_grad()
 def encode_pictures(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
     """Scaled latents [n, 4, 16, 16] of uint8 pictures."""
-    batches = [vae.encode(to_unit(part)).latent_dist.mean for part in pictures.chunk(-(-len(pictures) // 50))]
+    batches = [
+        vae.encode(to_unit(part)).latent_dist.mean
+        for part in pictures.chunk(-(-len(pictures) // 50))
+    ]
     scale: float = vae.config.scaling_factor
     return torch.cat(batches) * scale
 
