@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from collections.abc import Callable
 from functools import singledispatchmethod
@@ -33,12 +34,15 @@ from engine.events import (
     Verified,
 )
 from engine.generate.quiet import quiet_libraries
+from engine.refs import LoraRef
 from engine.reports import LoraReport, MemoryReport
+
+log = logging.getLogger(__name__)
 
 quiet_libraries()
 
 # diffusers' pipelines log while they are imported, so whatever needs them comes after that.
-from engine.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
+from engine.checkpoint import Checkpoint, check_checkpoint, open_checkpoint  # noqa: E402
 from engine.generate.encode import EmbeddingsCache  # noqa: E402
 from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
 from engine.generate.preview import LatentRgb  # noqa: E402
@@ -68,9 +72,10 @@ class Worker:
     @do.register
     def _load(self, command: Load, cancelled: Cancelled) -> None:
         start = time.monotonic()
-        path = (command.model or DEMO_MODEL).expanduser().resolve()
+        path = (command.model or DEMO_MODEL).expanduser().absolute()
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
+        check_checkpoint(path)
         self._unload()
 
         def progress(done: int, total: int) -> None:
@@ -80,7 +85,7 @@ class Worker:
 
         try:
             checkpoint = open_checkpoint(path, device=device, dtype=dtype, progress=progress)
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, torch.OutOfMemoryError) as error:
             raise EngineError(f"{path.name} does not fit into the memory of {device}.") from error
         self._emit(LoadProgress("Taking fingerprints of the base weights"))
         pipeline = checkpoint.pipeline
@@ -95,11 +100,12 @@ class Worker:
     @do.register
     def _switch(self, command: Switch, cancelled: Cancelled) -> None:
         switcher = self._require_switcher("switch LoRAs on")
+        before = switcher.stack
         try:
             report = switcher.apply(command.stack, cancelled)
         except EngineError:
-            # A fault after the first write has brought the base back.
-            if tuple(switcher.stack) != command.stack:
+            # A fault after the first write has brought the base back, or will have to.
+            if switcher.stack != before or switcher.state == "recovering":
                 self._embeddings.clear()
             raise
         else:
@@ -112,13 +118,13 @@ class Worker:
 
     @do.register
     def _generate(self, command: Generate, cancelled: Cancelled) -> None:
-        switcher = self._require_switcher("draw with")
+        switcher = self._require_known("draw with")
         checkpoint = self._require_checkpoint()
         start = time.monotonic()
         request, saved = command.request, list[PictureSaved]()
         done, total = 0, 0
         stack = switcher.stack
-        hashes = [(ref.name, self._hashes.of(Path(ref.path)).autov3) for ref in stack]
+        hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
 
         def on_start(seed: int, steps: int) -> None:
             nonlocal total
@@ -165,9 +171,10 @@ class Worker:
                 "The GPU has not enough memory for this picture. Choose a smaller size, or move "
                 "the backups to the CPU."
             ) from error
+        finally:
+            self._emit_memory()
         seconds = time.monotonic() - start
         self._emit(GenerationFinished(tuple(saved), seconds, report.warnings))
-        self._emit_memory()
 
     @do.register
     def _set_backup(self, command: SetBackup, cancelled: Cancelled) -> None:
@@ -180,24 +187,39 @@ class Worker:
 
     @do.register
     def _verify(self, command: Verify, cancelled: Cancelled) -> None:
-        switcher = self._require_switcher("verify")
+        switcher = self._require_known("verify")
         start = time.monotonic()
         report = switcher.verify()
         self._emit(Verified(report, time.monotonic() - start))
 
     @do.register
     def _prefetch(self, command: Prefetch, cancelled: Cancelled) -> None:
-        self._require_switcher("read LoRAs for").prefetch(command.ref)
+        try:
+            self._require_switcher("read LoRAs for").prefetch(command.ref)
+        except EngineError as error:
+            # Nobody asked for this LoRA yet; a switch to it will say what is wrong.
+            log.info("not read ahead: %s", error)
         self._emit_memory()
 
     def _model_hash(self, path: Path) -> str | None:
         """AutoV2 of a single-file checkpoint; None for a folder, and until it is computed."""
-        if path.is_dir():
+        try:
+            hashes = self._hashes.of_later(path) if path.is_file() else None
+        except EngineError:
+            # The file has gone since; a picture is not lost for want of a hash.
             return None
-        hashes = self._hashes.of_later(path)
         return hashes.autov2 if hashes is not None else None
 
+    def _lora_hash(self, ref: LoraRef) -> str | None:
+        """AutoV3 of a live LoRA; None when its file has gone since."""
+        try:
+            return self._hashes.of(Path(ref.path).expanduser()).autov3
+        except EngineError:
+            return None
+
     def _unload(self) -> None:
+        if self._switcher is not None:
+            self._emit(StateChanged("empty"))
         self._checkpoint = self._switcher = None
         self._embeddings.clear()
         gc.collect()
@@ -208,6 +230,14 @@ class Worker:
         if self._switcher is None:
             raise EngineError(f"No model is loaded, so there is nothing to {purpose}.")
         return self._switcher
+
+    def _require_known(self, purpose: str) -> LoraSwitcher:
+        """The switcher with its weights known: brought back to the base first if they are not."""
+        switcher = self._require_switcher(purpose)
+        if switcher.state == "recovering":
+            switcher.apply(())
+            self._emit_state()
+        return switcher
 
     def _require_checkpoint(self) -> Checkpoint:
         assert self._checkpoint is not None, "a switcher exists only with its checkpoint"
@@ -222,7 +252,8 @@ class Worker:
         switcher, checkpoint = self._switcher, self._checkpoint
         if switcher is None or checkpoint is None:
             return
-        cuda = checkpoint.pipeline.device.type == "cuda"
+        device = checkpoint.pipeline.device
+        cuda = device.type == "cuda"
         self._emit(
             MemoryChanged(
                 MemoryReport(
@@ -230,8 +261,8 @@ class Worker:
                     backup=switcher.backup_bytes,
                     backup_tier=switcher.tier,
                     lora_cache=switcher.cache_bytes,
-                    torch_allocated=torch.cuda.memory_allocated() if cuda else 0,
-                    torch_reserved=torch.cuda.memory_reserved() if cuda else 0,
+                    torch_allocated=torch.cuda.memory_allocated(device) if cuda else 0,
+                    torch_reserved=torch.cuda.memory_reserved(device) if cuda else 0,
                 )
             )
         )
@@ -248,7 +279,7 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelI
         parameters=sum(p.numel() for module in modules for p in module.parameters()),
         bytes=_model_bytes(checkpoint),
         default_size=checkpoint.default_size,
-        is_demo=checkpoint.path == DEMO_MODEL,
+        is_demo=checkpoint.path == DEMO_MODEL.absolute(),
         gpu_uuid=device_uuid(device),
     )
 

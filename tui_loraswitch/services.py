@@ -87,9 +87,10 @@ class Services:
 
     def _thread(self, work: Callable[[], None]) -> threading.Thread:
         def run() -> None:
+            # One service less is no reason to end: the app says so and goes on.
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - one service less is no end; logged
+            except Exception as error:
                 log.exception("%s failed", work.__name__)
                 words = f"Unexpected fault: {type(error).__name__}: {error}"
                 self._post(ProblemNoticed(f"{words}; the log file has the details."))

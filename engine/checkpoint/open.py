@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -23,7 +24,7 @@ from engine.checkpoint.config import checkpoint_config
 from engine.checkpoint.kinds import require_sdxl
 from engine.checkpoint.layout import PARTS, Part, Source, parameter_source
 from engine.checkpoint.tokenizers import open_tokenizers
-from engine.errors import CheckpointError, FileFormatError
+from engine.errors import CheckpointError
 from engine.lora.header import Header, read_header
 
 Progress = Callable[[int, int], None]
@@ -47,18 +48,32 @@ class Checkpoint:
         return {part: getattr(self.pipeline, part) for part in PARTS}
 
 
+def check_checkpoint(path: Path) -> None:
+    """Raise what `open_checkpoint` would for a path that is no SDXL model, reading headers only."""
+    if path.is_dir():
+        _require_sdxl_folder(path)
+        return
+    header = read_header(path)
+    require_sdxl(path.name, header)
+    checkpoint_config(path.name, header)
+
+
 def open_checkpoint(
     path: Path, *, device: str, dtype: torch.dtype, progress: Progress | None = None
 ) -> Checkpoint:
     """Open a model file or folder and put it on `device` as `dtype`; the VAE is kept in float32.
 
     No network is used. On a CPU at the file's own dtype the parameters are the mapped file
-    itself, copied page by page when written; the file never changes.
+    itself, copied page by page when written: the file never changes, and must not be rewritten in
+    place by others meanwhile.
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
-    if path.is_dir():
-        return _open_folder(path, device, dtype)
-    return _open_file(path, device, dtype, progress or (lambda done, total: None))
+    try:
+        if path.is_dir():
+            return _open_folder(path, device, dtype)
+        return _open_file(path, device, dtype, progress or (lambda done, total: None))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be opened as SDXL ({error}).") from error
 
 
 def _open_file(path: Path, device: str, dtype: torch.dtype, progress: Progress) -> Checkpoint:
@@ -143,27 +158,38 @@ def _set_parameter(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
     setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False))
 
 
-def _open_folder(path: Path, device: str, dtype: torch.dtype) -> Checkpoint:
-    if not (path / "model_index.json").is_file():
-        raise CheckpointError(
-            f"{path}: the folder has no model_index.json, so it is no diffusers model; "
-            "give a .safetensors file or a diffusers folder."
-        )
-    variant = "fp16" if any((path / "unet").glob("*.fp16.safetensors")) else None
+def _require_sdxl_folder(path: Path) -> None:
+    """Raise `CheckpointError` unless a diffusers folder says that it holds SDXL's base model."""
     try:
-        pipeline = StableDiffusionXLPipeline.from_pretrained(
-            path,
-            dtype=dtype,
-            variant=variant,
-            local_files_only=True,
-            use_safetensors=True,
-            add_watermarker=False,
+        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
+        kind, channels = index["_class_name"], unet["in_channels"]
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: the folder has no {Path(error.filename).relative_to(path)}, so it is no "
+            "diffusers model; give a .safetensors file or a diffusers folder."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its model_index.json cannot be read ({error}).") from error
+    if not str(kind).startswith("StableDiffusionXL") or "text_encoder_2" not in index:
+        raise CheckpointError(f"{path}: the folder holds a {kind}; only SDXL can be opened.")
+    if index.get("text_encoder", [None])[0] is None or channels != 4:
+        raise CheckpointError(
+            f"{path}: this is SDXL's refiner or an inpainting model; open the base model."
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: cannot be opened as an SDXL folder ({error}).") from error
-    if not isinstance(pipeline, StableDiffusionXLPipeline):
-        raise FileFormatError(f"{path}: the folder holds another pipeline than SDXL's.")
-    pipeline.vae.to(torch.float32)
+
+
+def _open_folder(path: Path, device: str, dtype: torch.dtype) -> Checkpoint:
+    _require_sdxl_folder(path)
+    variant = "fp16" if any((path / "unet").glob("*.fp16.safetensors")) else None
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        path,
+        dtype={"vae": torch.float32, "default": dtype},
+        variant=variant,
+        local_files_only=True,
+        use_safetensors=True,
+        add_watermarker=False,
+    )
     pipeline.to(device)
     for part in PARTS:
         getattr(pipeline, part).eval().requires_grad_(False)

@@ -6,7 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import EngineError, FileFormatError
 from engine.library.hashes import FileHashes, hash_file
 
 log = logging.getLogger(__name__)
@@ -42,5 +42,8 @@ class HashStore:
 
 
 def _version(path: Path) -> tuple[Path, int, int]:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
     return path, stat.st_size, stat.st_mtime_ns

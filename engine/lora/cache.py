@@ -14,7 +14,7 @@ class LoraCache:
     """Reads LoRA files and keeps the last ones; a file replaced on disk is read again."""
 
     def __init__(self, limit: int = DEFAULT_BYTES) -> None:
-        self._limit = limit
+        self.limit = limit
         self._files: OrderedDict[FileStamp, LoraFile] = OrderedDict()
 
     @property
@@ -31,6 +31,6 @@ class LoraCache:
         """Give an opened file with its values, reading them unless held."""
         file = self._files.pop(opened.stamp, None) or read_lora(opened)
         self._files[file.stamp] = file
-        while self.bytes > self._limit and len(self._files) > 1:
+        while self.bytes > self.limit and len(self._files) > 1:
             self._files.popitem(last=False)
         return file

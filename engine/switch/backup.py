@@ -53,11 +53,19 @@ class Backups:
     def move(self, tier: Tier, device: torch.device) -> None:
         """Move all copies to a tier, one by one; `device` is where the live weights are.
 
-        When memory runs out part-way every copy still exists, some in the old tier, and the tier
-        stays the old one.
+        When that fails part-way, those already moved go back, and the tier stays the old one.
         """
-        for name, tensor in self._saved.items():
-            self._saved[name] = _copy_to_tier(tensor, tier, device)
+        if tier == self._tier:
+            return
+        moved: list[WeightName] = []
+        try:
+            for name, tensor in self._saved.items():
+                self._saved[name] = _copy_to_tier(tensor, tier, device)
+                moved.append(name)
+        except BaseException:
+            for name in moved:
+                self._saved[name] = _copy_to_tier(self._saved[name], self._tier, device)
+            raise
         self._tier = tier
 
 

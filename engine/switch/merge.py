@@ -18,7 +18,17 @@ BLOCK_ELEMENTS = 1 << 19
 @contextmanager
 def exact_products() -> Iterator[None]:
     """Keep float32 products in float32 (no TF32, no bfloat16), whatever the program has set."""
-    before = torch.get_float32_matmul_precision()
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        # The program uses the newer switch, by which the older one cannot be read.
+        matmul = torch.backends.cuda.matmul
+        setting, matmul.fp32_precision = matmul.fp32_precision, "ieee"
+        try:
+            yield
+        finally:
+            matmul.fp32_precision = setting
+        return
     torch.set_float32_matmul_precision("highest")
     try:
         yield

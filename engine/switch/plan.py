@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,10 @@ def fit(
             continue
         built = _build(file.path.name, name, tensors, target, parts)
         if not built:
+            unsupported.append(name)
+            continue
+        if built.keys() & adapters.keys():
+            # The same weight under two names; which one was meant cannot be told.
             unsupported.append(name)
             continue
         families[file.groups[name].family] += 1
@@ -151,5 +156,14 @@ def _strengths(ref: LoraRef) -> tuple[float, float, float]:
 
 
 def resolved(ref: LoraRef) -> Path:
-    """The reference's file as an absolute path without links."""
-    return Path(ref.path).expanduser().resolve()
+    """The reference's file as an absolute path.
+
+    Links are kept: what lies beside a link (PEFT's `adapter_config.json`) goes with it.
+    """
+    return Path(ref.path).expanduser().absolute()
+
+
+def refuse_strange_strengths(ref: LoraRef) -> None:
+    """Raise `LoraRefusedError` for a strength that is not a finite number."""
+    if not all(math.isfinite(strength) for strength in _strengths(ref)):
+        raise LoraRefusedError(f"{ref.name}: its strength is not a number to work with.")

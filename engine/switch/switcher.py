@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -25,10 +26,11 @@ from engine.switch.plan import (
     WeightName,
     combine,
     fit,
+    refuse_strange_strengths,
     refuse_wrong_base,
     resolved,
 )
-from engine.switch.tier import choose_tier
+from engine.switch.tier import choose_tier, require_memory
 
 BackupChoice = Literal["auto", "device", "cpu"]
 Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
@@ -60,15 +62,14 @@ class LoraSwitcher:
         self._cache = cache or LoraCache()
         self._backups = Backups(choose_tier(backup, self._parts))
         self._stack: tuple[LoraRef, ...] = ()
-        self._reports: tuple[LoraReport, ...] = ()
         self._live: Identities = {}
         self._known = True
         self._fingerprints = {name: fingerprint(p) for name, p in self._parameters()}
 
     @property
     def stack(self) -> tuple[LoraRef, ...]:
-        """The LoRAs that are live; empty for the base."""
-        return self._stack
+        """The LoRAs that are live; empty for the base, and while that is unknown."""
+        return self._stack if self._known else ()
 
     @property
     def state(self) -> StateName:
@@ -113,10 +114,11 @@ class LoraSwitcher:
         leaving = [name for name in self._live if name not in wanted]
         with clock.phase("backup"):
             self._backup(changed)
-        with clock.phase("merge"), self._writing(), exact_products():
+        with clock.phase("merge"), exact_products(), self._writing():
             self._write(changed, leaving, terms, cancelled)
+            # Inside: what is live is known the moment it is, whatever interrupts next.
+            self._live, self._stack = wanted, tuple(stack)
         self._backups.release(name for name in self._backups.names() if name not in wanted)
-        self._live, self._stack, self._reports = wanted, tuple(stack), reports
         return SwitchReport(
             stack=self._stack,
             loras=reports,
@@ -157,20 +159,36 @@ class LoraSwitcher:
         return VerifyReport(len(self._fingerprints), tuple(different), weights)
 
     def set_backup(self, tier: Tier) -> None:
-        """Move the backups; the live weights do not change."""
-        self._backups.move(tier, next(self._parts["unet"].parameters()).device)
+        """Move the backups; the live weights do not change.
+
+        Raises `SwitchError` when the other memory is too small; the backups then stay.
+        """
+        try:
+            self._backups.move(tier, self._device)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise SwitchError(
+                "The backups do not fit there beside the model; they stay where they are."
+            ) from error
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def prefetch(self, ref: LoraRef) -> None:
-        """Read a LoRA into host memory ahead of a switch; raises what `apply` would."""
+        """Read a LoRA into host memory ahead of a switch; raises what `apply` would.
+
+        A file that would fill the cache alone is left for the switch itself.
+        """
         opened = self._cache.open(resolved(ref))
         refuse_wrong_base(opened)
-        self._cache.read(opened)
+        if opened.header.file_size <= self._cache.limit // 4:
+            self._cache.read(opened)
 
     def _fit(
         self, stack: Sequence[LoraRef], clock: _Clock
     ) -> tuple[list[Fitted], tuple[LoraReport, ...]]:
         """Check every LoRA by its header first, then read those that all fit."""
         with clock.phase("plan"):
+            for ref in stack:
+                refuse_strange_strengths(ref)
             opened = [self._cache.open(resolved(ref)) for ref in stack]
             for file in opened:
                 refuse_wrong_base(file)
@@ -188,6 +206,7 @@ class LoraSwitcher:
 
     def _backup(self, changed: Sequence[WeightName]) -> None:
         new = [name for name in changed if name not in self._backups]
+        require_memory(self._backups.tier, self._device, sum(self._find(n).nbytes for n in new))
         try:
             for name in new:
                 self._backups.save(name, self._find(name))
@@ -196,8 +215,7 @@ class LoraSwitcher:
             self._backups.release(new)
             if isinstance(error, MemoryError | torch.OutOfMemoryError):
                 raise SwitchError(
-                    "There is not enough memory for the backups; nothing was changed. "
-                    "Move the backups to the CPU, or close other programs."
+                    "There is not enough memory for the backups; nothing was changed."
                 ) from error
             raise
 
@@ -214,8 +232,8 @@ class LoraSwitcher:
             if cancelled():
                 raise SwitchError("The switch was cancelled; the base model is live.")
             merge_weight(self._find(name), self._backups.get(name), terms[name])
-        if any(live.is_cuda for live in map(self._find, changed[:1])):
-            torch.cuda.synchronize()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -224,6 +242,8 @@ class LoraSwitcher:
         try:
             yield
         except BaseException as error:
+            # The failed merge's temporaries would take the memory that the way back needs.
+            traceback.clear_frames(error.__traceback__)
             self._recover()
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
@@ -235,17 +255,27 @@ class LoraSwitcher:
     def _recover(self) -> None:
         """Copy every backup back and check it against its fingerprint."""
         names = self._backups.names()
-        for name in names:
-            self._find(name).copy_(self._backups.get(name))
-        damaged = [n for n in names if fingerprint(self._find(n)) != self._fingerprints[n]]
+        try:
+            for name in names:
+                self._find(name).copy_(self._backups.get(name))
+            damaged = [n for n in names if fingerprint(self._find(n)) != self._fingerprints[n]]
+        except Exception as error:
+            raise SwitchError(
+                f"The switch failed and the base could not be brought back yet ({error}); "
+                "go back to the base once more, or load the model again."
+            ) from error
         if damaged:
             raise SwitchError(
                 f"{len(damaged)} weights could not be brought back (such as {damaged[0]}); "
                 "load the model again."
             )
         self._backups.release(names)
-        self._live, self._stack, self._reports = {}, (), ()
+        self._live, self._stack = {}, ()
         self._known = True
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._parts["unet"].parameters()).device
 
     def _find(self, name: WeightName) -> torch.Tensor:
         return name.find(self._parts)

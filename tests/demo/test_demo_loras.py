@@ -54,7 +54,7 @@ def test_merged_weights_are_the_reference_rounded_once(
     demo_parts: Parts, path: Path, dtype: torch.dtype
 ) -> None:
     parts = demo_parts(dtype)
-    exact = {name: weight for name, weight in _references(parts, path)}
+    exact = dict(_references(parts, path))
     switcher = LoraSwitcher(**parts)
     report = switcher.apply([LoraRef(path, STRENGTH)])
     try:

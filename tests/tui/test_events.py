@@ -24,6 +24,7 @@ from engine.generate.request import GenerateRequest
 from engine.reports import MemoryReport, VerifyReport
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.messages import EngineReported
+from tui_loraswitch.panes import picture as picture_pane
 
 REQUEST = GenerateRequest("a fox", Path("pictures"))
 
@@ -107,7 +108,8 @@ async def test_drawing_shows_preview_progress_and_then_the_picture(start, tmp_pa
         assert picture is not None
 
 
-async def test_previews_come_at_most_once_a_second(start):
+async def test_previews_do_not_follow_one_another_too_soon(start, monkeypatch):
+    monkeypatch.setattr(picture_pane, "PREVIEW_SECONDS", 1e9)
     async with start() as driver:
         await driver.load()
         shown = driver.app.main.picture.query_one(HalfCellPicture)

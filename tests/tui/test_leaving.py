@@ -68,6 +68,15 @@ async def test_a_state_that_cannot_be_written_is_said_and_no_reason_to_stay(star
         await driver.until(lambda: not driver.app.is_running)
 
 
+async def test_the_theme_is_remembered(start, settings):
+    async with start() as driver:
+        driver.app.theme = "nord"
+        await driver.press("q")
+        await driver.until(lambda: not driver.app.is_running)
+    async with start() as driver:
+        assert driver.app.theme == "nord"
+
+
 async def test_events_after_the_end_disturb_nobody(start):
     async with start() as driver:
         pass

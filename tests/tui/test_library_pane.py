@@ -175,6 +175,22 @@ async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
         assert len(drawn) <= 3 * height
 
 
+async def test_what_is_known_is_listed_while_the_scan_goes_on(start):
+    async with start() as driver:
+        library = driver.app.main.library
+        library.show_entries(entries(3), is_complete=False)
+        await driver.sees("LoRAs 3", "reading …")
+        library.show_entries(entries(4), is_complete=True)
+        await driver.sees("LoRAs 4")
+        assert "reading …" not in driver.text
+
+
+async def test_an_empty_library_says_what_to_do(start):
+    async with start() as driver:
+        driver.app.main.library.show_entries((), is_complete=True)
+        await driver.sees("no LoRAs found; --loras")
+
+
 async def test_large_folders_start_closed(start):
     async with start() as driver:
         root = Path("/loras")

@@ -192,6 +192,8 @@ class LibraryPane(Pane):
         self.show_title(Content(f"LoRAs {counts}"))
         facts = [f"{view.hidden:,} hidden: not SDXL (H)"] if view.hidden else []
         facts += [words] if (words := _ORDER_WORDS.get(view.sort)) else []
+        if view.rows and not self.is_complete:
+            facts.insert(0, "reading …")
         self.show_subtitle(" · ".join(facts))
         if view.rows:
             self._note("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class PicturePane(Pane, can_focus=True):
         self._shown = -1
         self._drawn: Drawn | None = None
         self._seconds = 0.0
-        self._last_preview = 0.0
+        self._last_preview = -math.inf
         self._protocol_widget: Any = None
 
     def compose(self) -> ComposeResult:

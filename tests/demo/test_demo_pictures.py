@@ -1,0 +1,107 @@
+"""The demo draws what the prompt says, and its LoRAs change pictures as their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoint import Checkpoint, open_checkpoint
+from engine.demo import DEMO_LORAS, DEMO_MODEL
+from engine.generate.request import GenerateRequest
+from engine.generate.run import GeneratedPicture, generate
+from engine.refs import LoraRef
+from engine.switch.switcher import LoraSwitcher
+
+Draw = Callable[..., np.ndarray]
+STAR = "a large red star on a blue background"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Checkpoint:
+    return open_checkpoint(DEMO_MODEL, device="cpu", dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def switcher(demo: Checkpoint) -> LoraSwitcher:
+    pipe = demo.pipeline
+    return LoraSwitcher(pipe.unet, pipe.text_encoder, pipe.text_encoder_2)
+
+
+@pytest.fixture
+def draw(demo: Checkpoint, switcher: LoraSwitcher, tmp_path: Path) -> Draw:
+    """Draw a prompt with a stack of (name, strength): float pixels [128, 128, 3] in 0..255."""
+
+    def picture(prompt: str, *stack: tuple[str, float], seed: int = 7) -> np.ndarray:
+        switcher.apply([LoraRef(DEMO_LORAS / f"{name}.safetensors", s) for name, s in stack])
+        found: list[GeneratedPicture] = []
+        request = GenerateRequest(prompt, tmp_path, seed=seed, steps=16, width=128, height=128)
+        generate(
+            demo.pipeline,
+            request,
+            cancelled=lambda: False,
+            on_step=lambda step, total, preview: None,
+            on_picture=found.append,
+        )
+        switcher.apply([])
+        return np.asarray(found[0].image, dtype=np.float64)
+
+    return picture
+
+
+def corners(pixels: np.ndarray) -> np.ndarray:
+    return np.mean([pixels[:12, :12], pixels[:12, -12:]], axis=(0, 1, 2))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("thing", "ground", "channel", "ground_channel"),
+    [("red", "blue", 0, 2), ("blue", "red", 2, 0), ("green", "purple", 1, 2)],
+)
+def test_colours_are_those_of_the_prompt(
+    draw: Draw, thing: str, ground: str, channel: int, ground_channel: int, seed: int
+) -> None:
+    pixels = draw(f"a large {thing} circle on a {ground} background", seed=seed)
+    middle = pixels[56:72, 56:72].mean(axis=(0, 1))
+    assert middle.argmax() == channel, middle
+    assert corners(pixels).argmax() == ground_channel, corners(pixels)
+
+
+def test_place_is_that_of_the_prompt(draw: Draw) -> None:
+    left = draw("a small red circle on the left on a white background")
+    right = draw("a small red circle on the right on a white background")
+
+    def centre(pixels: np.ndarray) -> float:
+        redness = (pixels[..., 0] - pixels[..., 1]).clip(0).sum(axis=0)
+        return float((redness * np.arange(128)).sum() / redness.sum())
+
+    assert centre(left) < 54 < 74 < centre(right)
+
+
+def test_the_base_picture_comes_back(draw: Draw) -> None:
+    before = draw(STAR)
+    for name in ("styles/neon_glow", "styles/pixel_blocks", "styles/moods/night_sky"):
+        assert np.abs(draw(STAR, (name, 1.0)) - before).mean() > 8, name
+    assert np.array_equal(draw(STAR), before)
+
+
+def test_styles_look_as_they_are_called(draw: Draw) -> None:
+    base = draw(STAR)
+    neon, pastel = draw(STAR, ("styles/neon_glow", 1.0)), draw(STAR, ("styles/moods/pastel", 1.0))
+    assert corners(neon).mean() < 60 < corners(base).mean()
+    assert pastel.mean() > base.mean() + 40
+    outline = draw(STAR, ("styles/ink_outline", 1.0))
+    assert corners(outline).min() > 200, "paper"
+
+
+def test_the_slider_means_the_opposite_below_zero(draw: Draw) -> None:
+    def warmth(strength: float) -> float:
+        pixels = draw(
+            "a large green cross on a white background", ("sliders/warmth_slider", strength)
+        )
+        return float((pixels[..., 0] - pixels[..., 2]).mean())
+
+    assert warmth(-1.0) < warmth(0.0) - 25 < warmth(0.0) + 25 < warmth(1.0)

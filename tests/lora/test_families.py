@@ -1,0 +1,269 @@
+"""Adapter families by their formulas in float64; whole files are compared in tests/switch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.lora.families import ShapeMismatchError, build_bias, build_weight
+
+OUT, IN, RANK = 12, 8, 2
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed + sum(shape))
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def delta(
+    tensors: dict[str, torch.Tensor], base: torch.Tensor, strength: float = 1.0
+) -> torch.Tensor:
+    adapter = build_weight(tensors, base.shape)
+    assert adapter is not None
+    adapter.check(base.shape)
+    return adapter.delta(base, strength)
+
+
+def lora() -> dict[str, torch.Tensor]:
+    return {"up": random(OUT, RANK), "down": random(RANK, IN)}
+
+
+BASE = random(OUT, IN, seed=1)
+PRODUCT = lora()["up"] @ lora()["down"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "scale"),
+    [
+        ({}, 1.0),
+        ({"alpha": 1.0}, 0.5),
+        ({"alpha": 0.0}, 1.0),
+        ({"scale": 0.3}, 0.3),
+        ({"scale": 0.3, "alpha": 1.0}, 0.3),
+    ],
+)
+def test_scale_of_a_lora(numbers: dict[str, float], scale: float) -> None:
+    tensors = lora() | {name: number(value) for name, value in numbers.items()}
+    torch.testing.assert_close(delta(tensors, BASE, 0.5), 0.5 * scale * PRODUCT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+def test_narrow_tensors_are_widened_first(dtype: torch.dtype) -> None:
+    tensors = {name: tensor.to(dtype) for name, tensor in lora().items()}
+    exact = tensors["up"].double() @ tensors["down"].double()
+    found = delta(tensors, BASE.float())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+
+
+def test_lora_of_a_1x1_convolution_fits_a_linear_layer_and_the_other_way_round() -> None:
+    wide = {name: tensor[:, :, None, None] for name, tensor in lora().items()}
+    torch.testing.assert_close(delta(wide, BASE), PRODUCT)
+    conv = BASE[:, :, None, None]
+    torch.testing.assert_close(delta(lora(), conv), PRODUCT[:, :, None, None])
+
+
+def test_glora_in_both_layouts() -> None:
+    a1, a2, b1, b2 = random(IN, RANK), random(RANK, IN), random(OUT, RANK), random(RANK, IN, seed=2)
+    exact = 0.5 * (b1 @ b2 + BASE @ a1 @ a2)
+    new = {"a1": a1, "a2": a2, "b1": b1, "b2": b2, "alpha": number(1.0)}
+    old = {"a1": a2, "a2": a1, "b1": b2, "b2": b1, "alpha": number(1.0)}
+    torch.testing.assert_close(delta(new, BASE), exact)
+    torch.testing.assert_close(delta(old, BASE), exact)
+    torch.testing.assert_close(delta(new | {"rs_lora": number(1)}, BASE), exact * RANK**0.5)
+    square = random(IN, IN)
+    new["b1"] = old["b2"] = b1[:IN]
+    torch.testing.assert_close(delta(new, square), delta(old, square))
+
+
+def sd_scripts_oft(
+    blocks: torch.Tensor, alpha: float, base: torch.Tensor, strength: float
+) -> torch.Tensor:
+    """The formula of sd-scripts' networks/oft.py, for a linear layer."""
+    q = blocks - blocks.transpose(1, 2)
+    norm = torch.norm(q.flatten())
+    q = q * ((torch.clamp(norm, max=alpha * base.shape[0]) + 1e-8) / (norm + 1e-8))
+    one = torch.eye(blocks.shape[1], dtype=blocks.dtype)
+    rotation = strength * ((one + q) @ (one - q).inverse() - one) + one
+    rows = base.reshape(blocks.shape[0], blocks.shape[1], -1)
+    return torch.einsum("knm,knp->kmp", rotation, rows).reshape(base.shape) - base
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 0.05, 10.0])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_constraint_of_sd_scripts_oft_holds_at_zero_too(alpha: float, strength: float) -> None:
+    blocks = random(3, 4, 4)
+    exact = sd_scripts_oft(blocks, alpha, BASE, strength)
+    found = delta({"oft_blocks": blocks, "constraint": number(alpha)}, BASE, strength)
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-6)
+    if alpha == 0.0:
+        free = delta({"oft_blocks": blocks, "alpha": number(alpha)}, BASE, strength)
+        assert free.norm() > 1 > found.norm()
+
+
+def test_rotations_keep_the_length_of_the_weight() -> None:
+    for tensors in ({"oft_blocks": random(3, 4, 4)}, {"oft_blocks": random(2, 3, 4, 4)}):
+        base = random(12, 5)
+        turned = base + delta(tensors, base)
+        torch.testing.assert_close(turned.norm(dim=0), base.norm(dim=0))
+    exact = {"oft_R": random(2, 6), "neumann_terms": number(0)}
+    torch.testing.assert_close((BASE + delta(exact, BASE)).norm(dim=1), BASE.norm(dim=1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((8, 1), 0), ((8,), 0), ((1, 8), 1), ((8, 1, 1, 1), 0), ((1, 8, 1, 1), 1)],
+)
+def test_axis_of_dora_on_square_weights(shape: tuple[int, ...], axis: int) -> None:
+    base = random(8, 8, 3, 3) if len(shape) == 4 else random(8, 8)
+    tensors = {"up": random(8, RANK), "down": random(RANK, base[0].numel())}
+    lengths = random(8).abs() + 1
+    found = base + delta(tensors | {"dora_scale": lengths.reshape(shape)}, base)
+    others = [d for d in range(base.dim()) if d != axis]
+    torch.testing.assert_close(found.pow(2).sum(dim=others).sqrt(), lengths)
+
+
+def test_peft_magnitudes_of_convolutions_are_those_of_rows() -> None:
+    base, lengths = random(8, 8, 3, 3), random(8).abs() + 1
+    tensors = {"up": random(8, RANK), "down": random(RANK, 72)}
+    found = base + delta(tensors | {"magnitude": lengths.reshape(1, 8, 1, 1)}, base)
+    torch.testing.assert_close(found.flatten(1).norm(dim=1), lengths)
+
+
+def test_dora_goes_straight_from_the_base() -> None:
+    tensors = lora() | {"dora_scale": random(OUT, 1).abs()}
+    whole = delta(tensors, BASE)
+    torch.testing.assert_close(delta(tensors, BASE, 0.25), 0.25 * whole)
+    assert not delta(tensors, BASE, 0.0).any()
+
+
+def test_replacement_ignores_the_strength() -> None:
+    wanted = random(OUT, IN, seed=5)
+    for strength in (1.0, 0.1, -2.0):
+        found = BASE + delta({"set_weight": wanted}, BASE, strength)
+        torch.testing.assert_close(found, wanted)
+
+
+def test_differences_of_weights_norms_and_biases() -> None:
+    change = random(OUT, IN, seed=6)
+    torch.testing.assert_close(delta({"diff": change}, BASE, -0.5), -0.5 * change)
+    norm = random(OUT)
+    torch.testing.assert_close(delta({"w_norm": norm}, random(OUT), 2.0), 2 * norm)
+    for role in ("diff_b", "b_norm"):
+        bias = build_bias({role: norm, **lora()})
+        assert bias is not None
+        torch.testing.assert_close(bias.delta(random(OUT), 2.0), 2 * norm)
+    of_up = build_bias({"up_bias": norm, **lora(), "alpha": number(1.0)})
+    assert of_up is not None
+    torch.testing.assert_close(of_up.delta(random(OUT), 2.0), norm)
+    assert build_bias(lora()) is None
+
+
+def sparse(indices: list[list[int]], size: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    return {
+        "bias_indices": torch.tensor(indices, dtype=torch.int16),
+        "bias_values": torch.arange(1.0, len(indices[0]) + 1),
+        "bias_size": torch.tensor(size, dtype=torch.int16),
+    }
+
+
+def test_sparse_residual_is_added_to_the_weight() -> None:
+    found = delta(lora() | sparse([[0, 11, 11], [7, 0, 7]], (OUT, IN)), BASE, 2.0)
+    expected = 2 * PRODUCT
+    expected[0, 7] += 2
+    expected[11, 0] += 4
+    expected[11, 7] += 6
+    torch.testing.assert_close(found, expected)
+    # A convolution's residual is stored with its kernel flattened.
+    conv = BASE.reshape(OUT, 2, 2, 2)
+    tensors = lora() | sparse([[0, 11, 11], [7, 0, 7]], (OUT, IN))
+    torch.testing.assert_close(delta(tensors, conv, 2.0), expected.reshape(conv.shape))
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [
+        sparse([[0, 12], [0, 0]], (OUT, IN)),
+        sparse([[0, -1], [0, 0]], (OUT, IN)),
+        sparse([[0, 1], [0, 0]], (IN, OUT)),
+        sparse([[0, 1]], (OUT, IN)),
+        sparse([[0, 1], [0, 0]], (-OUT, -IN)),
+    ],
+)
+def test_sparse_residuals_beyond_the_weight_are_refused(residual: dict[str, torch.Tensor]) -> None:
+    adapter = build_weight(lora() | residual, BASE.shape)
+    assert adapter is not None
+    with pytest.raises(ShapeMismatchError):
+        adapter.check(BASE.shape)
+
+
+def test_ia3_of_a_header_alone_fits_either_side() -> None:
+    for count, fits in ((OUT, True), (IN, True), (OUT + 1, False)):
+        tensors = {"weight": torch.empty(count), "on_input": torch.empty(())}
+        adapter = build_weight({k: t.to("meta") for k, t in tensors.items()}, BASE.shape)
+        assert adapter is not None
+        if fits:
+            adapter.check(BASE.shape)
+        else:
+            with pytest.raises(ShapeMismatchError):
+                adapter.check(BASE.shape)
+
+
+def test_scaled_oft_of_unknown_scale_is_no_adapter() -> None:
+    assert build_weight({"oft_R": random(2, 6), "scaled_oft": number(1)}, BASE.shape) is None
+
+
+_SIDES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 6, 8, 12, 16]), max_size=4)
+_ROLES = [
+    ("up", "down"), ("up", "mid", "down"), ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"),
+    ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"),
+    ("lokr_w1", "lokr_w2"), ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
+    ("lokr_w1", "lokr_w2_a", "lokr_w2_b"), ("a1", "a2", "b1", "b2"), ("a1", "a2", "b1", "b2", "bm"),
+    ("oft_blocks",), ("oft_blocks", "rescale"), ("oft_R",), ("weight", "on_input"), ("diff",),
+    ("set_weight",), ("up", "down", "dora_scale"), ("diff", "magnitude"),
+    ("up", "down", "bias_indices", "bias_values", "bias_size"),
+]  # fmt: skip
+
+
+@given(st.data())
+@settings(max_examples=1500)
+def test_any_shapes_are_refused_or_work(data: st.DataObject) -> None:
+    """No shape a stranger's file may have ends in another error than the one that is shown."""
+    shape = torch.Size(data.draw(st.lists(st.sampled_from([1, 4, 8, 12]), min_size=1, max_size=4)))
+    roles = data.draw(st.sampled_from(_ROLES))
+    tensors = {role: torch.ones(data.draw(_SIDES)) for role in roles}
+    tensors["alpha"] = torch.ones(data.draw(_SIDES))
+    for device in ("meta", "cpu"):
+        placed = {role: tensor.to(device) for role, tensor in tensors.items()}
+        adapter = build_weight(placed, shape)
+        if adapter is None:
+            continue
+        try:
+            adapter.check(shape)
+        except ShapeMismatchError as error:
+            assert "made for" in str(error) or "damaged" in str(error)
+            continue
+        if device == "cpu":
+            found = adapter.delta(torch.ones(shape), 0.5)
+            assert (found.shape, found.dtype) == (shape, torch.float32)
+
+
+def test_fitting_shapes_of_every_family_are_among_those_that_work() -> None:
+    conv = random(OUT, IN, 3, 3)
+    fitting: list[tuple[dict[str, torch.Tensor], torch.Tensor]] = [
+        (lora(), BASE),
+        ({"up": random(OUT, 2), "mid": random(2, 2, 3, 3), "down": random(2, IN)}, conv),
+        ({"lokr_w1": random(3, 2), "lokr_w2": random(4, 4, 3, 3)}, conv),
+        ({"oft_blocks": random(3, 4, 4), "rescale": random(OUT, 1, 1, 1)}, conv),
+        ({"oft_blocks": random(2, 3, 4, 4)}, random(12, 5)),
+        ({"oft_R": random(1, 3)}, random(4, 9)),
+        ({"weight": random(1, IN, 1, 1), "on_input": number(1)}, conv),
+    ]
+    for tensors, base in fitting:
+        assert delta(tensors, base).shape == base.shape
