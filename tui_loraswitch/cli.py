@@ -65,11 +65,11 @@ files:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (argparse leaves by `SystemExit` itself)."""
     _allow_any_name()
-    args = _parser().parse_args(argv)
-    if args.version:
-        print(_versions())
-        return 0
     try:
+        args = _parser().parse_args(argv)
+        if args.version:
+            print(_versions())
+            return 0
         with log_to_file(log_path()):
             code: int = args.run(args)
         sys.stdout.flush()
@@ -87,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes once more at its end, and would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        say(f"The system refused what was asked for ({error}).")
+        return WRONG_USAGE
 
 
 def _parser() -> argparse.ArgumentParser:

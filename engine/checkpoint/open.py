@@ -93,15 +93,14 @@ def _open_file(path: Path, device: str, dtype: torch.dtype, progress: Progress) 
     total = sum(header.tensors[s.key].end - header.tensors[s.key].start for s in _unique(plan))
     done = 0
     with safe_open(path, framework="pt", device="cpu") as file:
-        fused: dict[str, torch.Tensor] = {}
+        fused: Fused = {}
         for part, module in modules.items():
             wanted = torch.float32 if part == "vae" else dtype
             for name, source, shape in plan[part]:
-                if source.key not in fused:
-                    fused = {source.key: file.get_tensor(source.key)}
-                    done += fused[source.key].nbytes
-                tensor = _pick(fused[source.key], source).reshape(shape)
-                _set_parameter(module, name, tensor.to(device=device, dtype=wanted))
+                tensor = _read(file, source, fused)
+                done += tensor.nbytes
+                tensor = tensor.reshape(shape).to(device=device, dtype=wanted)
+                _set_parameter(module, name, tensor)
                 progress(done, total)
     for module in modules.values():
         module.to(device).eval().requires_grad_(False)
@@ -144,12 +143,19 @@ def _plan(
         yield parameter, source, tensor.shape
 
 
-def _pick(tensor: torch.Tensor, source: Source) -> torch.Tensor:
-    if source.transposed:
-        return tensor.T.contiguous()
-    if source.third is not None:
-        return tensor.chunk(3)[source.third]
-    return tensor
+Fused = dict[str, tuple[torch.Tensor, int]]
+"""Fused tensors that were read and are needed again, with how often they were used."""
+
+
+def _read(file: Any, source: Source, fused: Fused) -> torch.Tensor:
+    """Read a parameter; a fused tensor is read once and dropped after its third part."""
+    if source.third is None:
+        tensor: torch.Tensor = file.get_tensor(source.key)
+        return tensor.T.contiguous() if source.transposed else tensor
+    whole, uses = fused.pop(source.key, None) or (file.get_tensor(source.key), 0)
+    if uses < 2:
+        fused[source.key] = (whole, uses + 1)
+    return whole.chunk(3)[source.third]
 
 
 def _set_parameter(module: nn.Module, name: str, tensor: torch.Tensor) -> None:

@@ -104,6 +104,12 @@ def test_a_path_on_disk(home: Path, write_lora) -> None:
     assert find("~/elsewhere/own") == file
 
 
+@pytest.mark.parametrize("name", ["/", "~", "..", "a" * 300, "a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_unknown(loras: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="There is no LoRA"):
+        find(name, loras)
+
+
 def test_an_unknown_name_gets_a_proposal(loras: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean neon"):
         find("noen", loras)

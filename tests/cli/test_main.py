@@ -61,3 +61,16 @@ def test_a_log_that_cannot_be_kept_is_said(home: Path, loras: Path, capsys) -> N
     output = capsys.readouterr()
     assert "No log is kept" in output.err
     assert "styles/neon" in output.out
+
+
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch, capsys) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for words in (["list"], ["list", "--loras", "here"]):
+        assert main(words) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.startswith("loraswitch: The system refused")
+        assert output.err.count("\n") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,19 @@ def model(home: Path) -> Path:
     path = home / "model.safetensors"
     save_file({"model.diffusion_model.out.2.bias": np.zeros(4, np.float16)}, path)
     return path
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder `closed` of another user; real rights would not hold the superuser back."""
+    look = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
 
 
 def test_without_anything_the_demo_opens(home: Path) -> None:
@@ -93,9 +108,15 @@ def test_home_is_expanded_and_folders_add_up(home: Path, loras: Path) -> None:
         ("--model vae.safetensors", "no SDXL checkpoint"),
         ("--loras missing", "no such folder"),
         ("--loras words.txt", "not a folder"),
+        (f"--loras {'long' * 100}", "no such folder"),
+        (f"--model {'long' * 100}", "cannot be read"),
+        ("--loras closed/loras", "closed to you"),
+        ("--model closed/m.safetensors", "Permission denied"),
     ],
 )
-def test_a_path_that_cannot_be_opened_is_a_wrong_usage(home: Path, loras, words, reason) -> None:
+def test_a_path_that_cannot_be_opened_is_a_wrong_usage(
+    home: Path, loras, closed, words, reason
+) -> None:
     (home / "words.txt").write_text("words, and more words")
     zeros = np.zeros(4, np.float16)
     save_file({"double_blocks.0.img_attn.proj.bias": zeros}, home / "flux.safetensors")

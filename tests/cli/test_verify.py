@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,15 +74,85 @@ def test_a_changed_base_is_found(tiny_checkpoint, tiny_loras, monkeypatch, capsy
 
 
 def test_loras_that_do_not_fit_are_named_and_passed_over(
-    tiny_checkpoint: Path, loras: Path, capsys
+    tiny_checkpoint, tiny_loras, loras, capsys
 ) -> None:
     """Of the full size's LoRAs none fits the tiny model; others are not even tried."""
-    assert main(["verify", "--model", str(tiny_checkpoint), "--loras", str(loras)]) == 0
+    folders = ("--loras", str(loras), "--loras", str(tiny_loras))
+    assert main(["verify", "--model", str(tiny_checkpoint), *folders]) == 0
     output = capsys.readouterr()
     assert output.out.startswith("base verified")
-    assert "after 0 switches" in output.out
+    assert "after 3 switches" in output.out
     refusals = output.err.splitlines()
     assert len(refusals) == 3
     assert all(line.startswith("loraswitch: ") for line in refusals)
     assert "old" not in output.err
     assert "broken" not in output.err
+
+
+def test_without_a_switch_nothing_is_proven(tiny_checkpoint, loras, home, capsys) -> None:
+    (home / "empty").mkdir()
+    for folder, refusals in ((loras, 3), (home / "empty", 0)):
+        assert main(["verify", "--model", str(tiny_checkpoint), "--loras", str(folder)]) == 1
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.count("\n") == refusals + 1
+        assert "nothing is proven" in output.err.splitlines()[-1]
+
+
+def test_a_refusal_after_a_switch_is_passed_over_and_said_once(
+    tiny_checkpoint, tiny_loras, write_lora, tmp_path, capsys
+) -> None:
+    misfit = write_lora(tmp_path / "more/misfit.safetensors")
+    words = ["verify", "--model", str(tiny_checkpoint), "--loras", str(tiny_loras)]
+    assert main([*words, "--loras", str(misfit.parent), "--switches", "8", "--seed", "3"]) == 0
+    output = capsys.readouterr()
+    assert "base verified" in output.out
+    assert output.err.count("misfit") == output.err.count("\n") == 1
+
+
+def _break_the_second(monkeypatch: pytest.MonkeyPatch, name: str, then: Any = None) -> None:
+    """Let a method of the switcher raise from its second call on."""
+    from engine.switch.switcher import LoraSwitcher
+
+    whole, calls = getattr(LoraSwitcher, name), []
+
+    def broken(self: LoraSwitcher, *rest: Any) -> Any:
+        calls.append(name)
+        if len(calls) < 2:
+            return whole(self, *rest)
+        if then:
+            then(self)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(LoraSwitcher, name, broken)
+
+
+def _lose_the_base(switcher: Any) -> None:
+    switcher._fingerprints = dict.fromkeys(switcher._fingerprints)
+
+
+@pytest.mark.parametrize(
+    ("place", "then", "words"),
+    [
+        ("apply", None, "loraswitch.log"),
+        ("_write", None, "the base model is live again: out of memory"),
+        ("_write", _lose_the_base, "could not be brought back"),
+    ],
+)
+def test_a_fault_is_no_refusal(
+    tiny_checkpoint, tiny_loras, monkeypatch, capsys, place, then, words
+) -> None:
+    _break_the_second(monkeypatch, place, then)
+    assert main(["verify", "--model", str(tiny_checkpoint), "--loras", str(tiny_loras)]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert words in output.err
+    assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-5", "many", "1.5"])
+def test_a_number_of_switches_that_makes_no_sense(number: str, capsys) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["verify", "--switches", number])
+    assert leaving.value.code == 2
+    assert "use 1 or more" in capsys.readouterr().err

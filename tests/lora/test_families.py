@@ -108,8 +108,8 @@ def test_constraint_of_sd_scripts_oft_holds_at_zero_too(alpha: float, strength: 
 
 
 def test_rotations_keep_the_length_of_the_weight() -> None:
-    for tensors in ({"oft_blocks": random(3, 4, 4)}, {"oft_blocks": random(2, 3, 4, 4)}):
-        base = random(12, 5)
+    for tensors in ({"oft_blocks": random(4, 4, 4)}, {"oft_blocks": random(3, 4, 4, 4)}):
+        base = random(16, 5)
         turned = base + delta(tensors, base)
         torch.testing.assert_close(turned.norm(dim=0), base.norm(dim=0))
     exact = {"oft_R": random(2, 6), "neumann_terms": number(0)}
@@ -232,7 +232,7 @@ _ROLES = [
 
 
 @given(st.data())
-@settings(max_examples=1500)
+@settings(max_examples=600)
 def test_any_shapes_are_refused_or_work(data: st.DataObject) -> None:
     """No shape a stranger's file may have ends in another error than the one that is shown."""
     shape = torch.Size(data.draw(st.lists(st.sampled_from([1, 4, 8, 12]), min_size=1, max_size=4)))
@@ -246,8 +246,7 @@ def test_any_shapes_are_refused_or_work(data: st.DataObject) -> None:
             continue
         try:
             adapter.check(shape)
-        except ShapeMismatchError as error:
-            assert "made for" in str(error) or "damaged" in str(error)
+        except ShapeMismatchError:
             continue
         if device == "cpu":
             found = adapter.delta(torch.ones(shape), 0.5)
@@ -261,7 +260,7 @@ def test_fitting_shapes_of_every_family_are_among_those_that_work() -> None:
         ({"up": random(OUT, 2), "mid": random(2, 2, 3, 3), "down": random(2, IN)}, conv),
         ({"lokr_w1": random(3, 2), "lokr_w2": random(4, 4, 3, 3)}, conv),
         ({"oft_blocks": random(3, 4, 4), "rescale": random(OUT, 1, 1, 1)}, conv),
-        ({"oft_blocks": random(2, 3, 4, 4)}, random(12, 5)),
+        ({"oft_blocks": random(2, 4, 4, 4)}, random(16, 5)),
         ({"oft_R": random(1, 3)}, random(4, 9)),
         ({"weight": random(1, IN, 1, 1), "on_input": number(1)}, conv),
     ]

@@ -172,8 +172,8 @@ def test_a_refused_lora_leaves_the_stack(
     watched.wait(Switched)
     watched.wait(StateChanged)
     watched.session.switch([LoraRef(tmp_path / "gone.safetensors")])
-    assert "gone.safetensors" in watched.wait(CommandFailed).message
     assert watched.wait(StateChanged) == StateChanged("stack", good)
+    assert "gone.safetensors" in watched.wait(CommandFailed).message
 
 
 def test_a_missing_model_is_said_and_nothing_else_breaks(tmp_path: Path) -> None:

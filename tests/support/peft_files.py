@@ -47,7 +47,7 @@ class Family:
 
 _LORA = {"r": 4, "lora_alpha": 3, "init_lora_weights": False}
 _SECOND = {"r": 4, "alpha": 3, "init_weights": False}
-_OFT = {"r": 0, "oft_block_size": 8, "init_weights": False}
+OFT = {"r": 0, "oft_block_size": 8, "init_weights": False}
 
 FAMILIES = {
     "lora": Family(LoraConfig, _LORA),
@@ -65,13 +65,13 @@ FAMILIES = {
     "lokr whole": Family(LoKrConfig, {**_SECOND, "r": 16}),
     "lokr two factored": Family(LoKrConfig, {**_SECOND, "r": 1, "decompose_both": True}),
     "lokr effective": Family(LoKrConfig, {**_SECOND, "r": 1, "use_effective_conv2d": True}),
-    "oft neumann": Family(OFTConfig, _OFT, LINEARS),
-    "oft neumann 3": Family(OFTConfig, {**_OFT, "num_cayley_neumann_terms": 3}, LINEARS),
-    "oft neumann 2": Family(OFTConfig, {**_OFT, "num_cayley_neumann_terms": 2}, LINEARS),
-    "oft exact": Family(OFTConfig, {**_OFT, "use_cayley_neumann": False}, LINEARS),
-    "oft shared": Family(OFTConfig, {**_OFT, "block_share": True}, LINEARS),
-    "oft constrained": Family(OFTConfig, {**_OFT, "coft": True, "eps": 0.25}, LINEARS),
-    "oft 1x1": Family(OFTConfig, _OFT, (CONVOLUTIONS[2],)),
+    "oft neumann": Family(OFTConfig, OFT, LINEARS),
+    "oft neumann 3": Family(OFTConfig, {**OFT, "num_cayley_neumann_terms": 3}, LINEARS),
+    "oft neumann 2": Family(OFTConfig, {**OFT, "num_cayley_neumann_terms": 2}, LINEARS),
+    "oft exact": Family(OFTConfig, {**OFT, "use_cayley_neumann": False}, LINEARS),
+    "oft shared": Family(OFTConfig, {**OFT, "block_share": True}, LINEARS),
+    "oft constrained": Family(OFTConfig, {**OFT, "coft": True, "eps": 0.25}, LINEARS),
+    "oft 1x1": Family(OFTConfig, OFT, (CONVOLUTIONS[2],)),
 }  # fmt: skip
 
 SAVERS = ("peft", "diffusers", "peft with adapter name", "bare")
@@ -79,9 +79,10 @@ SAVERS = ("peft", "diffusers", "peft with adapter name", "bare")
 
 @dataclass(frozen=True)
 class Adapted:
-    """A UNet with random PEFT adapters, and the weights its forward has, by module and kind."""
+    """A UNet with random PEFT adapters, their tensors as saved, and the weights its forward has."""
 
     model: Any
+    state: Mapping[str, torch.Tensor]
     expected: Mapping[tuple[str, str], torch.Tensor]
 
 
@@ -91,37 +92,33 @@ def adapt(family: Family, unet: nn.Module, file_dtype: torch.dtype) -> Adapted:
     with torch.random.fork_rng():
         torch.manual_seed(11)
         model = get_peft_model(copy.deepcopy(unet).double(), config)
-        adapters = get_peft_model_state_dict(model)
-        parameters = dict(model.named_parameters())
-        for name, parameter in parameters.items():
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 factor = 0.2 * torch.randn_like(parameter)
                 if "magnitude" in name:
                     factor = parameter * (1 + factor)
                 parameter.data = factor.to(file_dtype).double()
-    assert adapters
+        # Constrained OFT changes its own weights in each forward.
+        state = {
+            name: tensor.to(file_dtype, copy=True).contiguous()
+            for name, tensor in get_peft_model_state_dict(model).items()
+        }
     model.eval()
     expected = {}
     for target in family.targets:
         layer = model.base_model.model.get_submodule(target)
         for kind, value in effective(layer.get_base_layer(), layer.forward).items():
             expected[target, kind] = value
-    return Adapted(model, expected)
+    return Adapted(model, state, expected)
 
 
-def save(adapted: Adapted, saver: str, file_dtype: torch.dtype, folder: Path) -> Path:
+def save(adapted: Adapted, saver: str, folder: Path) -> Path:
     """Write the adapters with one of `SAVERS`; returns the file."""
-    state = {
-        name: tensor.to(file_dtype).contiguous()
-        for name, tensor in get_peft_model_state_dict(adapted.model).items()
-    }
     if saver == "peft":
-        # The saver itself writes what it is given; it puts the configuration beside.
-        adapted.model.save_pretrained(folder, state_dict=None)
-        path = folder / "adapter_model.safetensors"
-        save_file(state, path)
-        return path
-    inner = {name.removeprefix("base_model.model."): tensor for name, tensor in state.items()}
+        # It takes a state of the whole model, and writes the configuration beside the file.
+        adapted.model.save_pretrained(folder, state_dict=_with_adapter_name(adapted))
+        return folder / "adapter_model.safetensors"
+    inner = {key.removeprefix("base_model.model."): t for key, t in adapted.state.items()}
     config = adapted.model.peft_config["default"].to_dict()
     if saver == "diffusers":
         StableDiffusionXLPipeline.save_lora_weights(
@@ -131,12 +128,18 @@ def save(adapted: Adapted, saver: str, file_dtype: torch.dtype, folder: Path) ->
     path = folder / "named.safetensors"
     adapted.model.peft_config["default"].save_pretrained(folder)
     if saver == "bare":
-        save_file({name.removesuffix(".weight"): tensor for name, tensor in inner.items()}, path)
-        return path
-    raw = {
-        name: parameter.data.to(file_dtype).contiguous()
-        for name, parameter in adapted.model.named_parameters()
-        if ".default" in name
-    }
-    save_file(raw, path)
+        save_file({key.removesuffix(".weight"): tensor for key, tensor in inner.items()}, path)
+    else:
+        save_file(_with_adapter_name(adapted), path)
     return path
+
+
+def _with_adapter_name(adapted: Adapted) -> dict[str, torch.Tensor]:
+    """The saved tensors by the names they have in the model."""
+    named = {}
+    for name, _ in adapted.model.named_parameters():
+        saved = name.replace(".default", "")
+        if saved != name:
+            # Magnitudes are saved without their ending.
+            named[name] = adapted.state.get(saved, adapted.state.get(saved[: -len(".weight")]))
+    return named

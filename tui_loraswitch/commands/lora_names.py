@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.library.walk import FoundFile, Walk
 from engine.refs import LoraRef
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.config import expanded
 
 _ENDING = ".safetensors"
@@ -79,8 +80,8 @@ class _Library:
             if found:
                 raise UsageError(_ambiguous(name, found))
         path = expanded(name)
-        for candidate in (path, path.with_name(path.name + _ENDING)):
-            if candidate.is_file():
+        for candidate in (path, Path(f"{path}{_ENDING}")):
+            if is_file(candidate):
                 return candidate
         raise UsageError(self._unknown(name, wanted))
 
@@ -88,8 +89,8 @@ class _Library:
         known = {file.path.stem for file in self._files} | {_key(file) for file in self._files}
         close = difflib.get_close_matches(wanted, sorted(known), n=3)
         hint = f"Did you mean {' or '.join(close)}?" if close else "“loraswitch list” names them."
-        sentences = [f"There is no LoRA “{name}” in the library, nor such a file.", hint]
-        return " ".join((*sentences, *self._problems))
+        fault = f"There is no LoRA “{name}” in the library, nor a file of that name to be read."
+        return " ".join((fault, hint, *self._problems))
 
 
 def _key(file: FoundFile) -> str:

@@ -14,6 +14,7 @@ from engine.errors import FileFormatError
 from engine.lora.header import read_header
 from engine.lora.identify import identify
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
 from tui_loraswitch.config import BACKUPS, DTYPES, IMAGES, Config, expanded, load_config
 from tui_loraswitch.settings import AppSettings
@@ -149,16 +150,17 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
 
 def _check_paths(given: dict[str, Any]) -> None:
     for folder in given.get("loras", ()):
-        if not folder.is_dir():
-            fault = "this is a file, not a folder" if folder.exists() else "there is no such folder"
-            raise UsageError(f"--loras {folder}: {fault}.")
+        if is_file(folder):
+            raise UsageError(f"--loras {folder}: this is a file, not a folder.")
+        if not is_folder(folder):
+            raise UsageError(f"--loras {folder}: there is no such folder, or it is closed to you.")
     if "model" in given:
         _check_model(given["model"])
 
 
 def _check_model(path: Path) -> None:
-    if path.is_dir():
-        if not (path / "model_index.json").is_file():
+    if is_folder(path):
+        if not is_file(path / "model_index.json"):
             raise UsageError(
                 f"--model {path}: this folder is no diffusers model (it has no model_index.json); "
                 "name a .safetensors file, or give a folder of LoRAs with --loras."

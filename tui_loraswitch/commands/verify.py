@@ -6,7 +6,7 @@ import argparse
 import random
 from collections.abc import Iterator, Sequence
 
-from engine.errors import EngineError
+from engine.errors import EngineError, LoraRefusedError
 from engine.events import Verified
 from engine.library.entry import LibraryEntry
 from engine.refs import LoraRef
@@ -21,7 +21,8 @@ SUMMARY = "switch LoRAs and prove that the base model is unchanged"
 DESCRIPTION = """\
 Load the model, switch to each SDXL LoRA of the library once, go back to the
 base, and compare every weight with the fingerprint taken when the model was
-loaded. LoRAs that the model does not take are named and passed over.
+loaded. LoRAs that the model does not take are named and passed over; any other
+fault is a failure, and so is a library of which the model takes none.
 """
 
 EXAMPLES = """\
@@ -40,13 +41,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--switches",
-        type=int,
+        type=_count,
         metavar="N",
         help="switch N times to random stacks, in place of each LoRA once",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random stacks; default: 0")
     add_library_option(parser)
     add_model_options(parser)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"“{text}” is no number of switches; use 1 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,19 +68,24 @@ def run(args: argparse.Namespace) -> int:
     with ProgressLine() as progress, open_engine(progress.follow) as engine:
         engine.load(settings)
         stacks = list(_stacks(files, args.switches, args.seed))
-        done, refusals = 0, dict[str, None]()
+        done, refusals = 0, set[str]()
         for number, stack in enumerate(stacks, 1):
             progress.show(f"switch {number}/{len(stacks)}")
             try:
                 engine.switch(stack)
                 done += 1
-            except EngineError as error:
-                refusals[str(error)] = None
+            except LoraRefusedError as error:
+                if str(error) not in refusals:
+                    say(str(error))
+                refusals.add(str(error))
+        if not done:
+            raise EngineError(
+                "No switch was made, so nothing is proven; name a folder of LoRAs for this model "
+                "with --loras."
+            )
         engine.switch(())
         progress.show("comparing with the fingerprints")
         verified = engine.verify()
-    for refusal in refusals:
-        say(refusal)
     print(_verdict(verified, done))
     return FAILED if verified.report.different else OK
 

@@ -63,7 +63,8 @@ class Dora(Lora):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         changed = weight.flatten(1) + self.delta()
         norm = changed.norm(dim=1, keepdim=True) + torch.finfo(weight.dtype).eps
-        return (changed * (self.magnitude / norm)).reshape(weight.shape)
+        rescaled: torch.Tensor = changed * (self.magnitude / norm)
+        return rescaled.reshape(weight.shape)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         scale = self.magnitude.reshape(-1, *(1 for _ in self.shape[1:]))

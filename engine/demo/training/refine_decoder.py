@@ -53,7 +53,7 @@ def refine(minutes: float, folder: Path, seed: int = 0) -> None:
             decoded = vae.decode(z + NOISE * torch.randn_like(z)).sample
         loss = reconstruction_loss(decoded.float(), target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         smooth += ((decoded.float() - target).abs().mean().item() - smooth) / 100

@@ -70,12 +70,12 @@ def _neumann_change(q: torch.Tensor, terms: int) -> torch.Tensor:
     # PEFT adds the last power once and all others twice. Two terms have no last one, and three
     # are the same as four.
     last = 0 if terms == 2 else max(terms, 4) - 1
-    total = torch.zeros_like(q)
-    power = q
+    exact = q.double()
+    total, power = torch.zeros_like(exact), exact
     for exponent in range(1, (last or 1) + 1 if terms > 1 else 1):
         total += power if exponent == last else 2 * power
-        power = power @ q
-    return total
+        power = power @ exact
+    return total.to(q.dtype)
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
