@@ -158,6 +158,8 @@ class CommandFailed:
     command: CommandName
     message: str
     unexpected: bool = False
+    refused: bool = False
+    """A LoRA's file is to blame: it is broken or does not fit, and nothing was touched."""
 
 
 Event = (

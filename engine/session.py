@@ -19,7 +19,7 @@ from engine.commands import (
     Switch,
     Verify,
 )
-from engine.errors import EngineError
+from engine.errors import EngineError, FileFormatError, LoraRefusedError
 from engine.events import CommandFailed, Event, LoadProgress
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
@@ -117,7 +117,8 @@ class Session:
                     worker = Worker(self._on_event)
                 worker.do(command, cancelled)
             except EngineError as error:
-                self._on_event(CommandFailed(command.name, str(error)))
+                refused = isinstance(error, LoraRefusedError | FileFormatError)
+                self._on_event(CommandFailed(command.name, str(error), refused=refused))
             except Exception as error:
                 # The thread must outlive any fault; the log file has the traceback.
                 log.exception("%s failed", command.name)

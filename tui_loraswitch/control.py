@@ -162,9 +162,9 @@ class Control:
                 self.stack.confirm()
                 for ref in report.stack:
                     self.refused.pop(Path(ref.path), None)
-            case CommandFailed(command="switch", message=message):
+            case CommandFailed(command="switch", message=message, refused=refused):
                 blamed = self.stack.fail()
-                if blamed is not None:
+                if refused and blamed is not None:
                     self.refused[blamed] = message
             case GenerationStarted():
                 self._is_drawing = True

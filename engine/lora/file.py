@@ -12,7 +12,7 @@ import torch
 from engine.errors import FileFormatError, LoraRefusedError
 from engine.lora.header import Header, TensorInfo, read_header
 from engine.lora.identify import Identity, identify
-from engine.lora.key_names import Module, sort_keys
+from engine.lora.key_names import Keys, Module, sort_keys
 from engine.lora.peft_config import PeftConfig, companion, read_peft_config
 
 _DTYPES = {
@@ -59,18 +59,26 @@ class LoraFile:
 
     stamp: FileStamp
     header: Header
-    groups: Mapping[str, Module]
+    keys: Keys
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     embeddings: Mapping[str, Mapping[str, torch.Tensor]]
     """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
-    unknown: tuple[str, ...]
-    """Keys of tensors that belong to no adapter known here."""
     bytes: int
 
     @property
     def path(self) -> Path:
         """The file."""
         return self.stamp.path
+
+    @property
+    def groups(self) -> Mapping[str, Module]:
+        """The modules with the places of their tensors in the file."""
+        return self.keys.modules
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Keys of tensors that belong to no adapter known here."""
+        return self.keys.unknown
 
 
 def read_lora_header(path: Path) -> LoraFile:
@@ -94,7 +102,7 @@ def read_lora_header(path: Path) -> LoraFile:
         name: {role: _meta(path, info) for role, info in roles.items()}
         for name, roles in keys.embeddings.items()
     }
-    return LoraFile(stamp, header, keys.modules, modules, embeddings, keys.unknown, 0)
+    return LoraFile(stamp, header, keys, modules, embeddings, 0)
 
 
 def _what_it_is(identity: Identity) -> str:
@@ -154,9 +162,9 @@ def read_lora(opened: LoraFile) -> LoraFile:
     }
     embeddings = {
         name: {role: _tensor(buffer, start, info) for role, info in roles.items()}
-        for name, roles in sort_keys(opened.header.tensors).embeddings.items()
+        for name, roles in opened.keys.embeddings.items()
     }
-    _refuse_non_finite(path.name, modules)
+    _refuse_non_finite(path.name, {**modules, **embeddings})
     return replace(opened, modules=modules, embeddings=embeddings, bytes=len(buffer))
 
 

@@ -61,8 +61,8 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
     "checkpoint": (lambda: single("model.diffusion_model.input_blocks.0.0.weight", 4, 4, 3, 3),
                    "a whole model"),
     "SDXL checkpoint": (
-        lambda: single(f"model.diffusion_model.input_blocks.4.1.{TO_K.replace('_attn2_', '.attn2.')}"
-                       .replace("blocks_0", "blocks.0") + ".weight", 640, 2048),
+        lambda: single("model.diffusion_model.input_blocks.4.1.transformer_blocks.0."
+                       "attn2.to_k.weight", 640, 2048),
         "a whole model (SDXL)"),
     "VAE": (lambda: single("first_stage_model.decoder.conv_in.weight", 4, 4, 3, 3), "a VAE"),
     "embedding": (lambda: single("clip_g", 4, 1280), "a textual inversion"),

@@ -71,7 +71,9 @@ async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session):
         await driver.confirm()
         await driver.highlight("neon")
         await driver.press("enter")
-        await driver.emit(CommandFailed("switch", "neon.safetensors: 3 shapes do not fit."))
+        await driver.emit(
+            CommandFailed("switch", "neon.safetensors: 3 shapes do not fit.", refused=True)
+        )
         assert driver.toasts == ["neon.safetensors: 3 shapes do not fit."]
         assert "neon.safetensors: 3 shapes do not fit." in driver.log
         assert driver.screen[0].rstrip().endswith("● ink 1.00")

@@ -15,7 +15,6 @@ from engine.events import (
     GenerationFinished,
     ModelInfo,
     ModelLoaded,
-    StateChanged,
     Switched,
     Verified,
 )
@@ -41,22 +40,17 @@ class EngineRun:
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._stack: tuple[LoraRef, ...] = ()
         self.session = Session(self._events.put)
 
     def load(self, settings: AppSettings) -> ModelInfo:
         """Open the model of the settings."""
         self.session.load(settings.model, settings.device, settings.dtype, settings.backup)
-        loaded = self._wait_for(ModelLoaded)
-        self._stack = ()
-        return loaded.model
+        return self._wait_for(ModelLoaded).model
 
     def switch(self, stack: Sequence[LoraRef]) -> Switched:
         """Make a stack live; an empty one is the base."""
         self.session.switch(stack)
-        switched = self._wait_for(Switched)
-        self._stack = switched.report.stack
-        return switched
+        return self._wait_for(Switched)
 
     def generate(self, request: GenerateRequest) -> GenerationFinished:
         """Draw the pictures of a request."""
@@ -69,21 +63,15 @@ class EngineRun:
         return self._wait_for(Verified)
 
     def _wait_for(self, outcome: type[_Outcome]) -> _Outcome:
-        live: StateChanged | None = None
         while True:
             event = self._events.get()
             self._on_event(event)
             match event:
                 case outcome():
                     return event
-                case StateChanged():
-                    live = event
                 case CommandFailed(message=message, unexpected=True):
                     raise EngineError(f"{message} (unexpected; {log_path()} has the details)")
-                case CommandFailed(command="switch", message=message) if (
-                    live and live.state != "recovering" and live.stack == self._stack
-                ):
-                    # Another stack than before, or an unknown one, would tell of a fault part-way.
+                case CommandFailed(command="switch", message=message, refused=True):
                     raise LoraRefusedError(message)
                 case CommandFailed(message=message):
                     raise EngineError(message)
