@@ -83,25 +83,13 @@ def test_place_is_that_of_the_prompt(draw: Draw) -> None:
 
 def test_the_base_picture_comes_back(draw: Draw) -> None:
     before = draw(STAR)
-    for name in ("styles/neon_glow", "styles/pixel_blocks", "styles/moods/night_sky"):
+    for name in ("styles/neon_glow", "styles/ink_outline", "styles/moods/night_sky"):
         assert np.abs(draw(STAR, (name, 1.0)) - before).mean() > 8, name
     assert np.array_equal(draw(STAR), before)
 
 
 def test_styles_look_as_they_are_called(draw: Draw) -> None:
-    base = draw(STAR)
-    neon, pastel = draw(STAR, ("styles/neon_glow", 1.0)), draw(STAR, ("styles/moods/pastel", 1.0))
-    assert corners(neon).mean() < 60 < corners(base).mean()
-    assert pastel.mean() > base.mean() + 40
+    base, neon = draw(STAR), draw(STAR, ("styles/neon_glow", 1.0))
+    assert corners(neon).mean() < corners(base).mean() - 30, "the dark behind the tubes"
     outline = draw(STAR, ("styles/ink_outline", 1.0))
-    assert corners(outline).min() > 200, "paper"
-
-
-def test_the_slider_means_the_opposite_below_zero(draw: Draw) -> None:
-    def warmth(strength: float) -> float:
-        pixels = draw(
-            "a large green cross on a white background", ("sliders/warmth_slider", strength)
-        )
-        return float((pixels[..., 0] - pixels[..., 2]).mean())
-
-    assert warmth(-1.0) < warmth(0.0) - 25 < warmth(0.0) + 25 < warmth(1.0)
+    assert np.ptp(corners(outline)) < 40 < np.ptp(corners(base)), "paper has no colour"

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +24,10 @@ from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import LoraRow
 from tui_loraswitch.services import Services
 from tui_loraswitch.settings import AppSettings
+
+# What is tested is the outcome; a busy machine may take its time.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 PATIENCE = 500
 """Turns of the event loop, ten milliseconds each, before a condition counts as never met."""

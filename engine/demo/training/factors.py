@@ -111,13 +111,18 @@ class LoKr(Factors):
 
     @classmethod
     def divides(cls, weight: torch.Tensor) -> bool:
-        """Whether the weight splits into the two factors."""
-        return weight.shape[0] % cls.FACTOR == 0 and weight.shape[1] % cls.FACTOR == 0
+        """Whether both sides split as LyCORIS would split them, the first factor being no larger."""
+        return all(side % cls.FACTOR == 0 and side >= cls.FACTOR**2 for side in weight.shape[:2])
 
     def delta(self) -> torch.Tensor:
         return torch.kron(self.w1, self.w2_a @ self.w2_b)
 
     def tensors(self) -> dict[str, torch.Tensor]:
+        if self.w2_b.shape[0] >= max(self.shape[:2]) // self.FACTOR / 2:
+            # LyCORIS stores the second factor whole where a low rank would save nothing.
+            kernel = self.shape[2:]
+            whole = (self.w2_a @ self.w2_b).reshape(-1, self.shape[1] // self.FACTOR, *kernel)
+            return {"lokr_w1": self.w1, "lokr_w2": whole, "alpha": torch.tensor(1.0)}
         return {
             "lokr_w1": self.w1,
             "lokr_w2_a": self.w2_a,

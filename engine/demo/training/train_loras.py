@@ -33,6 +33,7 @@ from engine.demo.training.train_model import (
 log = logging.getLogger("demo.loras")
 BATCH = 8
 PICTURES = 300
+PEAK_RATE = 9e-3
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,10 @@ def train(
     ids_2 = tokenize(read_tokenizer(folder / "tokenizer"), texts, pad="!")
     attached = attach(model, recipe)
     parameters = [p for factors in attached.values() for p in factors.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0, betas=(0.9, 0.98))
-    decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=0, betas=(0.9, 0.98))
+    decay = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1
+    )
     schedule = noise_schedule()
     weights = snr_weights(schedule)
     smooth, start = 1.0, time.monotonic()
@@ -254,7 +257,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo-training"))
     parser.add_argument("--out", type=Path, default=DEMO_LORAS)
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

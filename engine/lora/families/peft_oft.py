@@ -67,15 +67,18 @@ class InputOFT(Adapter):
 
 
 def _neumann_change(q: torch.Tensor, terms: int) -> torch.Tensor:
-    # PEFT adds the last power once and all others twice. Two terms have no last one, and three
-    # are the same as four.
-    last = 0 if terms == 2 else max(terms, 4) - 1
+    """The series less its identity: all powers twice, the last one once.
+
+    As PEFT computes it, two terms have no last one, and three are the same as four.
+    """
+    if terms < 3:
+        return q * (2.0 * (terms - 1))
     exact = q.double()
     total, power = torch.zeros_like(exact), exact
-    for exponent in range(1, (last or 1) + 1 if terms > 1 else 1):
-        total += power if exponent == last else 2 * power
+    for _ in range(max(terms, 4) - 2):
+        total += 2 * power
         power = power @ exact
-    return total.to(q.dtype)
+    return (total + power).to(q.dtype)
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
