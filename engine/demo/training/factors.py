@@ -111,7 +111,7 @@ class LoKr(Factors):
 
     @classmethod
     def divides(cls, weight: torch.Tensor) -> bool:
-        """Whether both sides split as LyCORIS would split them, the first factor being no larger."""
+        """Whether both sides split as LyCORIS splits them, with the smaller factor first."""
         return all(side % cls.FACTOR == 0 and side >= cls.FACTOR**2 for side in weight.shape[:2])
 
     def delta(self) -> torch.Tensor:
