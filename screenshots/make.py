@@ -61,6 +61,8 @@ class Shots:
     def save(self, name: str) -> None:
         """Save the screen as PNG."""
         svg = re.sub(r"terminal-\d+", "terminal", self.app.export_screenshot())
+        # CairoSVG fetches no web fonts; a local one keeps box drawing joined.
+        svg = svg.replace("Fira Code", "DejaVu Sans Mono")
         cairosvg.svg2png(bytestring=svg.encode(), write_to=str(FOLDER / f"{name}.png"))
 
 
