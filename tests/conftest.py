@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 # Read by huggingface_hub when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell that starts the tests in the background has Ctrl-C ignored, here and in what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases on every machine, however slow it is.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
