@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from engine.events import CommandName
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
-from engine.reports import Tier
+from engine.reports import BackupChoice, Tier
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Load:
     model: Path | None
     device: str | None
     dtype: str | None
-    backup: Literal["auto", "device", "cpu"]
+    backup: BackupChoice
     name: CommandName = "load"
 
 

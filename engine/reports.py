@@ -7,7 +7,8 @@ from typing import Literal
 
 from engine.refs import LoraRef
 
-Tier = Literal["device", "cpu"]
+Tier = Literal["device", "cpu", "file"]
+BackupChoice = Literal["auto", "device", "cpu", "file"]
 StateName = Literal["empty", "base", "stack", "recovering"]
 
 

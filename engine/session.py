@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from engine.commands import (
     CANCELLABLE,
@@ -23,7 +22,7 @@ from engine.errors import EngineError, FileFormatError, LoraRefusedError
 from engine.events import CommandFailed, Event, LoadProgress
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
-from engine.reports import Tier
+from engine.reports import BackupChoice, Tier
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Session:
         model: Path | None,
         device: str | None = None,
         dtype: str | None = None,
-        backup: Literal["auto", "device", "cpu"] = "auto",
+        backup: BackupChoice = "auto",
     ) -> None:
         """Open a checkpoint file or folder; None opens the embedded demo.
 

@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 import tomli_w
 
-from tui_loraswitch.settings import BackupSetting, ImageSetting
+from engine.reports import BackupChoice
+from tui_loraswitch.settings import ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
-BACKUPS: tuple[BackupSetting, ...] = get_args(BackupSetting)
+BACKUPS: tuple[BackupChoice, ...] = get_args(BackupChoice)
 IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
 
 _HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
@@ -36,7 +37,7 @@ class Config:
     loras: tuple[Path, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
-    backup: BackupSetting = "auto"
+    backup: BackupChoice = "auto"
     output: Path | None = None
     images: ImageSetting = "auto"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
-from tui_loraswitch.settings import BackupSetting
+from engine.reports import BackupChoice, Tier
 
 
 class SessionLike(Protocol):
@@ -19,7 +19,7 @@ class SessionLike(Protocol):
         model: Path | None,
         device: str | None = None,
         dtype: str | None = None,
-        backup: BackupSetting = "auto",
+        backup: BackupChoice = "auto",
     ) -> None:
         """Open a checkpoint; None opens the embedded demo."""
 
@@ -32,7 +32,7 @@ class SessionLike(Protocol):
     def cancel(self) -> None:
         """Stop the running generation or load within one step, and drop those that wait."""
 
-    def set_backup(self, tier: Literal["device", "cpu"]) -> None:
+    def set_backup(self, tier: Tier) -> None:
         """Move the backups to another memory."""
 
     def verify(self) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.reports import BackupChoice
+
 ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
-BackupSetting = Literal["auto", "device", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,4 @@ class AppSettings:
     """The library's index: what is known of each file from earlier scans."""
     state_path: Path
     """Prompt, seed and the like of the last time (JSON)."""
-    backup: BackupSetting
+    backup: BackupChoice

@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 from torch import nn
@@ -17,22 +16,14 @@ from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
 from engine.lora.targets import TEXT_ENCODERS, TargetTable
 from engine.refs import LoraRef
-from engine.reports import LoraReport, StateName, SwitchReport, Tier, VerifyReport
+from engine.reports import BackupChoice, LoraReport, StateName, SwitchReport, Tier, VerifyReport
 from engine.switch.backup import Backups
 from engine.switch.fingerprint import fingerprint
+from engine.switch.fit import fit, refuse_wrong_base
 from engine.switch.merge import exact_products, merge_weight
-from engine.switch.plan import (
-    Terms,
-    WeightName,
-    combine,
-    fit,
-    refuse_strange_strengths,
-    refuse_wrong_base,
-    resolved,
-)
+from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths, resolved
 from engine.switch.tier import choose_tier, require_memory
 
-BackupChoice = Literal["auto", "device", "cpu"]
 Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
 Identities = dict[WeightName, tuple[tuple[FileStamp, float], ...]]
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import psutil
 import torch
 from torch import nn
 
 from engine.errors import SwitchError
-from engine.reports import Tier
+from engine.reports import BackupChoice, Tier
 
 HEADROOM_BYTES = 4 << 30
 """Left free on the GPU for the activations of a generation."""
 
 
-def choose_tier(choice: Literal["auto", "device", "cpu"], parts: Mapping[str, nn.Module]) -> Tier:
+def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module]) -> Tier:
     """Pick a tier: on CUDA the device while a backup of everything fits beside a generation."""
     if choice != "auto":
         return choice
