@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.block_weights import BlockWeights
+
 
 @dataclass(frozen=True)
 class LoraRef:
     """One member of a stack: a LoRA file with a strength per part of the model.
 
-    `text_encoder` counts for both text encoders unless `text_encoder_2` is given.
+    `text_encoder` counts for both text encoders unless `text_encoder_2` is given. `blocks` are
+    factors on top, by block of the model (see `engine.block_weights`).
     """
 
     path: str | Path
     unet: float = 1.0
     text_encoder: float = 1.0
     text_encoder_2: float | None = None
+    blocks: BlockWeights = ()
 
     @property
     def name(self) -> str:
@@ -30,4 +34,4 @@ class LoraRef:
 
     def at(self, strength: float) -> LoraRef:
         """The same file with one strength for everything."""
-        return LoraRef(self.path, strength, strength)
+        return LoraRef(self.path, strength, strength, blocks=self.blocks)

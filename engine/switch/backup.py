@@ -1,75 +1,141 @@
-"""W0 of the weights that a stack changes, kept on the device or in host memory."""
+"""W0 of the weights that a stack changes: copies on the device or in host memory, or the file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 
+from engine.errors import SwitchError
 from engine.reports import Tier
 from engine.switch.plan import WeightName
 
 
-class Backups:
-    """Copies of base weights, in one tier; the tier can be moved at any time.
+class BaseSource(Protocol):
+    """Reads base weights again from where the model was loaded from."""
 
-    `device`: beside the live weight. `cpu`: in host memory, pinned when the weight lives on CUDA.
+    def read(self, part: str, name: str) -> torch.Tensor:
+        """One parameter, bit for bit as it was loaded; raises `EngineError` or `KeyError`."""
+
+
+class Backups:
+    """Base weights of changed parameters, in one tier; the tier can be moved at any time.
+
+    `device`: copies beside the live weights. `cpu`: copies in host memory, pinned when the weights
+    live on CUDA. `file`: no copies; `source` reads them again.
+
+    Copies that no live LoRA needs are kept up to `idle_limit` bytes, the longest unneeded out
+    first: they spare the next switch a copy.
     """
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(self, tier: Tier, source: BaseSource | None = None, idle_limit: int = 0) -> None:
+        if tier == "file" and source is None:
+            raise SwitchError(_NO_SOURCE)
         self._tier: Tier = tier
-        self._saved: dict[WeightName, torch.Tensor] = {}
+        self._source = source
+        self._saved: dict[WeightName, torch.Tensor | None] = {}
+        self._idle: dict[WeightName, None] = {}
+        self.idle_limit = idle_limit
 
     @property
     def tier(self) -> Tier:
-        """Where the copies are."""
+        """Where the base weights are kept."""
         return self._tier
 
     @property
     def bytes(self) -> int:
         """Bytes of all copies."""
-        return sum(tensor.nbytes for tensor in self._saved.values())
+        return sum(tensor.nbytes for tensor in self._saved.values() if tensor is not None)
 
     def __contains__(self, name: WeightName) -> bool:
         return name in self._saved
 
     def names(self) -> tuple[WeightName, ...]:
-        """The weights that have a copy."""
-        return tuple(self._saved)
+        """The weights that are backed up and needed."""
+        return tuple(name for name in self._saved if name not in self._idle)
 
     def save(self, name: WeightName, weight: torch.Tensor) -> None:
-        """Copy a base weight; `weight` must not have been changed yet."""
-        self._saved[name] = _copy_to_tier(weight, self._tier, weight.device)
+        """Keep a base weight; `weight` must not have been changed yet."""
+        if name in self._saved:
+            self._idle.pop(name, None)
+        else:
+            self._saved[name] = _copy_to_tier(weight, self._tier, weight.device)
 
     def get(self, name: WeightName) -> torch.Tensor:
-        """The copy of a base weight; raises `KeyError` when there is none."""
-        return self._saved[name]
+        """A base weight that is backed up; raises `KeyError` for another.
+
+        In the tier `file` it is read, which raises `EngineError` when the file has changed.
+        """
+        saved = self._saved[name]
+        return self.read_source(name) if saved is None else saved
+
+    def read_source(self, name: WeightName) -> torch.Tensor:
+        """Read a base weight from the source; raises `EngineError` when that cannot be."""
+        if self._source is None:
+            raise SwitchError(_NO_SOURCE)
+        try:
+            return self._source.read(name.part, name.parameter)
+        except KeyError as error:
+            raise SwitchError(
+                f"The model's file does not hold {name}; keep the backups in memory."
+            ) from error
 
     def release(self, names: Iterable[WeightName]) -> None:
-        """Drop copies that no live LoRA needs."""
+        """Give up backups that no live LoRA needs."""
         for name in names:
-            self._saved.pop(name, None)
+            if name in self._saved:
+                self._idle[name] = None
+        excess = sum(self._bytes_of(name) for name in self._idle) - self.idle_limit
+        for name in tuple(self._idle):
+            if excess <= 0 < self.idle_limit:
+                break
+            excess -= self._bytes_of(name)
+            self._forget(name)
+
+    def forget(self, names: Iterable[WeightName]) -> None:
+        """Drop backups, whatever the bound."""
+        for name in tuple(names):
+            self._forget(name)
 
     def move(self, tier: Tier, device: torch.device) -> None:
-        """Move all copies to a tier, one by one; `device` is where the live weights are.
+        """Move everything to a tier, one by one; `device` is where the live weights are.
 
-        When that fails part-way, those already moved go back, and the tier stays the old one.
+        The caller has checked that the source holds the base, for the tier `file`. When moving
+        fails part-way, what has moved goes back, and the tier stays the old one.
         """
         if tier == self._tier:
             return
+        self.forget(tuple(self._idle))
         moved: list[WeightName] = []
         try:
-            for name, tensor in self._saved.items():
-                self._saved[name] = _copy_to_tier(tensor, tier, device)
+            for name in self._saved:
+                self._saved[name] = _copy_to_tier(self.get(name), tier, device)
                 moved.append(name)
         except BaseException:
             for name in moved:
-                self._saved[name] = _copy_to_tier(self._saved[name], self._tier, device)
+                self._saved[name] = _copy_to_tier(self.get(name), self._tier, device)
             raise
         self._tier = tier
 
+    def _bytes_of(self, name: WeightName) -> int:
+        saved = self._saved[name]
+        return 0 if saved is None else saved.nbytes
 
-def _copy_to_tier(tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor:
+    def _forget(self, name: WeightName) -> None:
+        self._saved.pop(name, None)
+        self._idle.pop(name, None)
+
+
+_NO_SOURCE = (
+    "The file of this model is not known here, so its base weights cannot be read again; "
+    "keep the backups on the device or the CPU."
+)
+
+
+def _copy_to_tier(tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
+    if tier == "file":
+        return None
     if tier == "device":
         return tensor.to(device, copy=True)
     pinned = device.type == "cuda"

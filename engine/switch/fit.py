@@ -1,25 +1,28 @@
-"""How one LoRA file fits the loaded model: which weights it changes, and what is left over."""
+"""How one LoRA file fits the model: which weights it changes, and what is left over."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from engine.errors import LoraRefusedError
-from engine.lora.base_model import base_of_file
-from engine.lora.families import Adapter, ShapeMismatchError, build_bias, build_weight
+from engine.lora.families import Adapter, LowRank, ShapeMismatchError, build_bias, build_weight
 from engine.lora.file import LoraFile
 from engine.lora.targets import Target, TargetTable
-from engine.reports import LoraReport
+from engine.reports import LoraReport, PartReport
 from engine.switch.plan import WeightName
+
+DENSE_COPIES = 5
+"""Float32 copies of a weight that a dense family takes: base, sum, delta, and two on the way."""
 
 
 def refuse_wrong_base(file: LoraFile) -> None:
     """Raise `LoraRefusedError` when the header shows that the LoRA is for another base model."""
-    base, evidence = base_of_file(file.header, file.groups)
+    base, evidence = file.base
     if base not in ("", "SDXL"):
         raise LoraRefusedError(
             f"{file.path.name}: this LoRA is for {base}, the loaded model is SDXL ({evidence})."
@@ -33,62 +36,100 @@ def fit(
 
     Raises `LoraRefusedError` when nothing matches or a matched weight has another shape.
     """
-    adapters: dict[WeightName, Adapter] = {}
-    unmatched, unsupported = [], []
-    families: Counter[str] = Counter()
-    for name, tensors in file.modules.items():
+    fitting = _Fitting(file)
+    for name in file.modules:
         target = table.find(name)
         if target is None:
-            unmatched.append(name)
-            continue
-        built = _build(file.path.name, name, tensors, target, parts)
-        if not built:
-            unsupported.append(name)
-            continue
-        if built.keys() & adapters.keys():
-            # The same weight under two names; which one was meant cannot be told.
-            unsupported.append(name)
-            continue
-        families[file.groups[name].family] += 1
-        adapters.update(built)
-    matched = sum(families.values())
-    if not matched:
-        example = (unmatched or unsupported)[0]
-        raise LoraRefusedError(
-            f"{file.path.name}: none of its {len(file.modules)} modules fit the loaded model "
-            f"(such as {example[:90]})."
-        )
-    report = LoraReport(
-        file.path.stem,
-        tuple(families.most_common()),
-        matched,
-        tuple(unmatched),
-        tuple(unsupported),
-    )
-    return adapters, report
+            fitting.unmatched.append(name)
+        else:
+            fitting.add(name, target, parts[target.part].get_submodule(target.path))
+    fitting.refuse_misfits()
+    return fitting.adapters, fitting.report()
 
 
-def _build(
-    file_name: str,
-    name: str,
-    tensors: Mapping[str, torch.Tensor],
-    target: Target,
-    parts: Mapping[str, nn.Module],
-) -> dict[WeightName, Adapter]:
-    module = parts[target.part].get_submodule(target.path)
-    built: dict[WeightName, Adapter] = {}
-    weight = module.get_parameter("weight")
-    adapters = {"weight": build_weight(tensors, weight.shape)}
-    if isinstance(getattr(module, "bias", None), nn.Parameter):
-        adapters["bias"] = build_bias(tensors)
-    for kind, adapter in adapters.items():
-        if adapter is None:
-            continue
-        try:
-            adapter.check(module.get_parameter(kind).shape)
-        except ShapeMismatchError as error:
+@dataclass
+class _Fitting:
+    """The modules of one file, sorted one by one."""
+
+    file: LoraFile
+    adapters: dict[WeightName, Adapter] = field(default_factory=dict)
+    families: Counter[str] = field(default_factory=Counter)
+    modules: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    scratch: int = 0
+    unmatched: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    biases_alone: list[str] = field(default_factory=list)
+    dropped_biases: list[str] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
+
+    def add(self, name: str, target: Target, module: nn.Module) -> None:
+        """Build a module's adapters for its weight and bias, or note why there are none."""
+        tensors = self.file.modules[name]
+        weight = module.get_parameter("weight")
+        built = {"weight": build_weight(tensors, weight.shape), "bias": build_bias(tensors)}
+        adapters = {kind: adapter for kind, adapter in built.items() if adapter is not None}
+        if "bias" in adapters and not isinstance(getattr(module, "bias", None), nn.Parameter):
+            del adapters["bias"]
+            (self.dropped_biases if adapters else self.biases_alone).append(name)
+            if not adapters:
+                return
+        named = {WeightName(target.part, target.path, kind): a for kind, a in adapters.items()}
+        # The same weight under two names: which one was meant cannot be told.
+        if not named or named.keys() & self.adapters.keys():
+            self.unsupported.append(name)
+            return
+        for weight_name, adapter in named.items():
+            parameter = module.get_parameter(weight_name.kind)
+            try:
+                adapter.check(parameter.shape)
+            except ShapeMismatchError as error:
+                self.misfits.append(f"{name[:90]} is {error}")
+                return
+            self.bytes[target.part] += parameter.nbytes
+            self.scratch = max(self.scratch, scratch_bytes(adapter, parameter.shape))
+        self.families[self.file.groups[name].family] += 1
+        self.modules[target.part] += 1
+        self.adapters.update(named)
+
+    def refuse_misfits(self) -> None:
+        """Raise `LoraRefusedError` when a shape does not fit, or nothing matched at all."""
+        file_name, total = self.file.path.name, len(self.file.modules)
+        if self.misfits:
+            others = len(self.misfits) - 1
+            more = f" ({others:,} more do not fit either)" if others else ""
+            raise LoraRefusedError(f"{file_name}: does not fit the model; {self.misfits[0]}{more}.")
+        if not self.adapters:
+            example = (self.unmatched or self.unsupported or self.biases_alone)[0]
             raise LoraRefusedError(
-                f"{file_name}: does not fit the loaded model; {name[:90]} is {error}."
-            ) from error
-        built[WeightName(target.part, target.path, kind)] = adapter
-    return built
+                f"{file_name}: none of its {total} modules fit the model (such as {example[:90]})."
+            )
+
+    def report(self) -> LoraReport:
+        """What there is to say of the file before anything is touched."""
+        base, evidence = self.file.base
+        return LoraReport(
+            name=self.file.path.stem,
+            families=tuple(self.families.most_common()),
+            matched=self.families.total(),
+            unmatched=tuple(self.unmatched),
+            unsupported=tuple(self.unsupported),
+            biases_alone=tuple(self.biases_alone),
+            base_model=base,
+            base_evidence=evidence,
+            parts=tuple(PartReport(p, n, self.bytes[p]) for p, n in self.modules.items()),
+            unknown_keys=self.file.unknown,
+            embeddings=tuple(self.file.embeddings),
+            dropped_biases=tuple(self.dropped_biases),
+            scratch_bytes=self.scratch,
+        )
+
+
+def scratch_bytes(adapter: Adapter, shape: torch.Size) -> int:
+    """Bytes of float32 at work while one weight is merged, at most about.
+
+    A low-rank adapter takes its factors and the weight, which a CPU goes through in blocks.
+    """
+    if isinstance(adapter, LowRank):
+        return 4 * (adapter.up.numel() + adapter.down.numel() + shape.numel())
+    return 4 * DENSE_COPIES * shape.numel()

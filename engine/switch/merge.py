@@ -7,12 +7,20 @@ from contextlib import contextmanager
 
 import torch
 
+from engine.errors import SwitchError
 from engine.lora.families import LowRank
 from engine.lora.families.adapter import wide
 from engine.switch.plan import Term
 
 BLOCK_ELEMENTS = 1 << 19
 """Elements of a weight merged at a time on a CPU: float32 blocks of 2 MiB stay in its caches."""
+
+
+Factors = tuple[torch.Tensor, torch.Tensor]
+"""A product's `up` [out, r] and `down` [r, in], float32."""
+
+LARGE_CHANGE = 1000.0
+"""A change of a float16 weight from which on the result is checked to be finite."""
 
 
 @contextmanager
@@ -41,7 +49,8 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
 
     `base` may live on another device than `live`. All low-rank terms become one product by joining
     their ranks. Row blocks are converted, changed and rounded one after another, so a weight is
-    read and written once.
+    read and written once. Raises `SwitchError` when a merged value is beyond the range of the
+    weight's dtype; what is in `live` then is not to be used.
     """
     base = base.to(live.device, non_blocking=True)
     low = [term for term in terms if isinstance(term.adapter, LowRank)]
@@ -61,9 +70,33 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
             up, down = factors
             total.flatten(1).addmm_(up[rows], down)
         live[rows].copy_(total)
+    if _may_overflow(live.dtype, factors, dense) and not bool(live.isfinite().all()):
+        raise SwitchError(
+            f"merged values are beyond the range of {str(live.dtype).removeprefix('torch.')}; use "
+            "a lower strength, or load the model as bfloat16"
+        )
 
 
-def _join(terms: Sequence[Term], live: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _may_overflow(
+    dtype: torch.dtype,
+    factors: tuple[torch.Tensor, torch.Tensor] | None,
+    dense: torch.Tensor | None,
+) -> bool:
+    """Whether a change may be so large that float16 cannot hold it, by bounds that cost little.
+
+    No entry of `up @ down` is larger than the longest row of `up` times the longest column of
+    `down` (Cauchy-Schwarz), so the product itself need not be looked at.
+    """
+    if dtype != torch.float16:
+        return False
+    bound = 0.0 if dense is None else float(dense.abs().amax())
+    if factors is not None:
+        up, down = factors
+        bound += float(up.square().sum(1).amax().sqrt() * down.square().sum(0).amax().sqrt())
+    return not bound < LARGE_CHANGE
+
+
+def _join(terms: Sequence[Term], live: torch.Tensor) -> Factors:
     """All low-rank terms as one product: up [out, sum of r] with the strengths in it, and down."""
     like = torch.empty(0, dtype=torch.float32, device=live.device)
     ups, downs = [], []

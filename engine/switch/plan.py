@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from engine.block_weights import BLOCKS
 from engine.errors import LoraRefusedError
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
 from engine.refs import LoraRef
+from engine.switch.blocks import block_factor
 
 
 @dataclass(frozen=True, order=True)
@@ -26,6 +28,11 @@ class WeightName:
 
     def __str__(self) -> str:
         return f"{self.part}.{self.path}.{self.kind}"
+
+    @property
+    def parameter(self) -> str:
+        """The parameter's name within its part."""
+        return f"{self.path}.{self.kind}" if self.path else self.kind
 
     def find(self, parts: Mapping[str, nn.Module]) -> torch.Tensor:
         """The live parameter; looked up anew each time, since offloading replaces tensors."""
@@ -46,11 +53,12 @@ class Term:
 Terms = dict[WeightName, list[Term]]
 
 
-def strength_for(ref: LoraRef, part: str) -> float:
-    """The strength a reference asks for in a part of the model."""
+def strength_for(ref: LoraRef, part: str, path: str) -> float:
+    """The strength a reference asks for in a module: its part's, times its block's factor."""
+    factor = block_factor(ref.blocks, part, path)
     if part == "unet":
-        return ref.unet
-    return ref.text_encoder if part == "text_encoder" else ref.text_encoder_2_strength
+        return ref.unet * factor
+    return factor * (ref.text_encoder if part == "text_encoder" else ref.text_encoder_2_strength)
 
 
 def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]]) -> Terms:
@@ -63,15 +71,16 @@ def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapte
     ordered = sorted(fitted, key=lambda item: (str(item[1].path), _strengths(item[0])))
     for ref, file, adapters in ordered:
         for name, adapter in adapters.items():
-            strength = strength_for(ref, name.part)
+            strength = strength_for(ref, name.part, name.path)
             if strength != 0.0:
                 term = Term(adapter, strength, (file.stamp, strength))
                 terms.setdefault(name, []).append(term)
     return terms
 
 
-def _strengths(ref: LoraRef) -> tuple[float, float, float]:
-    return ref.unet, ref.text_encoder, ref.text_encoder_2_strength
+def _strengths(ref: LoraRef) -> tuple[float, ...]:
+    blocks = (dict(ref.blocks).get(name, 1.0) for name in BLOCKS)
+    return ref.unet, ref.text_encoder, ref.text_encoder_2_strength, *blocks
 
 
 def resolved(ref: LoraRef) -> Path:

@@ -17,7 +17,7 @@ from engine.lora.file import FileStamp, LoraFile
 from engine.lora.targets import TEXT_ENCODERS, TargetTable
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, LoraReport, StateName, SwitchReport, Tier, VerifyReport
-from engine.switch.backup import Backups
+from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
 from engine.switch.fit import fit, refuse_wrong_base
 from engine.switch.merge import exact_products, merge_weight
@@ -35,7 +35,9 @@ class LoraSwitcher:
     weights must be the base model's when the switcher is made: their fingerprints are taken then.
 
     `backup` says where the base weights of changed tensors are kept: `device` (fast), `cpu` (saves
-    GPU memory) or `auto` (by free memory).
+    GPU memory), `file` (no memory at all: they are read again from the model's file by `source`)
+    or `auto` (by free memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which
+    spare the next switch a copy.
     """
 
     def __init__(
@@ -45,13 +47,17 @@ class LoraSwitcher:
         text_encoder_2: nn.Module | None = None,
         backup: BackupChoice = "auto",
         cache: LoraCache | None = None,
+        source: BaseSource | None = None,
+        idle_backup_bytes: int = 0,
     ) -> None:
         given = {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
         self._parts = {part: module for part, module in given.items() if module is not None}
         self._refuse_meta()
         self._table = TargetTable(self._parts)
         self._cache = cache or LoraCache()
-        self._backups = Backups(choose_tier(backup, self._parts))
+        tier = choose_tier(backup, self._parts, has_source=source is not None)
+        self._backups = Backups(tier, source, idle_backup_bytes)
+        self._proven: set[WeightName] = set()
         self._stack: tuple[LoraRef, ...] = ()
         self._live: Identities = {}
         self._known = True
@@ -143,17 +149,25 @@ class LoraSwitcher:
         """Compare the base with its fingerprints: backups of changed weights, all others live."""
         different, weights = [], 0
         for name, live in self._parameters():
-            base = self._backups.get(name) if name in self._backups else live
-            weights += base.numel()
-            if fingerprint(base) != self._fingerprints[name]:
+            weights += live.numel()
+            copies = [self._backups.get(name)] if name in self._backups else []
+            if name not in self._live:
+                copies.append(live)
+            if any(fingerprint(copy) != self._fingerprints[name] for copy in copies):
                 different.append(str(name))
         return VerifyReport(len(self._fingerprints), tuple(different), weights)
 
     def set_backup(self, tier: Tier) -> None:
         """Move the backups; the live weights do not change.
 
-        Raises `SwitchError` when the other memory is too small; the backups then stay.
+        Raises `SwitchError` when the other memory is too small, or when the model's file does not
+        hold the base any more; the backups then stay.
         """
+        needed = self._backups.names()
+        if tier == "file":
+            self._require_source(needed)
+        elif tier != self.tier:
+            require_memory(tier, self._device, sum(self._find(n).nbytes for n in needed))
         try:
             self._backups.move(tier, self._device)
         except (MemoryError, torch.OutOfMemoryError) as error:
@@ -197,18 +211,35 @@ class LoraSwitcher:
 
     def _backup(self, changed: Sequence[WeightName]) -> None:
         new = [name for name in changed if name not in self._backups]
-        require_memory(self._backups.tier, self._device, sum(self._find(n).nbytes for n in new))
+        if self.tier == "file":
+            self._require_source(new)
+        require_memory(self.tier, self._device, sum(self._find(n).nbytes for n in new))
         try:
-            for name in new:
+            for name in changed:
                 self._backups.save(name, self._find(name))
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.
-            self._backups.release(new)
-            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            self._backups.forget(new)
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
+            raise SwitchError(
+                f"The base weights could not be backed up ({_reason(error)}); nothing was changed."
+            ) from error
+
+    def _require_source(self, names: Sequence[WeightName]) -> None:
+        """Raise `EngineError` unless the model's file holds these base weights bit for bit.
+
+        Once proven, the source itself notices a change of its file.
+        """
+        for name in names:
+            if name in self._proven:
+                continue
+            if fingerprint(self._backups.read_source(name)) != self._fingerprints[name]:
                 raise SwitchError(
-                    "There is not enough memory for the backups; nothing was changed."
-                ) from error
-            raise
+                    f"The model's file does not hold the base weight {name} as it was loaded; "
+                    "keep the backups in memory."
+                )
+            self._proven.add(name)
 
     def _write(
         self,
@@ -239,7 +270,7 @@ class LoraSwitcher:
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
             raise SwitchError(
-                f"The switch failed and the base model is live again: {error}"
+                f"The switch failed and the base model is live again: {_reason(error)}."
             ) from error
         self._known = True
 
@@ -284,6 +315,12 @@ class LoraSwitcher:
                     f"The {part} is offloaded layer by layer (its weights are on the meta "
                     "device), so a switch would change nothing; use model offload instead."
                 )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "there was not enough memory"
+    return str(error) or type(error).__name__
 
 
 class _Clock:

@@ -1,0 +1,79 @@
+"""Examine a LoRA file against a model that is not loaded: would it be applied, and to what?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from engine.checkpoint.outline import outline_of
+from engine.demo import DEMO_MODEL
+from engine.device import DTYPES
+from engine.errors import LoraRefusedError
+from engine.lora.file import (
+    LoraFile,
+    non_finite_values,
+    read_lora_header,
+    read_values,
+    refuse_non_finite,
+)
+from engine.lora.targets import TargetTable
+from engine.reports import LoraReport
+from engine.switch.fit import fit, refuse_wrong_base
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How a LoRA file fits one model, down to its values."""
+
+    model: str
+    """The model's name."""
+    dtype: str
+    report: LoraReport | None
+    """What it would change; None where nothing fits."""
+    refusal: str
+    """Why it would not be applied, as a sentence; empty when it would be."""
+    non_finite: tuple[tuple[str, int], ...]
+    """Modules with values that are NaN or infinite, and how many."""
+    fits_demo: bool = False
+    """It does not fit this model but the embedded demo."""
+
+
+def examine(path: Path, model: Path | None = None, dtype: str = "float16") -> Examination:
+    """Read a LoRA and fit it to a model file or folder; None is SDXL in its real size.
+
+    Of the model only the configuration is read. Raises `FileFormatError` for a file that is broken
+    or `LoraRefusedError` for one that is no LoRA, and `CheckpointError` for the model.
+    """
+    file = read_values(read_lora_header(path))
+    report, refusal = _try(file, model, dtype)
+    return Examination(
+        "SDXL" if model is None else model.stem,
+        dtype,
+        report,
+        refusal,
+        tuple(non_finite_values(file).items()),
+        fits_demo=report is None and model != DEMO_MODEL and _fits_demo(file, dtype),
+    )
+
+
+def _try(file: LoraFile, model: Path | None, dtype: str) -> tuple[LoraReport | None, str]:
+    """What a switch would say to the file: its report, and why it would be refused all the same."""
+    parts: Mapping[str, nn.Module] = outline_of(model, DTYPES[dtype])
+    try:
+        refuse_wrong_base(file)
+        _, report = fit(file, TargetTable(parts), parts)
+    except LoraRefusedError as error:
+        return None, str(error)
+    try:
+        refuse_non_finite(file)
+    except LoraRefusedError as error:
+        return report, str(error)
+    return report, ""
+
+
+def _fits_demo(file: LoraFile, dtype: str) -> bool:
+    report, _ = _try(file, DEMO_MODEL, dtype)
+    return report is not None
