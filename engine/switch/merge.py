@@ -60,10 +60,13 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
 
     count = live.shape[0]
     step = max(1, BLOCK_ELEMENTS // live[0].numel()) if live.device.type == "cpu" else count
+    # One block for all rows: fresh memory for each would cost page faults.
+    shape = (min(step, count), *live.shape[1:])
+    block = torch.empty(shape, dtype=torch.float32, device=live.device)
     for start in range(0, count, step):
         rows = slice(start, start + step)
         # Row blocks are views whatever the memory format; a flattened weight may be a copy.
-        total = base[rows].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        total = block[: count - start].copy_(base[rows])
         if dense is not None:
             total += dense[rows]
         if factors is not None:
