@@ -118,7 +118,10 @@ class GenerationFinished:
 
 @dataclass(frozen=True)
 class GenerationCancelled:
-    """The generation stopped as asked; pictures saved before stay."""
+    """The generation stopped as asked; pictures saved before stay.
+
+    0 of 0 steps: it was dropped while it waited, or before its first step was known.
+    """
 
     step: int
     total_steps: int
@@ -160,6 +163,8 @@ class CommandFailed:
     unexpected: bool = False
     refused: bool = False
     """A LoRA's file is to blame: it is broken or does not fit, and nothing was touched."""
+    cancelled: bool = False
+    """The user stopped it, running or waiting; this is no fault."""
 
 
 Event = (

@@ -18,8 +18,8 @@ from engine.commands import (
     Switch,
     Verify,
 )
-from engine.errors import EngineError, FileFormatError, LoraRefusedError
-from engine.events import CommandFailed, Event, LoadProgress
+from engine.errors import CancelledError, EngineError, FileFormatError, LoraRefusedError
+from engine.events import CommandFailed, Event, GenerationCancelled, LoadProgress
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
@@ -30,9 +30,10 @@ log = logging.getLogger(__name__)
 class Session:
     """Owns the one thread that touches tensors.
 
-    Every method puts a command on a queue and returns at once; commands are done in order.
-    `on_event` is called on the engine thread and must not block. Torch is imported on that thread,
-    at the first command.
+    Every method puts a command on a queue and returns at once; commands are done in order. Each is
+    answered by one event that ends it, in the same order, also when `cancel` dropped it; only a
+    prefetch may end without a word, and what `close` leaves undone. `on_event` is called on the
+    engine thread and must not block. Torch is imported on that thread, at the first command.
     """
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
@@ -81,7 +82,11 @@ class Session:
         self._put(Prefetch(ref))
 
     def cancel(self) -> None:
-        """Stop the running generation or load within one step, and drop the waiting ones."""
+        """Stop the running generation or load within one step, and drop the waiting ones.
+
+        Each answers as if it had been stopped: `GenerationCancelled`, or `CommandFailed` with
+        `cancelled`.
+        """
         with self._lock:
             self._cancelled_below = self._next_number
 
@@ -106,7 +111,10 @@ class Session:
                 dropped = isinstance(command, CANCELLABLE) and number < self._cancelled_below
                 return dropped or self._closing.is_set()
 
-            if cancelled() or (isinstance(command, Prefetch) and not self._queue.empty()):
+            if cancelled():
+                self._answer_dropped(command)
+                continue
+            if isinstance(command, Prefetch) and not self._queue.empty():
                 continue
             try:
                 if worker is None:
@@ -117,9 +125,21 @@ class Session:
                 worker.do(command, cancelled)
             except EngineError as error:
                 refused = isinstance(error, LoraRefusedError | FileFormatError)
-                self._on_event(CommandFailed(command.name, str(error), refused=refused))
+                stopped = isinstance(error, CancelledError)
+                self._on_event(
+                    CommandFailed(command.name, str(error), refused=refused, cancelled=stopped)
+                )
             except Exception as error:
                 # The thread must outlive any fault; the log file has the traceback.
                 log.exception("%s failed", command.name)
                 message = f"{type(error).__name__}: {error}"
                 self._on_event(CommandFailed(command.name, message, unexpected=True))
+
+    def _answer_dropped(self, command: Command) -> None:
+        """Say of a cancelled command that it will not be done, so that nobody waits for it."""
+        match command:
+            case Generate():
+                self._on_event(GenerationCancelled(0, 0))
+            case Load():
+                words = "The loading was cancelled before it began."
+                self._on_event(CommandFailed("load", words, cancelled=True))

@@ -15,7 +15,7 @@ import torch
 from engine.commands import Command, Generate, Load, Prefetch, SetBackup, Switch, Verify
 from engine.demo import DEMO_MODEL
 from engine.device import choose_device, choose_dtype, device_name, device_uuid
-from engine.errors import CancelledError, EngineError
+from engine.errors import CancelledError, CheckpointError, EngineError
 from engine.events import (
     BackupMoved,
     Event,
@@ -35,7 +35,7 @@ from engine.events import (
 )
 from engine.generate.quiet import quiet_libraries
 from engine.refs import LoraRef
-from engine.reports import LoraReport, MemoryReport
+from engine.reports import MemoryReport
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ quiet_libraries()
 
 # diffusers' pipelines log while they are imported, so whatever needs them comes after that.
 from engine.checkpoint import Checkpoint, check_checkpoint, open_checkpoint  # noqa: E402
+from engine.embeddings.inject import token_widths  # noqa: E402
+from engine.embeddings.store import EmbeddingStore  # noqa: E402
 from engine.generate.encode import EmbeddingsCache  # noqa: E402
 from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
 from engine.generate.preview import LatentRgb  # noqa: E402
@@ -62,6 +64,7 @@ class Worker:
         self._checkpoint: Checkpoint | None = None
         self._switcher: LoraSwitcher | None = None
         self._embeddings = EmbeddingsCache()
+        self._inversions = EmbeddingStore()
         self._hashes = HashStore()
 
     @singledispatchmethod
@@ -75,7 +78,7 @@ class Worker:
         path = (command.model or DEMO_MODEL).expanduser().absolute()
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
-        check_checkpoint(path)
+        _require_checkpoint_at(path)
         self._unload()
 
         def progress(done: int, total: int) -> None:
@@ -84,13 +87,20 @@ class Worker:
             self._emit(LoadProgress(f"Reading {path.name}", done, total))
 
         try:
+            progress(0, 0)
             checkpoint = open_checkpoint(path, device=device, dtype=dtype, progress=progress)
+            # A folder is read in one go: this is where a cancel counts.
+            progress(0, 0)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise EngineError(f"{path.name} does not fit into the memory of {device}.") from error
         self._emit(LoadProgress("Taking fingerprints of the base weights"))
         pipeline = checkpoint.pipeline
         switcher = LoraSwitcher(
-            pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2, backup=command.backup
+            pipeline.unet,
+            pipeline.text_encoder,
+            pipeline.text_encoder_2,
+            backup=command.backup,
+            source=checkpoint.source,
         )
         self._checkpoint, self._switcher = checkpoint, switcher
         self._model_hash(path)
@@ -111,7 +121,7 @@ class Worker:
         else:
             if report.text_encoders_changed:
                 self._embeddings.clear()
-            warnings = tuple(text for lora in report.loras for text in _partial_match(lora))
+            warnings = tuple(text for lora in report.loras for text in lora.warnings)
             self._emit(Switched(report, warnings))
         finally:
             self._emit_state()
@@ -125,6 +135,13 @@ class Worker:
         done, total = 0, 0
         stack = switcher.stack
         hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
+
+        vocabulary = self._inversions.find(
+            (request.prompt, request.negative_prompt),
+            token_widths(checkpoint.pipeline),
+            request.embeddings,
+            switcher.embeddings,
+        )
 
         def on_start(seed: int, steps: int) -> None:
             nonlocal total
@@ -144,6 +161,7 @@ class Worker:
                 model_hash=self._model_hash(checkpoint.path),
                 stack=stack,
                 lora_hashes=hashes,
+                embedding_hashes=vocabulary.hashes,
                 version=_version(),
             )
             text = write_infotext(info)
@@ -162,6 +180,7 @@ class Worker:
                 on_picture=on_picture,
                 latent_rgb=LatentRgb(**checkpoint.latent_rgb),
                 embeddings_cache=self._embeddings,
+                vocabulary=vocabulary,
             )
         except CancelledError:
             self._emit(GenerationCancelled(done, total))
@@ -218,13 +237,15 @@ class Worker:
             return None
 
     def _unload(self) -> None:
-        if self._switcher is not None:
-            self._emit(StateChanged("empty"))
+        had_model = self._switcher is not None
         self._checkpoint = self._switcher = None
         self._embeddings.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if had_model:
+            self._emit(StateChanged("empty"))
+            self._emit_memory()
 
     def _require_switcher(self, purpose: str) -> LoraSwitcher:
         if self._switcher is None:
@@ -251,6 +272,7 @@ class Worker:
     def _emit_memory(self) -> None:
         switcher, checkpoint = self._switcher, self._checkpoint
         if switcher is None or checkpoint is None:
+            self._emit(MemoryChanged(MemoryReport()))
             return
         device = checkpoint.pipeline.device
         cuda = device.type == "cuda"
@@ -266,6 +288,15 @@ class Worker:
                 )
             )
         )
+
+
+def _require_checkpoint_at(path: Path) -> None:
+    """Raise `EngineError` unless a path leads to SDXL, also for one that no system can open."""
+    try:
+        check_checkpoint(path)
+    except (OSError, ValueError) as error:
+        # Asking what a path leads to fails for a NUL in it, a name too long, a closed folder.
+        raise CheckpointError(f"{path}: cannot be opened ({error}).") from error
 
 
 def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelInfo:
@@ -286,22 +317,6 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelI
 
 def _model_bytes(checkpoint: Checkpoint) -> int:
     return sum(p.nbytes for module in checkpoint.modules.values() for p in module.parameters())
-
-
-def _partial_match(report: LoraReport) -> tuple[str, ...]:
-    warnings = []
-    total = report.matched + len(report.unmatched) + len(report.unsupported)
-    if report.unmatched:
-        warnings.append(
-            f"{report.name}: {report.matched} of {total} modules fit; {len(report.unmatched)} are "
-            f"not in the model (such as {report.unmatched[0]})."
-        )
-    if report.unsupported:
-        warnings.append(
-            f"{report.name}: {len(report.unsupported)} of {total} modules are of a kind not "
-            f"supported (such as {report.unsupported[0]})."
-        )
-    return tuple(warnings)
 
 
 def _version() -> str | None:

@@ -21,17 +21,27 @@ Config = dict[str, dict[str, Any]]
 def checkpoint_config(name: str, header: Header) -> Config:
     """Build the configuration of each part (`unet`, `vae`, ...) for a checkpoint's header.
 
-    Marker keys `v_pred` and `ztsnr` select v-prediction and zero terminal SNR.
+    A marker tensor `v_pred`, or ModelSpec's `modelspec.prediction_type`, selects v-prediction; with
+    it the marker `ztsnr` selects zero terminal SNR (https://github.com/Stability-AI/ModelSpec,
+    arXiv:2305.08891).
     Raises `CheckpointError` when the header's own configuration makes no sense.
     """
-    config: Config = json.loads((Path(__file__).parent / "sdxl.json").read_text())
+    config = sdxl_config()
     own = header.metadata.get(METADATA_KEY)
     if own is not None:
         _overlay(name, config, own)
-    if "v_pred" in header.tensors:
+    spec = header.metadata.get("modelspec.prediction_type", "").strip().lower()
+    if "v_pred" in header.tensors or spec in ("v", "v_prediction"):
         config["scheduler"]["prediction_type"] = "v_prediction"
-    if "ztsnr" in header.tensors:
+    # From pure noise the noise itself tells nothing: only v-prediction can start there.
+    if "ztsnr" in header.tensors and config["scheduler"]["prediction_type"] == "v_prediction":
         config["scheduler"]["rescale_betas_zero_snr"] = True
+    return config
+
+
+def sdxl_config() -> Config:
+    """The configuration of SDXL's base model 1.0."""
+    config: Config = json.loads((Path(__file__).parent / "sdxl.json").read_text())
     return config
 
 

@@ -105,6 +105,18 @@ def _vae_original(name: str, up_blocks: int) -> str:
     return name
 
 
+_OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+_ATTENTION_LAYER = re.compile(r"(.*\.attentions\.0\.)(to_q|to_k|to_v|to_out\.0)(\..+)")
+
+
+def diffusers_vae_names(name: str) -> tuple[str, ...]:
+    """A VAE parameter's names in diffusers' layout: today's, and that of before diffusers 0.14."""
+    match = _ATTENTION_LAYER.fullmatch(name)
+    if match is None:
+        return (name,)
+    return name, f"{match[1]}{_OLD_ATTENTION[match[2]]}{match[3]}"
+
+
 _OPEN_CLIP_TOP = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",

@@ -6,6 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
+from tokenizers import Regex
+from tokenizers.normalizers import Replace, Sequence
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -15,12 +17,14 @@ CLIP_VOCABULARY = 49408
 _MERGES = Path(__file__).parent / "clip" / "merges.txt.gz"
 
 
-def open_tokenizers(checkpoint: Path, vocabulary: int) -> tuple[CLIPTokenizer, CLIPTokenizer]:
-    """Open both tokenizers of a checkpoint whose token embedding has `vocabulary` rows.
+def open_tokenizers(
+    folder: Path, model: str, vocabulary: int
+) -> tuple[CLIPTokenizer, CLIPTokenizer]:
+    """Open both tokenizers of a model whose token embedding has `vocabulary` rows.
 
     49,408 rows mean OpenAI CLIP's table, which ships with the package. Any other size needs
-    `tokenizer/vocab.json` and `tokenizer/merges.txt` beside the checkpoint. The second tokenizer
-    pads with `!` (id 0), as SDXL's does.
+    `vocab.json` and `merges.txt` in `tokenizer` within `folder`. The second tokenizer pads with
+    `!` (id 0), as SDXL's does. Raises `CheckpointError` naming the `model`.
     """
     if vocabulary == CLIP_VOCABULARY:
         merges = _read_merges(gzip.decompress(_MERGES.read_bytes()).decode())
@@ -28,10 +32,29 @@ def open_tokenizers(checkpoint: Path, vocabulary: int) -> tuple[CLIPTokenizer, C
         tokens = [*alphabet, *(c + "</w>" for c in alphabet), *("".join(m) for m in merges)]
         vocab = {token: i for i, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
     else:
-        vocab, merges = _read_folder(checkpoint, vocabulary)
+        vocab, merges = _read_folder(folder / "tokenizer", model, vocabulary)
     first = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
-    second = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77, pad_token="!")
+    second = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
+    # Set afterwards: given above, every "!" of a prompt would count as padding too.
+    second.pad_token = "!"
+    for tokenizer in (first, second):
+        _straighten_quotes(tokenizer)
     return first, second
+
+
+def _straighten_quotes(tokenizer: CLIPTokenizer) -> None:
+    """Make typographic quotes straight ones first, as OpenAI's tokenizer does and this one not.
+
+    They come with every text pasted from elsewhere, and would split into tokens CLIP hardly saw.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = Sequence(
+        [
+            Replace(Regex("[\u02bc\u2018-\u201b]"), "'"),
+            Replace(Regex("[\u201c-\u201f]"), '"'),
+            backend.normalizer,
+        ]
+    )
 
 
 def _read_merges(text: str) -> list[tuple[str, str]]:
@@ -39,20 +62,31 @@ def _read_merges(text: str) -> list[tuple[str, str]]:
     return [(left, right) for left, right in pairs]
 
 
-def _read_folder(checkpoint: Path, vocabulary: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    folder = checkpoint.parent / "tokenizer"
+def _read_folder(
+    folder: Path, model: str, vocabulary: int
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     try:
-        vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        merges = _read_merges((folder / "merges.txt").read_text(encoding="utf-8"))
+        vocab, merges = _read_tables(folder)
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{checkpoint.name}: its vocabulary of {vocabulary} words is not CLIP's "
+            f"{model}: its vocabulary of {vocabulary} words is not CLIP's "
             f"({CLIP_VOCABULARY}), and there is no tokenizer in {folder}."
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: the tokenizer's files cannot be read.") from error
     if len(vocab) != vocabulary:
         raise CheckpointError(
-            f"{folder}: the tokenizer has {len(vocab)} words, {checkpoint.name} needs {vocabulary}."
+            f"{folder}: the tokenizer has {len(vocab)} words, {model} needs {vocabulary}."
         )
     return vocab, merges
+
+
+def _read_tables(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Read the words and merges from two files, or from the one that transformers 5 writes."""
+    whole = folder / "tokenizer.json"
+    if not whole.exists():
+        vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        return vocab, _read_merges((folder / "merges.txt").read_text(encoding="utf-8"))
+    model = json.loads(whole.read_text(encoding="utf-8"))["model"]
+    pairs = (m.split(" ") if isinstance(m, str) else m for m in model["merges"])
+    return model["vocab"], [(left, right) for left, right in pairs]

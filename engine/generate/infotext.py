@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.generate.prompt import LoraTag, split_tags
+from engine.generate.lora_tags import LoraTag, split_tags
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
 
@@ -32,6 +32,8 @@ class Infotext:
     model: str | None = None
     clip_skip: int | None = None
     lora_hashes: tuple[tuple[str, str], ...] = ()
+    embedding_hashes: tuple[tuple[str, str], ...] = ()
+    """Of textual inversions: A1111's `TI hashes`."""
     extra: tuple[tuple[str, str], ...] = ()
     version: str | None = None
 
@@ -44,12 +46,14 @@ def describe_picture(
     model_hash: str | None = None,
     stack: Iterable[LoraRef] = (),
     lora_hashes: Iterable[tuple[str, str]] = (),
+    embedding_hashes: Iterable[tuple[str, str]] = (),
     version: str | None = None,
 ) -> Infotext:
     """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
 
     The stack is written into the prompt as tags, in place of tags typed there. Hashes are AutoV2
-    for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name.
+    for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name; for the
+    textual inversions used, the first 12 digits of the file's SHA-256.
     """
     prompt, _ = split_tags(request.prompt)
     return Infotext(
@@ -65,7 +69,8 @@ def describe_picture(
         model_hash=model_hash,
         model=model,
         clip_skip=request.clip_skip if request.clip_skip > 2 else None,
-        lora_hashes=tuple((_without(",:", name), value) for name, value in lora_hashes),
+        lora_hashes=_named_hashes(lora_hashes),
+        embedding_hashes=_named_hashes(embedding_hashes),
         version=version,
     )
 
@@ -73,7 +78,6 @@ def describe_picture(
 def write_infotext(info: Infotext) -> str:
     """Write the text that A1111, Civitai and others read from the key `parameters`."""
     size = f"{info.width}x{info.height}" if info.width and info.height else None
-    hashes = ", ".join(f"{_without(',:', name)}: {value}" for name, value in info.lora_hashes)
     fields: list[tuple[str, object]] = [
         ("Steps", info.steps),
         ("Sampler", info.sampler),
@@ -84,7 +88,8 @@ def write_infotext(info: Infotext) -> str:
         ("Model hash", info.model_hash),
         ("Model", info.model),
         ("Clip skip", info.clip_skip),
-        ("Lora hashes", hashes or None),
+        ("Lora hashes", _hash_list(info.lora_hashes)),
+        ("TI hashes", _hash_list(info.embedding_hashes)),
         *info.extra,
         ("Version", info.version),
     ]
@@ -138,7 +143,6 @@ def _from_fields(prompt: str, negative: str, fields: dict[str, str]) -> Infotext
         for name in ("Karras", "Exponential"):
             if sampler.endswith(f" {name}"):
                 sampler, schedule = sampler.removesuffix(f" {name}"), name
-    hashes = (item.partition(": ") for item in take("Lora hashes", "").split(", "))
     return Infotext(
         prompt=prompt,
         negative_prompt=negative,
@@ -152,7 +156,8 @@ def _from_fields(prompt: str, negative: str, fields: dict[str, str]) -> Infotext
         model_hash=take("Model hash", None),
         model=take("Model", None),
         clip_skip=_whole(take("Clip skip", None)),
-        lora_hashes=tuple((name, value) for name, colon, value in hashes if colon),
+        lora_hashes=_read_hashes(take("Lora hashes", "")),
+        embedding_hashes=_read_hashes(take("TI hashes", "")),
         version=take("Version", None),
         extra=tuple(fields.items()),
     )
@@ -205,6 +210,19 @@ def _tag(ref: LoraRef) -> str:
 def _without(characters: str, name: str) -> str:
     """A name without what would end it in a tag or a list of hashes."""
     return name.translate(dict.fromkeys(map(ord, characters + "\r\n")))
+
+
+def _named_hashes(hashes: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((_without(",:", name), _without(",:", value)) for name, value in hashes)
+
+
+def _hash_list(hashes: Iterable[tuple[str, str]]) -> str | None:
+    return ", ".join(f"{name}: {value}" for name, value in _named_hashes(hashes)) or None
+
+
+def _read_hashes(text: str) -> tuple[tuple[str, str], ...]:
+    items = (item.partition(": ") for item in text.split(", "))
+    return tuple((name, value) for name, colon, value in items if colon)
 
 
 def _quote(value: str) -> str:

@@ -1,19 +1,15 @@
-"""Read prompts in A1111's grammar: weights, escapes, BREAK and LoRA tags; needs no torch."""
+"""Read prompts in A1111's grammar: weights, escapes and BREAK; needs no torch."""
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from engine.errors import EngineError
+from engine.generate.lora_tags import LoraTag, TagOrder, split_tags
 
 LARGEST_WEIGHT = 100.0
 _ROUND, _SQUARE = 1.1, 1 / 1.1
-
-TagOrder = Literal["te, unet", "unet, te"]
-"""What a tag's second and third field mean: A1111's order, or ComfyUI's and SwarmUI's."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +18,6 @@ class WeightedText:
 
     text: str
     weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class LoraTag:
-    """A `<lora:name:…>` tag: the strengths it asks for, and named fields not read here."""
-
-    name: str
-    unet: float = 1.0
-    text_encoder: float = 1.0
-    options: tuple[tuple[str, str], ...] = ()
-
-    def __str__(self) -> str:
-        """The tag in a form every program reads alike: one strength, or both by name."""
-        if self.unet == self.text_encoder:
-            strengths = f"{self.unet:.6g}"
-        else:
-            strengths = f"te={self.text_encoder:.6g}:unet={self.unet:.6g}"
-        return ":".join(["<lora", self.name, strengths, *map("=".join, self.options)]) + ">"
 
 
 @dataclass(frozen=True)
@@ -58,44 +36,6 @@ def parse_prompt(text: str, order: TagOrder = "te, unet") -> ParsedPrompt:
     """
     text, loras = split_tags(text, order)
     return ParsedPrompt(_weigh(text), loras)
-
-
-_TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
-
-
-def split_tags(text: str, order: TagOrder = "te, unet") -> tuple[str, tuple[LoraTag, ...]]:
-    """Take the `<lora:…>` tags out of a text; returns the rest, otherwise as written, and them."""
-    tags = tuple(_read_tag(match.group(0), match.group(1), order) for match in _TAG.finditer(text))
-    return _TAG.sub("", text), tags
-
-
-def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
-    name, *fields = (field.strip() for field in body.split(":"))
-    if not name:
-        raise EngineError(f"The tag “{tag}” names no LoRA; write <lora:name:0.8>.")
-    values = [_number(field, tag) for field in fields if "=" not in field]
-    named = dict(field.split("=", 1) for field in fields if "=" in field)
-    parts = ("te", "unet") if order == "te, unet" else ("unet", "te")
-    # The part a value is missing for follows the other one, as every program has it.
-    strengths: dict[str, float] = {}
-    strength = 1.0
-    for i, part in enumerate(parts):
-        if part in named:
-            strength = _number(named.pop(part), tag)
-        elif i < len(values):
-            strength = values[i]
-        strengths[part] = strength
-    return LoraTag(name, strengths["unet"], strengths["te"], tuple(named.items()))
-
-
-def _number(text: str, tag: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise EngineError(f"“{text}” in the tag “{tag}” is not a number; write <lora:name:0.8>.")
-    return number
 
 
 _TOKEN = re.compile(

@@ -29,3 +29,5 @@ class GenerateRequest:
     """Which hidden state of the text encoders counts, from the end; 2 is SDXL's own (1 means 2)."""
     preview_every: int = 1
     """Steps between previews; 0 turns previews off."""
+    embeddings: tuple[Path, ...] = ()
+    """Folders of textual inversions that the prompts may name."""

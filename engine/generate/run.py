@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import CancelledError, EngineError
 from engine.events import Preview
 from engine.generate.check import check_request
@@ -51,13 +52,14 @@ def generate(
     on_start: Callable[[int, int], None] | None = None,
     latent_rgb: LatentRgb | None = None,
     embeddings_cache: EmbeddingsCache | None = None,
+    vocabulary: Vocabulary = NO_EMBEDDINGS,
 ) -> GenerationReport:
     """Draw `request.batch` pictures with a loaded `StableDiffusionXLPipeline`.
 
     `on_start(seed, total)` tells the drawn seed and the steps of the whole batch, as counted by
     calls of the UNet (Heun, DPM2 and DPM++ SDE need two a step, but one for the last); then come
     `on_step(done, total, preview)` and `on_picture`. Noise is drawn on the CPU: picture i has the
-    seed `seed + i` on every device.
+    seed `seed + i` on every device. `vocabulary` has the textual inversions that the prompts name.
 
     Raises `EngineError` before anything starts when the request cannot be drawn, `CancelledError`
     within a step once `cancelled()` is true. The pipeline keeps its own scheduler.
@@ -69,10 +71,10 @@ def generate(
     _stop_if(cancelled)
     guided = request.cfg_scale > 1
     texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
-    embeddings = encode_texts(pipe, texts, request.clip_skip, embeddings_cache)
+    embeddings = encode_texts(pipe, texts, request.clip_skip, embeddings_cache, vocabulary)
     if on_start is not None:
         on_start(seed, total)
-    warnings: list[str] = []
+    warnings = list(vocabulary.warnings)
     progress = _Progress(request, total, cancelled, on_step, latent_rgb or SDXL_RGB)
     for index in range(request.batch):
         _stop_if(cancelled)

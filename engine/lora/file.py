@@ -10,19 +10,12 @@ from pathlib import Path
 import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
-from engine.lora.header import Header, TensorInfo, read_header
+from engine.lora.base_model import base_of_file
+from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Keys, Module, sort_keys
 from engine.lora.peft_config import PeftConfig, companion, read_peft_config
-
-_DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
-    "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-    "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
-_SLICE = 1 << 24
+from engine.lora.tensors import count_non_finite, meta_tensor, read_data, tensor_in
 
 
 @dataclass(frozen=True)
@@ -63,6 +56,8 @@ class LoraFile:
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     embeddings: Mapping[str, Mapping[str, torch.Tensor]]
     """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
+    base: tuple[str, str]
+    """The base model it is for and the evidence; empty where nothing tells."""
     bytes: int
 
     @property
@@ -94,15 +89,16 @@ def read_lora_header(path: Path) -> LoraFile:
     peft = read_peft_config(path, header)
     root_scaled = _has_root_scaling(header)
     modules = {
-        name: {role: _meta(path, info) for role, info in module.tensors.items()}
+        name: {role: meta_tensor(path, info) for role, info in module.tensors.items()}
         | _outside_numbers(name, module, peft, root_scaled)
         for name, module in keys.modules.items()
     }
     embeddings = {
-        name: {role: _meta(path, info) for role, info in roles.items()}
+        name: {role: meta_tensor(path, info) for role, info in roles.items()}
         for name, roles in keys.embeddings.items()
     }
-    return LoraFile(stamp, header, keys, modules, embeddings, 0)
+    base = base_of_file(header, keys.modules)
+    return LoraFile(stamp, header, keys, modules, embeddings, base, bytes=0)
 
 
 def _what_it_is(identity: Identity) -> str:
@@ -136,69 +132,48 @@ def _has_root_scaling(header: Header) -> bool:
 def read_lora(opened: LoraFile) -> LoraFile:
     """Read the values of a LoRA opened by its header.
 
-    The file is read, not mapped: one that shrinks meanwhile gives an error, not a crash.
     Raises `FileFormatError` when the file changed or ended early, `LoraRefusedError` for values
     that are not finite.
     """
-    path, start = opened.path, opened.header.data_start
-    buffer = bytearray(opened.header.file_size - start)
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(start)
-            view, done = memoryview(buffer), 0
-            while done < len(buffer):
-                count = file.readinto(view[done : done + _SLICE])
-                if not count:
-                    raise FileFormatError(f"{path.name}: the file ended while it was read.")
-                done += count
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+    file = read_values(opened)
+    refuse_non_finite(file)
+    return file
+
+
+def read_values(opened: LoraFile) -> LoraFile:
+    """Read the values of a LoRA whatever they are; raises `FileFormatError` as `read_lora` does."""
+    path, header = opened.path, opened.header
+    buffer = read_data(path, header)
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
     modules = {
         name: dict(opened.modules[name])
-        | {role: _tensor(buffer, start, info) for role, info in module.tensors.items()}
+        | {role: tensor_in(buffer, header, info) for role, info in module.tensors.items()}
         for name, module in opened.groups.items()
     }
     embeddings = {
-        name: {role: _tensor(buffer, start, info) for role, info in roles.items()}
+        name: {role: tensor_in(buffer, header, info) for role, info in roles.items()}
         for name, roles in opened.keys.embeddings.items()
     }
-    _refuse_non_finite(path.name, {**modules, **embeddings})
     return replace(opened, modules=modules, embeddings=embeddings, bytes=len(buffer))
 
 
-def _dtype(path: Path, info: TensorInfo) -> torch.dtype:
-    try:
-        return _DTYPES[info.dtype]
-    except KeyError as error:
-        raise FileFormatError(
-            f"{path.name}: holds tensors of type {info.dtype}, which no LoRA format uses."
-        ) from error
+def non_finite_values(file: LoraFile) -> dict[str, int]:
+    """Count the values that are NaN or infinite, by module (or bundled embedding) with any."""
+    counts = {
+        name: count_non_finite(tensors)
+        for name, tensors in (*file.modules.items(), *file.embeddings.items())
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
-def _meta(path: Path, info: TensorInfo) -> torch.Tensor:
-    return torch.empty(info.shape, dtype=_dtype(path, info), device="meta")
-
-
-def _tensor(buffer: bytearray, start: int, info: TensorInfo) -> torch.Tensor:
-    count = torch.Size(info.shape).numel()
-    if count == 0:
-        return torch.empty(info.shape, dtype=_DTYPES[info.dtype])
-    flat = torch.frombuffer(
-        buffer, dtype=_DTYPES[info.dtype], count=count, offset=info.start - start
-    )
-    return flat.reshape(info.shape)
-
-
-def _refuse_non_finite(name: str, modules: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
-    for module, tensors in modules.items():
-        for tensor in tensors.values():
-            if not tensor.is_floating_point():
-                continue
-            wide = tensor if tensor.itemsize > 1 else tensor.to(torch.float16)
-            if not bool(torch.isfinite(wide).all()):
-                raise LoraRefusedError(
-                    f"{name}: {module} holds values that are not finite (NaN or infinity); "
-                    "the file is damaged or its training failed."
-                )
+def refuse_non_finite(file: LoraFile) -> None:
+    """Raise `LoraRefusedError` when there are values that are not finite, with their number."""
+    counts = non_finite_values(file)
+    if counts:
+        others = f" (and {len(counts) - 1} more)" if len(counts) > 1 else ""
+        raise LoraRefusedError(
+            f"{file.path.name}: {next(iter(counts))[:90]}{others} holds {sum(counts.values()):,} "
+            "values that are not finite (NaN or infinity); the file is damaged or its training "
+            "failed."
+        )

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from engine.errors import SwitchError
+from engine.host_memory import host_copy
 from engine.reports import Tier
 from engine.switch.plan import WeightName
 
@@ -136,8 +137,8 @@ _NO_SOURCE = (
 def _copy_to_tier(tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
     if tier == "file":
         return None
+    if device.type == "cpu":
+        return host_copy(tensor)
     if tier == "device":
         return tensor.to(device, copy=True)
-    pinned = device.type == "cuda"
-    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pinned)
-    return host.copy_(tensor)
+    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
 from engine.errors import EngineError, SwitchError
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
@@ -59,6 +60,7 @@ class LoraSwitcher:
         self._backups = Backups(tier, source, idle_backup_bytes)
         self._proven: set[WeightName] = set()
         self._stack: tuple[LoraRef, ...] = ()
+        self._embeddings: tuple[BundledEmbedding, ...] = ()
         self._live: Identities = {}
         self._known = True
         self._fingerprints = {name: fingerprint(p) for name, p in self._parameters()}
@@ -67,6 +69,11 @@ class LoraSwitcher:
     def stack(self) -> tuple[LoraRef, ...]:
         """The LoRAs that are live; empty for the base, and while that is unknown."""
         return self._stack if self._known else ()
+
+    @property
+    def embeddings(self) -> tuple[BundledEmbedding, ...]:
+        """The textual inversions bundled with the LoRAs that are live."""
+        return self._embeddings if self._known else ()
 
     @property
     def state(self) -> StateName:
@@ -115,6 +122,7 @@ class LoraSwitcher:
             self._write(changed, leaving, terms, cancelled)
             # Inside: what is live is known the moment it is, whatever interrupts next.
             self._live, self._stack = wanted, tuple(stack)
+            self._embeddings = tuple(e for _, file, _ in fitted for e in bundled_embeddings(file))
         self._backups.release(name for name in self._backups.names() if name not in wanted)
         return SwitchReport(
             stack=self._stack,
@@ -292,7 +300,7 @@ class LoraSwitcher:
                 "load the model again."
             )
         self._backups.release(names)
-        self._live, self._stack = {}, ()
+        self._live, self._stack, self._embeddings = {}, (), ()
         self._known = True
 
     @property

@@ -28,6 +28,7 @@ _CHOICES = st.fixed_dictionaries(
     optional={
         "model": _PATHS,
         "loras": st.lists(_PATHS, max_size=3).map(tuple),
+        "models": st.lists(_PATHS, max_size=3).map(tuple),
         "device": st.sampled_from(["auto", "cpu", "cuda:1"]),
         "dtype": st.sampled_from(DTYPES),
         "backup": st.sampled_from(BACKUPS),
@@ -95,6 +96,8 @@ def test_the_home_folder_is_expanded(config: Path, home: Path) -> None:
         (b'device = "cpu"\n\nmodel = 5\n', "line 3", "model must be a text"),
         (b'loras = "/one"\n', "line 1", "loras must be a list"),
         (b'loras = ["/one", 2]\n', "line 1", "loras must be a list"),
+        (b'\nmodels = ["a\\u0000b"]\n', "line 2", "models must be a list"),
+        (b'dtype = "auto"\nmodel = "a\\u0000b"\n', "line 2", "model must be a path"),
         (b'\nbackup = "disk"\n', "line 2", "one of auto, device, cpu"),
         (b'# \xff\n\nmodel = "\xfe"\n', "line 1", "UTF-8"),
     ],

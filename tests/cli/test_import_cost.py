@@ -25,7 +25,9 @@ def run(code: str, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", ["--help", "generate --help", "--version", "list", "list --json"])
+@pytest.mark.parametrize(
+    "words", ["--help", "generate --help", "inspect --help", "--version", "list", "list --json"]
+)
 def test_help_and_list_import_neither_torch_nor_a_screen(words: str, loras: Path) -> None:
     code = f"""
 import sys
@@ -42,16 +44,22 @@ assert not heavy, heavy
     assert done.stdout
 
 
-def test_inspect_imports_neither_torch_nor_a_screen(loras: Path) -> None:
+def test_inspect_shows_the_header_before_torch_is_imported(loras: Path) -> None:
     code = f"""
-import sys
+import sys, types
 from tui_loraswitch.cli import main
-assert main(sys.argv[1:]) == 0
-heavy = ({TORCH} | {SCREEN}) & set(sys.modules)
-assert not heavy, heavy
+from engine.errors import EngineError
+def examine(*_):
+    heavy = ({TORCH} | {SCREEN}) & set(sys.modules)
+    raise EngineError(f"imported: {{heavy}}")
+sys.modules["engine.generate.quiet"] = types.SimpleNamespace(quiet_libraries=lambda: None)
+sys.modules["engine.switch"] = types.ModuleType("engine.switch")
+sys.modules["engine.switch.examine"] = types.SimpleNamespace(examine=examine)
+main(sys.argv[1:])
 """
     done = run(code, "inspect", str(loras / "styles/neon.safetensors"))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == "loraswitch: imported: set()\n"
+    assert "SDXL (attn2 width 2048)" in done.stdout
 
 
 def test_the_app_is_made_without_torch_and_set_up_for_a_slow_link() -> None:

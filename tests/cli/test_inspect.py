@@ -1,13 +1,17 @@
-"""`loraswitch inspect`: what a file is, from its header."""
+"""`loraswitch inspect`: what a file is, and what a LoRA would change."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from engine.demo import DEMO_LORAS, DEMO_MODEL
+from tests.cli.conftest import SDXL_KEY
 from tui_loraswitch.cli import main
 
 
@@ -92,3 +96,86 @@ def test_metadata_of_strangers_cannot_act_on_the_terminal(home: Path, write_lora
         assert main(["inspect", *words, str(file)]) == 0
         out = capsys.readouterr().out
         assert not any(ord(char) in (*range(9), *range(11, 32), *range(127, 160)) for char in out)
+
+
+BYTES = 640 * 2048 * 2
+"""Of the one weight that the LoRAs of these tests change, in float16."""
+
+
+def fit_of(path: Path, capsys, *options: str) -> dict[str, Any]:
+    assert main(["inspect", "--json", str(path), *options]) == 0
+    fit: dict[str, Any] = json.loads(capsys.readouterr().out)["fit"]
+    return fit
+
+
+def test_a_lora_is_fitted_to_sdxl_in_its_real_size(loras: Path, capsys) -> None:
+    neon = loras / "styles/neon.safetensors"
+    assert main(["inspect", str(neon)]) == 0
+    out = capsys.readouterr().out
+    assert "fits          yes: 1 of 1 modules are in SDXL" in out
+    assert "changes       UNet 1 module\n" in out
+    assert "to write      2.6 MB in float16" in out
+    fit = fit_of(neon, capsys)
+    assert (fit["model"], fit["fits"], fit["refusal"]) == ("SDXL", True, "")
+    assert fit["report"]["bytes"] == BYTES
+    assert fit["report"]["parts"] == [{"part": "unet", "modules": 1, "bytes": BYTES}]
+    assert fit["report"]["scratch_bytes"] == 4 * (640 * 2048 + 4 * 640 + 4 * 2048)
+    assert fit_of(neon, capsys, "--dtype", "float32")["report"]["bytes"] == 2 * BYTES
+
+
+def test_what_is_left_over_is_named(home: Path, capsys) -> None:
+    path = home / "odd.safetensors"
+    factors = {"lora_down": (4, 2048), "lora_up": (640, 4)}
+    tensors = {
+        f"{key}.{role}.weight": np.ones(shape, np.float16)
+        for key in (SDXL_KEY, SDXL_KEY.replace("input_blocks_4", "input_blocks_99"))
+        for role, shape in factors.items()
+    }
+    tensors[f"{SDXL_KEY}.diff_b"] = np.ones(640, np.float16)
+    tensors["bundle_emb.twig.clip_l"] = np.ones((2, 768), np.float16)
+    tensors["bundle_emb.twig.clip_g"] = np.ones((2, 1280), np.float16)
+    tensors["stray"] = np.ones(3, np.float16)
+    tensors[f"{SDXL_KEY}.lora_up.weight"][3, :2] = np.nan
+    save_file(tensors, path)
+    assert main(["inspect", str(path)]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "fits          no: odd.safetensors: ",
+        f"not finite    2 values in 1: {SDXL_KEY} (2)",
+        "not in model  1: lora_unet_input_blocks_99",
+        f"no bias there 1: {SDXL_KEY}",
+        "other tensors 1: stray",
+        "embeddings    twig",
+    ):
+        assert words in out
+    fit = fit_of(path, capsys)
+    assert fit["non_finite"] == {SDXL_KEY: 2}
+    report = fit["report"]
+    assert (report["matched"], report["modules"]) == (1, 2)
+    assert (report["unknown_keys"], report["embeddings"]) == (["stray"], ["twig"])
+
+
+def test_a_lora_of_another_base_is_refused_but_read(loras: Path, capsys) -> None:
+    fit = fit_of(loras / "old.safetensors", capsys)
+    assert fit["report"] is None
+    assert "for SD 1.5" in fit["refusal"]
+
+
+def test_the_demos_loras_are_fitted_to_the_demo(home: Path, capsys) -> None:
+    own = DEMO_LORAS / "styles/neon_glow.safetensors"
+    fit = fit_of(own, capsys)
+    assert (fit["fits"], fit["model"]) == (True, DEMO_MODEL.stem)
+    copy = home / "copy.safetensors"
+    shutil.copy(own, copy)
+    assert main(["inspect", str(copy)]) == 0
+    out = capsys.readouterr().out
+    assert "is made for 48x36 at rank 2, the model has 320x4x3x3 (103 more do not fit" in out
+    assert "It fits the embedded demo: inspect it with --demo." in out
+    assert fit_of(copy, capsys, "--demo")["report"]["matched"] == 104
+    assert fit_of(copy, capsys, "--model", str(DEMO_MODEL))["fits"]
+
+
+def test_a_model_that_is_none_is_wrong_usage(loras: Path, capsys) -> None:
+    neon = str(loras / "styles/neon.safetensors")
+    assert main(["inspect", neon, "--model", neon]) == 2
+    assert "this is a LoRA, not a model" in capsys.readouterr().err

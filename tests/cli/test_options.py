@@ -73,6 +73,20 @@ def test_given_goes_before_remembered(config: Path, model: Path, loras: Path) ->
     assert given.output == Path("here").absolute()
 
 
+def test_folders_of_models_are_given_or_remembered(config: Path, home: Path, loras: Path) -> None:
+    config.write_text('model = "/m"\nmodels = ["~/a", "/b"]\n')
+    remembered = settings_of("--demo")
+    assert remembered.models == (home / "a", Path("/b"))
+    assert remembered.remembered_model == Path("/m"), "others lie beside it"
+    assert remembered.config_path == config
+    given = settings_of("--models", str(loras), "--models", str(loras / "styles"))
+    assert given.models == (loras, loras / "styles")
+
+
+def test_the_backup_may_be_the_file_itself() -> None:
+    assert settings_of("--backup", "file").backup == "file"
+
+
 def test_demo_passes_over_the_remembered_model_and_folders_only(config: Path, loras: Path) -> None:
     config.write_text('model = "/m"\nloras = ["/a"]\ndevice = "cpu"\n')
     settings = settings_of("--demo")
@@ -108,6 +122,8 @@ def test_home_is_expanded_and_folders_add_up(home: Path, loras: Path) -> None:
         ("--model vae.safetensors", "no SDXL checkpoint"),
         ("--loras missing", "no such folder"),
         ("--loras words.txt", "not a folder"),
+        ("--models missing", "--models .*no such folder"),
+        ("--models words.txt", "not a folder"),
         (f"--loras {'long' * 100}", "no such folder"),
         (f"--model {'long' * 100}", "cannot be read"),
         ("--loras closed/loras", "closed to you"),

@@ -1,4 +1,4 @@
-"""A1111's grammar: weights, escapes, BREAK, tags."""
+"""A1111's grammar: weights, escapes, BREAK."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.generate.prompt import LoraTag, WeightedText, parse_prompt, split_tags
+from engine.generate.lora_tags import LoraTag
+from engine.generate.prompt import WeightedText, parse_prompt
 
 
 def weights(text: str) -> list[tuple[str, float]]:
@@ -58,50 +59,10 @@ def test_weights_out_of_reach_are_refused() -> None:
         parse_prompt("(a:" + "9" * 400 + ")")
 
 
-@pytest.mark.parametrize(
-    ("tag", "expected"),
-    [
-        ("<lora:ink>", LoraTag("ink", 1.0, 1.0)),
-        ("<lora:ink:0.8>", LoraTag("ink", 0.8, 0.8)),
-        ("<lora:ink:0.6:0.8>", LoraTag("ink", unet=0.8, text_encoder=0.6)),
-        ("<lora:ink:te=0.5>", LoraTag("ink", unet=0.5, text_encoder=0.5)),
-        ("<lora:ink:unet=0.5>", LoraTag("ink", unet=0.5, text_encoder=1.0)),
-        ("<lora:ink:te=0.6:unet=-0.8>", LoraTag("ink", unet=-0.8, text_encoder=0.6)),
-        ("<lora:ink:1:unet=0.2>", LoraTag("ink", unet=0.2, text_encoder=1.0)),
-        ("<lora: a b.c :1:lbw=MID>", LoraTag("a b.c", 1.0, 1.0, (("lbw", "MID"),))),
-        ("<LORA:ink:1>", LoraTag("ink")),
-        ("<lyco:ink:0.3>", LoraTag("ink", 0.3, 0.3)),
-    ],
-)
-def test_tags_are_read_and_taken_out(tag: str, expected: LoraTag) -> None:
-    parsed = parse_prompt(f"a fox{tag}, rain")
-    assert parsed.loras == (expected,)
+def test_tags_are_no_part_of_what_is_read() -> None:
+    parsed = parse_prompt("a fox<lora:ink:0.6:0.8>, rain", order="unet, te")
+    assert parsed.loras == (LoraTag("ink", unet=0.6, text_encoder=0.8),)
     assert parsed.parts == ((WeightedText("a fox, rain"),),)
-
-
-def test_other_programs_put_the_unet_first() -> None:
-    _, (tag,) = split_tags("<lora:ink:0.8:0.6>", order="unet, te")
-    assert (tag.unet, tag.text_encoder) == (0.8, 0.6)
-    _, (tag,) = split_tags("<lora:ink:0.8>", order="unet, te")
-    assert (tag.unet, tag.text_encoder) == (0.8, 0.8)
-
-
-@pytest.mark.parametrize("tag", ["<lora:>", "<lora::1>", "<lora:ink:strong>", "<lora:ink:nan>"])
-def test_tags_without_sense_are_refused_by_name(tag: str) -> None:
-    with pytest.raises(EngineError) as refusal:
-        parse_prompt(tag)
-    assert tag in str(refusal.value)
-
-
-@given(
-    st.from_regex(r"[\w .-]*[\w.-]", fullmatch=True).map(str.strip).filter(bool),
-    st.decimals(-4, 4, places=3).map(float),
-    st.decimals(-4, 4, places=3).map(float),
-)
-def test_tags_survive_writing_in_both_orders(name: str, unet: float, text_encoder: float) -> None:
-    tag = LoraTag(name, unet, text_encoder)
-    for order in ("te, unet", "unet, te"):
-        assert split_tags(str(tag), order) == ("", (tag,))
 
 
 @given(st.text(alphabet="ab ()[]:\\.12<>,BREAK", max_size=60))

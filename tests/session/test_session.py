@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from engine.generate.request import GenerateRequest
 from engine.generate.save import read_infotext
 from engine.library.hashes import hash_file
 from engine.refs import LoraRef
+from engine.reports import MemoryReport
 from engine.session import Session
 
 E = TypeVar("E")
@@ -61,6 +63,19 @@ class Watched:
             if isinstance(event, kind):
                 return event
             assert not isinstance(event, CommandFailed), event.message
+
+    def wait_for_any(self, kinds: tuple[type[Event], ...]) -> Event:
+        """The next event of any of these kinds."""
+        while True:
+            event = self.events.get(timeout=PATIENCE)
+            self.seen.append(event)
+            if isinstance(event, kinds):
+                return event
+
+    @property
+    def seen_failures(self) -> list[CommandFailed]:
+        """The failures so far."""
+        return [event for event in self.seen if isinstance(event, CommandFailed)]
 
 
 @pytest.fixture
@@ -148,6 +163,7 @@ def test_cancel_stops_within_a_step_and_drops_what_waits(watched: Watched, tmp_p
     session.generate(request(tmp_path, steps=50))
     session.generate(request(tmp_path, steps=50))
     assert watched.wait(GenerationCancelled) == GenerationCancelled(2, 50)
+    assert watched.wait(GenerationCancelled) == GenerationCancelled(0, 0), "each is answered"
     session.generate(request(tmp_path, steps=1, seed=9))
     assert watched.wait(GenerationStarted).seed == 9, "commands after a cancel are done"
     watched.wait(GenerationFinished)
@@ -194,10 +210,70 @@ def test_loading_can_be_cancelled(tiny_checkpoint: Path) -> None:
 
     watched.on_event = cancel_while_reading
     watched.session.load(tiny_checkpoint)
-    assert watched.wait(CommandFailed) == CommandFailed("load", "The loading was cancelled.")
+    stopped = CommandFailed("load", "The loading was cancelled.", cancelled=True)
+    assert watched.wait(CommandFailed) == stopped
     watched.session.verify()
     assert "No model is loaded" in watched.wait(CommandFailed).message
+    watched.on_event = lambda event: None
+    watched.session.load(tiny_checkpoint)
+    watched.wait(ModelLoaded)
     assert watched.session.close(PATIENCE)
+
+
+def test_what_a_cancel_drops_is_answered_in_order(
+    watched: Watched, tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
+    """Every command but a prefetch has one answer, so that those who count are never wrong."""
+    session, neon = watched.session, LoraRef(tiny_loras / "neon.safetensors")
+    watched.wait(MemoryChanged)
+    held = threading.Event()
+
+    def hold_and_cancel(event: Event) -> None:
+        if isinstance(event, GenerationStarted) and not held.is_set():
+            session.switch([neon])
+            session.generate(request(tmp_path))
+            session.prefetch(neon)
+            session.load(tiny_checkpoint)
+            session.verify()
+            session.cancel()
+            session.generate(request(tmp_path, steps=1))
+            held.set()
+
+    watched.on_event = hold_and_cancel
+    session.generate(request(tmp_path))
+    assert held.wait(PATIENCE)
+    answers = (GenerationCancelled, GenerationFinished, CommandFailed, Switched, Verified)
+    assert [type(watched.wait_for_any(answers)) for _ in range(6)] == [
+        GenerationCancelled, Switched, GenerationCancelled, CommandFailed, Verified,
+        GenerationFinished,
+    ]  # fmt: skip
+    assert watched.seen_failures == [
+        CommandFailed("load", "The loading was cancelled before it began.", cancelled=True)
+    ]
+
+
+def test_a_path_that_no_system_can_open_is_said(tmp_path: Path) -> None:
+    watched = Watched()
+    for path in (tmp_path / "a\0b.safetensors", tmp_path / ("long" * 100)):
+        watched.session.load(path)
+        failed = watched.wait(CommandFailed)
+        assert "cannot be opened" in failed.message
+        assert not failed.unexpected
+    assert watched.session.close(PATIENCE)
+
+
+def test_a_model_that_left_is_told_with_its_memory(watched: Watched, tiny_checkpoint: Path) -> None:
+    watched.wait(MemoryChanged)
+
+    def cancel_while_reading(event: Event) -> None:
+        if isinstance(event, LoadProgress) and event.total:
+            watched.session.cancel()
+
+    watched.on_event = cancel_while_reading
+    watched.session.load(tiny_checkpoint)
+    assert watched.wait(StateChanged) == StateChanged("empty")
+    assert watched.wait(MemoryChanged).memory == MemoryReport()
+    assert watched.wait(CommandFailed).cancelled
 
 
 def test_closing_ends_a_running_generation(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -16,7 +18,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from engine.checkpoint.config import METADATA_KEY, checkpoint_config
 from engine.checkpoint.layout import Part
 from engine.checkpoint.write import original_tensors
-from engine.lora.header import Header
+from engine.lora.header import Header, read_header
 
 SIDE = 64
 """Pixels of the pictures it draws by default."""
@@ -46,6 +48,25 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
         }
     save_file(original_tensors(modules), path, metadata)
     return path
+
+
+def rewrite_checkpoint(
+    checkpoint: Path,
+    folder: Path,
+    change: Callable[[dict[str, torch.Tensor]], object],
+    name: str = "other.safetensors",
+    **metadata: str,
+) -> Path:
+    """Write a copy of a checkpoint into `folder`, with its tokenizer, after changing its tensors.
+
+    `change` gets the tensors by their names in the file and edits that table; metadata is added.
+    """
+    tensors = load_file(checkpoint)
+    change(tensors)
+    shutil.copytree(checkpoint.parent / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    own = read_header(checkpoint).metadata
+    save_file(tensors, folder / name, {**own, **metadata})
+    return folder / name
 
 
 def write_tiny_lora(path: Path, checkpoint: Path, seed: int, **metadata: str) -> Path:

@@ -168,7 +168,7 @@ def _as_json(
     request: GenerateRequest, model: ModelInfo, switched: Switched, finished: GenerationFinished
 ) -> dict[str, Any]:
     settings = asdict(request)
-    for name in ("output", "seed", "preview_every"):
+    for name in ("output", "seed", "preview_every", "embeddings"):
         del settings[name]
     report = switched.report
     return {

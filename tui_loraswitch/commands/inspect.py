@@ -1,4 +1,4 @@
-"""`loraswitch inspect`: what one file is, from its header."""
+"""`loraswitch inspect`: what one file is, and what a LoRA would change in a model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
 from engine.library.previews import by_folded_name, find_preview, pick_beside
@@ -23,23 +24,34 @@ from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
 from tui_loraswitch.commands.entry_json import entry_as_json
+from tui_loraswitch.commands.fit_words import fit_as_json, fit_fields
+from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import OK
-from tui_loraswitch.config import expanded
+from tui_loraswitch.config import DTYPES, expanded
 from tui_loraswitch.text import file_size, plural
 
-SUMMARY = "tell what a LoRA or model file is"
+if TYPE_CHECKING:
+    from engine.switch.examine import Examination
+
+SUMMARY = "tell what a LoRA or model file is, and what it would change"
 
 DESCRIPTION = """\
 Tell what a safetensors file is and for which base model, with the reason; for
-a LoRA also its families, rank, parts, trigger words, metadata and modules.
-Only the header and the files beside it are read, and nothing in it can run.
+a LoRA also its families, rank, parts, trigger words, metadata and modules, and
+how it fits: which modules are in the model and which are not, bytes to write,
+values that are not finite. Nothing in the file can run.
+
+A LoRA is fitted to SDXL in its real size, of which no file is needed; with
+--model to that model, with --demo (and for the demo's own LoRAs) to the demo.
+One that does not fit is no error: the exit code is 0 when the file can be read.
 """
 
 EXAMPLES = """\
 examples:
   loraswitch inspect neon.safetensors
   loraswitch inspect neon.safetensors --modules | less
-  loraswitch inspect neon.safetensors --json | jq .metadata
+  loraswitch inspect neon.safetensors --json | jq .fit.refusal
+  loraswitch inspect neon.safetensors --model my_sdxl.safetensors
 """
 
 _LABEL_WIDTH = 13
@@ -54,21 +66,46 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object, with all metadata and modules"
     )
+    group = parser.add_argument_group("model")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model",
+        metavar="FILE_OR_FOLDER",
+        type=expanded,
+        default=argparse.SUPPRESS,
+        help="the SDXL checkpoint or diffusers folder to fit a LoRA to; its weights are not read",
+    )
+    which.add_argument(
+        "--demo", action="store_true", default=argparse.SUPPRESS, help="fit it to the embedded demo"
+    )
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=argparse.SUPPRESS,
+        help="type of the model's weights; auto is float16",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the header and print it."""
+    """Print what the header says, then what a LoRA would change."""
     path: Path = args.file
     header = read_header(path)
     identity = identify(header)
     entry = read_entry(_found(path))
     modules = group_modules(header.tensors)
+    model = _model(args)
     if args.json:
-        print(json.dumps(_as_json(header, identity, entry, modules), indent=2))
+        fit = _examine(args, model) if identity.kind == "lora" else None
+        print(json.dumps(_as_json(header, identity, entry, modules, fit), indent=2))
         return OK
     print(clean_line(str(path)))
     for label, value in _summary(header, identity, entry, modules):
         _print_field(label, value)
+    if identity.kind == "lora":
+        # What is known is shown at once: the fit waits for torch.
+        sys.stdout.flush()
+        for label, value in fit_fields(_examine(args, model)):
+            _print_field(label, value)
     if entry.metadata:
         print("\nmetadata")
         for key, value in entry.metadata:
@@ -78,6 +115,25 @@ def run(args: argparse.Namespace) -> int:
         for name, module in modules.items():
             print(f"  {clean_line(name)}  {_module_words(module)}")
     return OK
+
+
+def _model(args: argparse.Namespace) -> Path | None:
+    """The model a LoRA is fitted to; None for SDXL in its real size."""
+    if getattr(args, "model", None) is not None:
+        return settings_from(args).model
+    own = DEMO_LORAS.resolve() in args.file.resolve().parents
+    return DEMO_MODEL if own or getattr(args, "demo", False) else None
+
+
+def _examine(args: argparse.Namespace, model: Path | None) -> Examination:
+    from engine.generate.quiet import quiet_libraries
+
+    # diffusers logs while it is imported.
+    quiet_libraries()
+    from engine.switch.examine import examine
+
+    dtype = getattr(args, "dtype", "auto")
+    return examine(args.file, model, "float16" if dtype == "auto" else dtype)
 
 
 def _found(path: Path) -> FoundFile:
@@ -162,7 +218,11 @@ def _print_field(label: str, value: str) -> None:
 
 
 def _as_json(
-    header: Header, identity: Identity, entry: LibraryEntry, modules: Mapping[str, Module]
+    header: Header,
+    identity: Identity,
+    entry: LibraryEntry,
+    modules: Mapping[str, Module],
+    fit: Examination | None,
 ) -> dict[str, Any]:
     return {
         "kind": identity.kind,
@@ -177,6 +237,7 @@ def _as_json(
         "negative_text": entry.negative_text,
         "tags": dict(entry.tags),
         "preview": str(entry.preview) if entry.preview else None,
+        "fit": fit and fit_as_json(fit),
         "metadata": dict(header.metadata),
         "modules": [
             {

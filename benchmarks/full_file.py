@@ -1,0 +1,70 @@
+"""Files of SDXL's real size with random weights: a checkpoint in the original layout, and LoRAs."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL
+from safetensors.torch import save_file
+from torch import nn
+
+from engine.checkpoint.config import sdxl_config
+from engine.checkpoint.layout import Part, parameter_source
+from engine.checkpoint.outline import outline_of
+
+BLOCK = 1 << 25
+"""Values drawn; tensors repeat them from different places on."""
+
+
+def write_checkpoint(path: Path) -> None:
+    """Write 7 GB of float16: SDXL's UNet, text encoders and VAE, at the size weights have."""
+    shapes = dict(_tensors())
+    header: dict[str, object] = {}
+    end = 0
+    for key, shape in shapes.items():
+        start, end = end, end + 2 * shape.numel()
+        header[key] = {"dtype": "F16", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    values = (0.02 * torch.randn(BLOCK, generator=torch.Generator().manual_seed(0))).half()
+    raw = memoryview(values.view(torch.uint8).numpy())
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for number, shape in enumerate(shapes.values()):
+            left, offset = 2 * shape.numel(), 2 * (number * 7919 % (BLOCK // 2))
+            while left:
+                part = raw[offset : offset + left]
+                file.write(part)
+                left, offset = left - len(part), 0
+
+
+def _tensors() -> Iterator[tuple[str, torch.Size]]:
+    with init_empty_weights():
+        vae = AutoencoderKL(**sdxl_config()["vae"])
+    parts: Mapping[Part, nn.Module] = {**outline_of(None, torch.float16), "vae": vae}  # type: ignore[dict-item]
+    for part, module in parts.items():
+        for name, parameter in module.named_parameters():
+            source, shape = parameter_source(part, name), parameter.shape
+            if source.third is not None:
+                shape = torch.Size((3 * shape[0], *shape[1:]))
+            yield source.key, shape[::-1] if source.transposed else shape
+
+
+def write_lora(path: Path, rank: int, seed: int = 0) -> None:
+    """Write a kohya LoRA for the 722 linear layers of the UNet's attention blocks."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, module in outline_of(None, torch.float16)["unet"].named_modules():
+        if isinstance(module, nn.Linear) and ".attentions." in name:
+            key = f"lora_unet_{name.replace('.', '_')}"
+            up = torch.randn(module.out_features, rank, generator=generator)
+            down = torch.randn(rank, module.in_features, generator=generator)
+            tensors[f"{key}.lora_up.weight"] = (0.02 * up).half()
+            tensors[f"{key}.lora_down.weight"] = (0.02 * down).half()
+            tensors[f"{key}.alpha"] = torch.tensor(float(rank))
+    save_file(tensors, path)

@@ -1,0 +1,84 @@
+"""Fill empty networks with their weights: the mapped file itself where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from engine.checkpoint.layout import Part
+from engine.checkpoint.source import Place
+from engine.errors import CheckpointError
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all; may raise to stop the loading."""
+
+
+def load_weights(
+    modules: Mapping[Part, nn.Module],
+    places: Mapping[Part, Mapping[str, Place]],
+    *,
+    device: str,
+    channels_last: bool,
+    progress: Progress,
+) -> None:
+    """Give every module its parameters on `device`, one by one, frozen and in evaluation mode.
+
+    On a CPU a parameter stored in its own dtype and order becomes a view of the privately mapped
+    file; any other is read and converted alone, so that beside the parameters there is never more
+    than one tensor. `channels_last` orders the weights of convolutions so.
+    Raises `CheckpointError` when a file has changed since it was opened.
+    """
+    total = sum(place.nbytes for part in places.values() for place in part.values())
+    done = 0
+    with ExitStack() as stack:
+        mapped = _MappedFiles(stack)
+        for part, module in modules.items():
+            for name, place in places[part].items():
+                last = channels_last and len(place.shape) == 4
+                if device == "cpu" and place.is_plain and not last:
+                    tensor = mapped.read(place)
+                else:
+                    tensor = place.read().to(device)
+                if last:
+                    tensor = tensor.contiguous(memory_format=torch.channels_last)
+                _set_parameter(module, name, tensor)
+                done += place.nbytes
+                progress(done, total)
+    for module in modules.values():
+        # The buffers, which no file holds, are still on the CPU.
+        module.to(device).eval().requires_grad_(False)
+
+
+class _MappedFiles:
+    """Maps each file once, and cuts tensors out of the mapping."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._open: dict[Path, Any] = {}
+
+    def read(self, place: Place) -> torch.Tensor:
+        tensor: torch.Tensor = self._map(place.file.path).get_tensor(place.key)
+        if place.third is not None:
+            tensor = tensor.chunk(3)[place.third]
+        return tensor.reshape(place.shape)
+
+    def _map(self, path: Path) -> Any:
+        if path not in self._open:
+            try:
+                file = safe_open(path, framework="pt", device="cpu")
+            except (OSError, SafetensorError) as error:
+                raise CheckpointError(f"{path}: cannot be read ({error}).") from error
+            self._open[path] = self._stack.enter_context(file)
+        return self._open[path]
+
+
+def _set_parameter(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    path, _, attribute = name.rpartition(".")
+    owner = module.get_submodule(path)
+    setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False))

@@ -1,0 +1,31 @@
+"""Make SDXL's four networks as a configuration says, without weights."""
+
+from __future__ import annotations
+
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from engine.checkpoint.config import Config
+from engine.checkpoint.layout import Part
+from engine.errors import CheckpointError
+
+
+def make_networks(name: str, config: Config) -> dict[Part, nn.Module]:
+    """The networks with their parameters on the meta device, and their buffers on the CPU.
+
+    Raises `CheckpointError` naming the model when its configuration makes no sense.
+    """
+    try:
+        with init_empty_weights(include_buffers=False):
+            return {
+                "unet": UNet2DConditionModel.from_config(config["unet"]),
+                "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(config["text_encoder"])),
+                "text_encoder_2": CLIPTextModelWithProjection(
+                    CLIPTextConfig.from_dict(config["text_encoder_2"])
+                ),
+                "vae": AutoencoderKL.from_config(config["vae"]),
+            }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{name}: its configuration makes no sense ({error}).") from error

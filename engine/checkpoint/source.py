@@ -1,0 +1,176 @@
+"""Where each weight of a loaded model lies in its files, and reading it again from there.
+
+The files of a model are a backup of its base weights that needs no memory, as long as nobody
+changes them: every reading checks that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.checkpoint.layout import Part
+from engine.errors import CheckpointError, FileFormatError
+from engine.host_memory import host_buffer
+from engine.lora.header import Header, TensorInfo, read_header
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
+"""The dtypes weights may be stored in, by their names in safetensors files."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A safetensors file as it was when it was opened."""
+
+    path: Path
+    header: Header
+    stamp: tuple[int, int, int, int]
+    """Device, inode, size and time of change: another version of the file has another."""
+
+    @classmethod
+    def open(cls, path: Path) -> WeightFile:
+        """Read the header; raises `FileFormatError` for what is no sound safetensors file."""
+        try:
+            stamp = _stamp(path.stat())
+        except OSError as error:
+            raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+        return cls(path, read_header(path), stamp)
+
+    def read_bytes(self, start: int, end: int) -> torch.Tensor:
+        """Read a range of the file into fresh memory, uint8.
+
+        Raises `CheckpointError` when the file is gone or another than it was when opened.
+        """
+        buffer = host_buffer(end - start)
+        view = buffer.numpy().data
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(start)
+                while view and (count := file.readinto(view)):
+                    view = view[count:]
+                # Asked afterwards, so that a change while reading is noticed too.
+                same = _stamp(os.fstat(file.fileno())) == self.stamp
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: the model's weights cannot be read again ({error.strerror}); load "
+                "the model anew."
+            ) from error
+        if view or not same:
+            raise self._changed()
+        return buffer
+
+    def require_unchanged(self) -> None:
+        """Raise `CheckpointError` when the file is gone or another than it was when opened."""
+        try:
+            same = _stamp(self.path.stat()) == self.stamp
+        except OSError:
+            same = False
+        if not same:
+            raise self._changed()
+
+    def _changed(self) -> CheckpointError:
+        return CheckpointError(
+            f"{self.path}: the file has changed since the model was loaded from it; load the model "
+            "anew."
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one parameter lies in a file, and how it is made from what lies there."""
+
+    file: WeightFile
+    key: str
+    shape: torch.Size
+    """The parameter's; the stored tensor may have ones at its end that the parameter has not."""
+    dtype: torch.dtype
+    """The one it is loaded as."""
+    third: int | None = None
+    """0, 1 or 2: the q, k or v rows of a fused tensor."""
+    transposed: bool = False
+    scale: float = 1.0
+    """What values stored in float8 are to be multiplied with."""
+
+    @property
+    def stored(self) -> TensorInfo:
+        """The header's entry of the whole stored tensor."""
+        return self.file.header.tensors[self.key]
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """First and last byte (exclusive) of this parameter's values within the file."""
+        start, end = self.stored.start, self.stored.end
+        if self.third is None:
+            return start, end
+        size = (end - start) // 3
+        return start + self.third * size, start + (self.third + 1) * size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values in the file."""
+        start, end = self.range
+        return end - start
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the stored bytes are the parameter's own, so that the mapped file can be it."""
+        return (
+            not self.transposed
+            and self.scale == 1.0
+            and DTYPES[self.stored.dtype] == self.dtype
+            # A header of any length may precede them, and processors want numbers aligned.
+            and self.range[0] % self.dtype.itemsize == 0
+        )
+
+    def read(self) -> torch.Tensor:
+        """Read the parameter into fresh memory, converted; reads no byte it does not need.
+
+        Raises `CheckpointError` when the file has changed since it was opened.
+        """
+        tensor = self.file.read_bytes(*self.range).view(DTYPES[self.stored.dtype])
+        if self.scale != 1.0:
+            tensor = tensor.float() * self.scale
+        tensor = tensor.to(self.dtype)
+        if self.transposed:
+            return tensor.reshape(self.shape[::-1]).T.contiguous()
+        return tensor.reshape(self.shape)
+
+
+class WeightSource:
+    """Reads the base weights of a loaded model again from its files.
+
+    Names are diffusers' and transformers' (`down_blocks.1.attentions.0.proj_in.weight`), by part
+    (`unet`, `text_encoder`, `text_encoder_2`, `vae`).
+    """
+
+    def __init__(self, places: Mapping[Part, Mapping[str, Place]]) -> None:
+        self._places: dict[str, Mapping[str, Place]] = dict(places.items())
+
+    def read(self, part: str, name: str) -> torch.Tensor:
+        """Read one parameter, bit for bit what was loaded, into fresh memory on the CPU.
+
+        Raises `KeyError` for a parameter the model does not have, and `CheckpointError` when the
+        file is gone or has changed since it was opened.
+        """
+        return self._places[part][name].read()
+
+    def files(self) -> Iterator[WeightFile]:
+        """The files that the weights lie in, each once."""
+        files = {p.file.path: p.file for part in self._places.values() for p in part.values()}
+        yield from files.values()
+
+    def require_unchanged(self) -> None:
+        """Raise `CheckpointError` when a file is gone or has changed since it was opened."""
+        for file in self.files():
+            file.require_unchanged()
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

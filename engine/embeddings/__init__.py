@@ -1,0 +1,1 @@
+"""Textual inversions for SDXL: vectors that stand for a word of the prompt."""

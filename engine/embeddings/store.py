@@ -1,0 +1,130 @@
+"""The textual inversions of the user's folders and of the live LoRAs, read when a prompt asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from engine.embeddings.bundled import BundledEmbedding
+from engine.embeddings.file import ENDING, PICKLES, read_inversion
+from engine.embeddings.inversion import TextualInversion, require_widths
+from engine.embeddings.vocabulary import Vocabulary
+from engine.embeddings.words import split_at_names
+from engine.errors import EngineError
+from engine.generate.prompt import parse_prompt
+from engine.lora.file import FileStamp
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the inversion of a name comes from."""
+
+    where: str
+    read: Callable[[], TextualInversion]
+    others: list[str] = field(default_factory=list)
+    """Files of the same name that stand back."""
+
+
+class EmbeddingStore:
+    """Finds textual inversions by name, and keeps those it has read while their files last."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[FileStamp, ...], TextualInversion] = {}
+
+    def find(
+        self,
+        texts: Iterable[str],
+        widths: tuple[int, int],
+        folders: Sequence[Path] = (),
+        bundled: Sequence[BundledEmbedding] = (),
+    ) -> Vocabulary:
+        """Read the inversions that prompts name, for text encoders of these widths.
+
+        Those bundled with the live LoRAs go first, then the folders in order, with all below them.
+        Names are file names without the ending, or paths below a folder. Nothing here stops a
+        picture: what cannot be used is a warning, and its bare name an ordinary word.
+        """
+        warnings: list[str] = []
+        sources = self._sources(folders, bundled, warnings)
+        inversions: dict[str, TextualInversion] = {}
+        for name, known in dict.fromkeys(_named(texts, sources)):
+            if not known:
+                warnings.append(f"There is no embedding “{name[:90]}”; the prompt goes without it.")
+                continue
+            source = sources[name]
+            try:
+                inversion = source.read()
+                require_widths(inversion, Path(source.where).name, widths)
+            except EngineError as error:
+                warnings.append(str(error))
+                continue
+            inversions[name] = inversion
+            if source.others and "/" not in name:
+                warnings.append(
+                    f"Several embeddings are called “{name}”: {source.where} is used, not "
+                    f"{source.others[0]}. Write embedding:folder/{name} for one in a folder."
+                )
+        return Vocabulary(inversions, tuple(warnings))
+
+    def _sources(
+        self, folders: Sequence[Path], bundled: Sequence[BundledEmbedding], warnings: list[str]
+    ) -> dict[str, _Source]:
+        """All there is, by name in lower case."""
+        sources: dict[str, _Source] = {}
+        for embedding in bundled:
+            _enter(sources, embedding.name, _Source(embedding.lora, embedding.read))
+        files = [(folder, path) for folder in folders for path in _list(folder, warnings)]
+        read = {path: _Source(str(path), partial(self._of_file, path)) for _, path in files}
+        # A path below a folder names one file; only then may a name stand for several.
+        for folder, path in files:
+            _enter(sources, path.relative_to(folder).with_suffix("").as_posix(), read[path])
+        for _, path in files:
+            _enter(sources, path.stem, read[path])
+        return sources
+
+    def _of_file(self, path: Path) -> TextualInversion:
+        second = path.with_name(f"{path.stem}_2{path.suffix}")
+        files = (path, second) if second.is_file() else (path,)
+        stamps = tuple(map(FileStamp.of, files))
+        if stamps not in self._read:
+            # An older version of the file is of no use any more.
+            self._read = {key: kept for key, kept in self._read.items() if key[0].path != path}
+            self._read[stamps] = read_inversion(path)
+        return self._read[stamps]
+
+
+def _named(texts: Iterable[str], sources: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Names in the prompts, each with whether there is such an inversion."""
+    names = list(sources)
+    for text in texts:
+        for part in parse_prompt(text).parts:
+            for piece in part:
+                for item in split_at_names(piece.text, names):
+                    if not isinstance(item, str):
+                        yield item.name, item.known
+
+
+def _enter(sources: dict[str, _Source], name: str, source: _Source) -> None:
+    first = sources.setdefault(name.lower(), source)
+    if first.where != source.where:
+        first.others.append(source.where)
+
+
+def _list(folder: Path, warnings: list[str]) -> list[Path]:
+    """Files of inversions below a folder, sorted; a pickle only where there is no safetensors."""
+
+    def unreadable(error: OSError) -> None:
+        warnings.append(f"{error.filename}: cannot be searched for embeddings ({error.strerror}).")
+
+    found: list[Path] = []
+    for parent, _, names in os.walk(folder, onerror=unreadable):
+        stems = {Path(name).stem for name in names if name.lower().endswith(ENDING)}
+        for name in names:
+            path = Path(parent, name)
+            ending = path.suffix.lower()
+            if ending == ENDING or (ending in PICKLES and path.stem not in stems):
+                found.append(path)
+    return sorted(found)

@@ -1,0 +1,93 @@
+"""A prompt as the chunks of 77 places that a text encoder reads: tokens, weights, vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from engine.embeddings.inject import Injection
+from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
+from engine.generate.prompt import ParsedPrompt, WeightedText
+
+Role = Literal["clip_l", "clip_g"]
+ROLES: tuple[Role, Role] = ("clip_l", "clip_g")
+"""The two text encoders as textual inversions call them."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One place of a chunk: a token, or a vector instead of one."""
+
+    id: int
+    weight: float
+    vector: torch.Tensor | None = None
+
+
+def count_chunks(
+    prompt: ParsedPrompt, tokenizers: tuple[Any, Any], vocabulary: Vocabulary = NO_EMBEDDINGS
+) -> int:
+    """Count the chunks of 77 tokens a prompt needs; at least 1, and 1 for each BREAK."""
+    return max(
+        len(cut_chunks(prompt, tokenizer, vocabulary, role))
+        for tokenizer, role in zip(tokenizers, ROLES, strict=True)
+    )
+
+
+def cut_chunks(
+    prompt: ParsedPrompt, tokenizer: Any, vocabulary: Vocabulary, role: Role
+) -> list[list[Token]]:
+    """The tokens without specials: each part in chunks of up to 75, inversions never cut apart."""
+    room = tokenizer.model_max_length - 2
+    chunks = []
+    for part in prompt.parts:
+        chunks.append(list[Token]())
+        for piece in part:
+            for tokens in _tokens(piece, tokenizer, vocabulary, role):
+                if len(chunks[-1]) + len(tokens) > room:
+                    chunks.append([])
+                chunks[-1] += tokens
+    return chunks
+
+
+def _tokens(
+    piece: WeightedText, tokenizer: Any, vocabulary: Vocabulary, role: Role
+) -> Iterator[list[Token]]:
+    """A text's tokens in groups that stay together: single tokens, and the vectors of a word."""
+    for item in vocabulary.split(piece.text):
+        if isinstance(item, str):
+            for token in tokenizer(item, add_special_tokens=False, verbose=False).input_ids:
+                yield [Token(token, piece.weight)]
+        else:
+            # The first token of the table stands below: it is never taken for the text's end.
+            yield [Token(0, piece.weight, vector) for vector in getattr(item, role)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one text encoder reads: ids and weights [count, 77], and vectors in place of tokens."""
+
+    ids: torch.Tensor
+    weights: torch.Tensor
+    injections: list[Injection]
+
+
+def frame_chunks(chunks: list[list[Token]], count: int, tokenizer: Any) -> Batch:
+    """Frame each chunk with the start and end token and fill it up."""
+    length = tokenizer.model_max_length
+    ids = torch.full((count, length), tokenizer.pad_token_id)
+    weights = torch.ones(count, length)
+    injections: list[Injection] = []
+    for row in range(count):
+        chunk = chunks[row] if row < len(chunks) else []
+        framed = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id]
+        ids[row, : len(framed)] = torch.tensor(framed)
+        weights[row, 1 : len(chunk) + 1] = torch.tensor([token.weight for token in chunk])
+        injections += [
+            (row, place, token.vector)
+            for place, token in enumerate(chunk, 1)
+            if token.vector is not None
+        ]
+    return Batch(ids, weights, injections)

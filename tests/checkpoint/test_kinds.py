@@ -1,0 +1,128 @@
+"""Files that are no SDXL checkpoint: each is named for what it is, with a way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.checkpoint import check_checkpoint
+from engine.errors import CheckpointError, FileFormatError
+from tests.checkpoint.conftest import assert_same, open_float32, weights
+from tests.support.tiny_checkpoint import rewrite_checkpoint
+
+Tensors = dict[str, torch.Tensor]
+
+UNET = "model.diffusion_model."
+
+KEYS = {
+    "LoRA": ["lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight"],
+    "LoRA of diffusers": ["unet.x.lora_A.weight", "unet.x.lora_B.weight"],
+    "LoHa": ["lora_unet_x.hada_w1_a", "lora_unet_x.hada_w1_b"],
+    "Flux, one file": [f"{UNET}double_blocks.0.img_attn.qkv.weight"],
+    "Flux, transformer alone": ["double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1"],
+    "SD 3": [f"{UNET}joint_blocks.0.context_block.attn.qkv.weight"],
+    "SD 1": [f"{UNET}out.0.weight", "cond_stage_model.transformer.text_model.x"],
+    "SD 2": [f"{UNET}out.0.weight", "cond_stage_model.model.transformer.x"],
+    "refiner": [f"{UNET}out.0.weight", "conditioner.embedders.0.model.ln_final.weight"],
+    "UNet of a checkpoint": [f"{UNET}out.0.weight", f"{UNET}label_emb.0.0.weight"],
+    "UNet of diffusers": ["down_blocks.0.resnets.0.conv1.weight", "conv_in.weight"],
+    "VAE": ["decoder.up.0.block.0.conv1.weight", "encoder.conv_in.weight"],
+    "VAE with its prefix": ["first_stage_model.decoder.up.0.block.0.conv1.weight"],
+    "VAE of diffusers": ["decoder.up_blocks.0.resnets.0.conv1.weight"],
+    "embedding for SDXL": ["clip_g", "clip_l"],
+    "embedding": ["emb_params"],
+    "anything": ["something.weight"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("LoRA", "this is a LoRA, not a model"),
+        ("LoRA of diffusers", "this is a LoRA"),
+        ("LoHa", "this is a LoRA"),
+        ("Flux, one file", "this is a Flux model; only SDXL"),
+        ("Flux, transformer alone", "this is a Flux model"),
+        ("SD 3", "this is a Stable Diffusion 3 model"),
+        ("SD 1", "this is a Stable Diffusion 1 model"),
+        ("SD 2", "this is a Stable Diffusion 2 model"),
+        ("refiner", "SDXL refiner.*open the base model"),
+        ("UNet of a checkpoint", "a UNet but not SDXL's two text encoders"),
+        ("UNet of diffusers", "this is a UNet alone"),
+        ("VAE", "this is a VAE alone"),
+        ("VAE with its prefix", "this is a VAE alone"),
+        ("VAE of diffusers", "this is a VAE alone"),
+        ("embedding for SDXL", r"this is a textual inversion \(an embedding\)"),
+        ("embedding", "this is a textual inversion"),
+        ("anything", "no SDXL checkpoint"),
+        ("nothing", "no SDXL checkpoint"),
+    ],
+)
+def test_other_files_are_named_for_what_they_are(tmp_path: Path, kind: str, words: str) -> None:
+    path = tmp_path / "file.safetensors"
+    save_file({key: torch.zeros(1) for key in KEYS[kind]}, path)
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(CheckpointError, match=rf"^file\.safetensors: .*{words}"):
+            function(path)
+
+
+@pytest.mark.parametrize(("channels", "words"), [(9, "an inpainting"), (8, "an image-editing")])
+def test_unets_with_more_inputs(
+    tiny_checkpoint: Path, tmp_path: Path, channels: int, words: str
+) -> None:
+    def widen(tensors: Tensors) -> None:
+        key = f"{UNET}input_blocks.0.0.weight"
+        out, _, height, width = tensors[key].shape
+        tensors[key] = torch.zeros(out, channels, height, width)
+
+    path = rewrite_checkpoint(tiny_checkpoint, tmp_path, widen)
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(CheckpointError, match=f"this is {words} checkpoint"):
+            function(path)
+
+
+@pytest.mark.parametrize("marker", ["edm_mean", "edm_vpred.sigma_max"])
+def test_models_sampled_otherwise(tiny_checkpoint: Path, tmp_path: Path, marker: str) -> None:
+    path = rewrite_checkpoint(
+        tiny_checkpoint, tmp_path, lambda tensors: tensors.update({marker: torch.zeros(4)})
+    )
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(CheckpointError, match="EDM sampling"):
+            function(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("name", ["model.ckpt", "model.safetensors"])
+def test_a_pickle_is_refused_and_the_way_to_convert_it_works(
+    tiny_checkpoint: Path, tiny_weights: Tensors, tmp_path: Path, name: str, legacy: bool
+) -> None:
+    path = tmp_path / name
+    torch.save(
+        {"state_dict": load_file(tiny_checkpoint), "global_step": 9},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(FileFormatError, match=r"pickle.*\.ckpt.*weights_only=True.*save_file"):
+            function(path)
+    table = torch.load(path.rename(tmp_path / "named.ckpt"), weights_only=True)["state_dict"]
+
+    def convert(tensors: Tensors) -> None:
+        tensors.clear()
+        tensors.update(table)
+
+    converted = rewrite_checkpoint(tiny_checkpoint, tmp_path, convert, "converted.safetensors")
+    assert_same(weights(open_float32(converted)), tiny_weights)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 500, -1])
+def test_a_truncated_file(tiny_checkpoint: Path, tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(tiny_checkpoint.read_bytes()[:kept])
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(FileFormatError, match=r"model\.safetensors: truncated.*download"):
+            function(path)
