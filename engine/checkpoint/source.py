@@ -25,38 +25,49 @@ DTYPES: Mapping[str, torch.dtype] = {
 """The dtypes weights may be stored in, by their names in safetensors files."""
 
 
+class _Descriptor:
+    """An open file: it stays readable when it is deleted, or another takes its name."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
 @dataclass(frozen=True)
 class WeightFile:
-    """A safetensors file as it was when it was opened."""
+    """A safetensors file as it was when it was opened; it is held open."""
 
     path: Path
     header: Header
     stamp: tuple[int, int, int, int]
     """Device, inode, size and time of change: another version of the file has another."""
+    descriptor: _Descriptor
 
     @classmethod
     def open(cls, path: Path) -> WeightFile:
         """Read the header; raises `FileFormatError` for what is no sound safetensors file."""
         try:
-            stamp = _stamp(path.stat())
+            descriptor = _Descriptor(path)
+            stamp = _stamp(os.fstat(descriptor.number))
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        return cls(path, read_header(path), stamp)
+        return cls(path, read_header(path), stamp, descriptor)
 
     def read_bytes(self, start: int, end: int) -> torch.Tensor:
         """Read a range of the file into fresh memory, uint8.
 
-        Raises `CheckpointError` when the file is gone or another than it was when opened.
+        Raises `CheckpointError` when the file was written to since it was opened.
         """
         buffer = host_buffer(end - start)
-        view = buffer.numpy().data
+        view, number = buffer.numpy().data, self.descriptor.number
         try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(start)
-                while view and (count := file.readinto(view)):
-                    view = view[count:]
-                # Asked afterwards, so that a change while reading is noticed too.
-                same = _stamp(os.fstat(file.fileno())) == self.stamp
+            while view and (count := os.preadv(number, [view], end - len(view))):
+                view = view[count:]
+            # Asked afterwards, so that a change while reading is noticed too.
+            same = _stamp(os.fstat(number)) == self.stamp
         except OSError as error:
             raise CheckpointError(
                 f"{self.path}: the model's weights cannot be read again ({error.strerror}); load "
@@ -67,7 +78,7 @@ class WeightFile:
         return buffer
 
     def require_unchanged(self) -> None:
-        """Raise `CheckpointError` when the file is gone or another than it was when opened."""
+        """Raise `CheckpointError` unless the path still leads to the file opened, as it was."""
         try:
             same = _stamp(self.path.stat()) == self.stamp
         except OSError:
@@ -156,8 +167,9 @@ class WeightSource:
     def read(self, part: str, name: str) -> torch.Tensor:
         """Read one parameter, bit for bit what was loaded, into fresh memory on the CPU.
 
+        A file that was deleted or replaced by another is read as it was, since it is held open.
         Raises `KeyError` for a parameter the model does not have, and `CheckpointError` when the
-        file is gone or has changed since it was opened.
+        file itself was written to.
         """
         return self._places[part][name].read()
 
