@@ -64,8 +64,15 @@ def parse_block_weights(text: str, presets: Mapping[str, str] = PRESETS) -> Bloc
 
 
 def format_block_weights(weights: BlockWeights) -> str:
-    """Write block weights as short as they can be read back: `IN04=0.5,MID=0`."""
-    return ",".join(f"{name}={value:g}" for name, value in weights)
+    """Write block weights for people: `IN04=0.5,MID=0`, or `ALL`."""
+    return ",".join(f"{name}={value:.6g}" for name, value in weights) or "ALL"
+
+
+def block_numbers(weights: BlockWeights) -> str:
+    """Write block weights as the 12 numbers that every program reads, or 20 where they must be."""
+    factors = dict(weights)
+    names = ATTENTION_BLOCKS if set(factors) <= set(ATTENTION_BLOCKS) else BLOCKS
+    return ",".join(f"{factors.get(name, 1.0):.6g}" for name in names)
 
 
 def _block_name(text: str) -> str:

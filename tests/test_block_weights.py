@@ -10,6 +10,7 @@ from engine.block_weights import (
     ATTENTION_BLOCKS,
     BLOCKS,
     PRESETS,
+    block_numbers,
     format_block_weights,
     parse_block_weights,
 )
@@ -63,7 +64,8 @@ def test_what_cannot_be_meant_is_refused(text: str, reason: str) -> None:
 @given(st.dictionaries(st.sampled_from(BLOCKS), FACTORS.filter(lambda value: value != 1)))
 def test_what_is_written_is_read_back(weights: dict[str, float]) -> None:
     ordered = tuple((name, weights[name]) for name in BLOCKS if name in weights)
-    assert parse_block_weights(format_block_weights(ordered) or "ALL") == ordered
+    assert parse_block_weights(format_block_weights(ordered)) == ordered
+    assert parse_block_weights(block_numbers(ordered)) == ordered
 
 
 @given(st.text(max_size=40))

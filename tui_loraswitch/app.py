@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message_pump import MessagePump
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -37,6 +37,8 @@ from tui_loraswitch.messages import (
     ReadingTaken,
     ScanProgressed,
 )
+from tui_loraswitch.model_files import ModelFile
+from tui_loraswitch.palette import key_commands
 from tui_loraswitch.panes.library import FilterInput
 from tui_loraswitch.panes.log_lines import LogLine
 from tui_loraswitch.panes.lora_list import LoraList
@@ -84,7 +86,7 @@ class LoraSwitchApp(App[None]):
         self._settings = settings
         self._services = Services(settings, self.post_message, session)
         self.control = Control(
-            lambda: self._services.session, settings.output, load_state(settings.state_path)
+            lambda: self._services.session, settings, load_state(settings.state_path)
         )
         remembered = self.control.state.theme
         self.theme = remembered if remembered in self.available_themes else INK.name
@@ -142,11 +144,14 @@ class LoraSwitchApp(App[None]):
         self.main.receive(event)
         match event:
             case ModelLoaded(model=model):
-                self._services.watch(model.gpu_uuid)
+                self._services.follow_model(model)
                 self._show_state()
             case CommandFailed(message=words, unexpected=unexpected):
                 title = "Unexpected fault; the log file has the details" if unexpected else ""
-                self._toast(words, "error", title)
+                if not event.cancelled:
+                    self._toast(words, "error", title)
+                if event.command == "load" and not self.control.models.is_loading:
+                    self.main.log_pane.write(LogLine("info", self.control.models.advice))
             case PictureSaved():
                 self._save_state()
             case GenerationFinished(warnings=warnings) if warnings:
@@ -155,7 +160,9 @@ class LoraSwitchApp(App[None]):
 
     @on(EngineUnavailable)
     def _lack_engine(self, message: EngineUnavailable) -> None:
-        self.main.receive(CommandFailed("load", message.reason))
+        failure = CommandFailed("load", message.reason)
+        self.control.receive(failure)
+        self.main.receive(failure)
         self._toast(message.reason, "error")
 
     @on(ReadingTaken)
@@ -237,13 +244,30 @@ class LoraSwitchApp(App[None]):
         """Stop drawing or loading."""
         self._try(self.control.cancel)
 
+    def action_models(self) -> None:
+        """Choose another model."""
+        from tui_loraswitch.screens.models import ModelsScreen
+
+        models = self.control.models
+        screen = ModelsScreen(models.wanted, is_loaded=models.loaded is not None)
+        self.push_screen(screen, self._take_model)
+        self._services.find_models(models.last_file, screen.post_message, screen.closed)
+
+    def _take_model(self, chosen: ModelFile | None) -> None:
+        if chosen is not None:
+            self._try(partial(self.control.load, chosen.path))
+
+    def action_load_again(self) -> None:
+        """Load the model again that could not be loaded."""
+        self._try(self.control.load_again)
+
     def action_verify(self) -> None:
         """Compare the base with its fingerprints."""
         if self._try(self.control.verify):
             self.main.status.show_busy("verifying")
 
     def action_move_backup(self) -> None:
-        """Move the backups between device and main memory."""
+        """Move the backups to the next place."""
         if self._try(self.control.move_backup):
             self.main.status.show_busy("moving the backup")
 
@@ -316,15 +340,8 @@ class LoraSwitchApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The actions of all keys, for the command palette."""
-        library = self.main.library
-        for node, bindings in ((self, APP_BINDINGS), (library, library.BINDINGS)):
-            for binding in bindings:
-                if isinstance(binding, Binding) and "pane" not in binding.action:
-                    yield SystemCommand(
-                        binding.description.capitalize(),
-                        f"{binding.tooltip} ({self.get_key_display(binding)})",
-                        partial(self.run_action, binding.action, node),
-                    )
+        yield from key_commands(self, self, APP_BINDINGS)
+        yield from key_commands(self, self.main.library, self.main.library.BINDINGS)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
 
     # Helpers.
@@ -341,7 +358,7 @@ class LoraSwitchApp(App[None]):
 
     def _show_control(self) -> None:
         """Show stack, refusals and queue as they are now, where they differ from what is shown."""
-        self.main.status.show_queue(self.control.queued)
+        self.main.status.show_queue(self.control.queued, bool(self.control.cancelled))
         shown = (self.control.stack.view, dict(self.control.refused))
         if shown != self._shown:
             self._shown = shown

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from engine.errors import CancelledError, EngineError
-from tui_loraswitch.commands import app, generate, inspect, listing, verify
+from tui_loraswitch.commands import app, bench, generate, inspect, listing, verify
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
     add_images_option,
     add_library_option,
     add_model_options,
+    add_models_option,
     add_output_option,
 )
 from tui_loraswitch.commands.outcome import (
@@ -51,9 +52,10 @@ examples:
 
 files:
   {config}
-      remembers --model, --loras, --device, --dtype, --backup, --output and
-      --images of the last time the app was started with them, for the app
-      and all commands; options given now go first, auto undoes a choice
+      remembers --model, --loras, --models, --device, --dtype, --backup,
+      --output and --images of the last time the app was started with them,
+      and the model last chosen in it, for the app and all commands; options
+      given now go first, auto undoes a choice
   {log}
       the log
   ./outputs
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="show the versions in use and leave")
     add_model_options(parser)
     add_library_option(parser)
+    add_models_option(parser)
     add_output_option(parser)
     add_images_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -113,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         ("list", listing),
         ("inspect", inspect),
         ("verify", verify),
+        ("bench", bench),
     ):
         subparser = commands.add_parser(
             name,

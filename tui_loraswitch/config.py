@@ -22,6 +22,8 @@ IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
 
 _HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
 _CHOICES: Mapping[str, tuple[str, ...]] = {"dtype": DTYPES, "backup": BACKUPS, "images": IMAGES}
+_PATHS = ("model", "output")
+_FOLDERS = ("loras", "models")
 
 
 class ConfigError(Exception):
@@ -35,6 +37,7 @@ class Config:
     model: Path | None = None
     """None opens the embedded demo."""
     loras: tuple[Path, ...] = ()
+    models: tuple[Path, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
     backup: BackupChoice = "auto"
@@ -47,16 +50,18 @@ def load_config(path: Path) -> Config:
     text = _read_text(path)
     values: dict[str, Any] = {}
     for key, value in _parse(path, text).items():
-        if key == "loras":
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise _wrong(path, text, key, 'a list of folders, such as ["~/loras"]')
+        if key in _FOLDERS:
+            if not isinstance(value, list) or not all(map(_may_be_path, value)):
+                raise _wrong(path, text, key, f'a list of folders, such as ["~/{key}"]')
             values[key] = tuple(map(expanded, value))
         elif key in Config.__dataclass_fields__:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")
             if value not in _CHOICES.get(key, (value,)):
                 raise _wrong(path, text, key, f"one of {', '.join(_CHOICES[key])}")
-            values[key] = expanded(value) if key in ("model", "output") else value
+            if key in _PATHS and not _may_be_path(value):
+                raise _wrong(path, text, key, "a path, which has no NUL character")
+            values[key] = expanded(value) if key in _PATHS else value
     return Config(**values)
 
 
@@ -87,6 +92,11 @@ def expanded(text: str) -> Path:
     with contextlib.suppress(RuntimeError):  # no such user: the name is taken as written
         path = path.expanduser()
     return path.absolute()
+
+
+def _may_be_path(value: object) -> bool:
+    """False for what no system can open; whether it is there is another question."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def _plain(value: object) -> object:

@@ -14,7 +14,6 @@ from engine.events import (
     Event,
     GenerationCancelled,
     GenerationFinished,
-    GenerationStarted,
     MemoryChanged,
     ModelInfo,
     ModelLoaded,
@@ -24,9 +23,13 @@ from engine.events import (
 from engine.generate.request import GenerateRequest
 from engine.library.entry import LibraryEntry
 from engine.refs import LoraRef
-from engine.reports import MemoryReport, StateName
+from engine.reports import MemoryReport, Tier
+from tui_loraswitch.backup_tiers import next_tier
+from tui_loraswitch.model_control import ModelControl
 from tui_loraswitch.session_like import SessionLike
+from tui_loraswitch.settings import AppSettings
 from tui_loraswitch.stack_control import Part, Stack, StackControl
+from tui_loraswitch.triggers import best_triggers
 from tui_loraswitch.ui_state import UiState
 
 DEMO_PROMPT = "a large red star on a blue background"
@@ -44,24 +47,49 @@ class Control:
     """
 
     def __init__(
-        self, session: Callable[[], SessionLike | None], output: Path, state: UiState
+        self, session: Callable[[], SessionLike | None], settings: AppSettings, state: UiState
     ) -> None:
         self._session = session
-        self._output = output
+        self._settings = settings
         self.state = state
-        self.model: ModelInfo | None = None
-        self.weights: StateName = "empty"
+        self.models = ModelControl(settings.model, settings.remembered_model)
         self.stack = StackControl(self._switch)
         self.refused: dict[Path, str] = {}
         """LoRAs the loaded model did not take, and why."""
         self._memory = MemoryReport()
-        self._is_drawing = False
+        self._asked_tier: Tier | None = None
         self._queue: deque[tuple[GenerateRequest, Stack]] = deque()
+        """Generations sent and not answered; of these the first `cancelled` will not be drawn."""
+        self.cancelled = 0
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The loaded model."""
+        return self.models.loaded
 
     @property
     def queued(self) -> int:
-        """Generations asked for and not done."""
-        return len(self._queue)
+        """Generations asked for and neither done nor cancelled."""
+        return len(self._queue) - self.cancelled
+
+    def load(self, model: Path | None) -> None:
+        """Open another model in place of this one; None is the embedded demo."""
+        session = self._require_session()
+        if self.models.is_loading:
+            # The newest choice counts alone: loading takes too long to wait for the others.
+            self.cancel()
+        self.stack.pause()
+        self.models.want(model)
+        settings = self._settings
+        session.load(model, settings.device, settings.dtype, settings.backup)
+
+    def load_again(self) -> None:
+        """Load what could not be loaded, or whose loading was cancelled."""
+        if self.models.is_loading:
+            raise CannotError("The model is still loading.")
+        if not self.models.has_failed:
+            raise CannotError("The model is loaded; m chooses another one.")
+        self.load(self.models.wanted)
 
     def choose(self, entry: LibraryEntry) -> None:
         """Switch to one LoRA."""
@@ -100,46 +128,45 @@ class Control:
         if new_seed:
             self.state = replace(self.state, seed=random.randint(0, MAX_NEW_SEED))
         self.stack.flush()
-        request = self.state.request(self._output, model.default_size)
+        request = self.state.request(self._settings.output, model.default_size)
         wish = (request, self.stack.wanted)
-        if self._queue and self._queue[-1] == wish and request.seed != -1:
+        if self.queued and self._queue[-1] == wish and request.seed != -1:
             raise CannotError("This very picture is being drawn; r draws one with a new seed.")
         self._queue.append(wish)
         session.generate(request)
 
     def cancel(self) -> None:
-        """Stop the running generation or load; those that wait are dropped without a word."""
+        """Stop the running generation or load, and drop those that wait; each is answered."""
         session = self._session()
         if session is not None:
             session.cancel()
-            while len(self._queue) > int(self._is_drawing):
-                self._queue.pop()
+            self.cancelled = len(self._queue)
 
     def verify(self) -> None:
         """Compare the base with its fingerprints."""
         self._require_model()[0].verify()
 
     def move_backup(self) -> None:
-        """Move the backups to the other memory."""
+        """Move the backups to the next place."""
         session, model = self._require_model()
-        if model.device.startswith("cpu"):
-            raise CannotError("Model and backup are both in main memory: there is no other place.")
-        session.set_backup("cpu" if self._memory.backup_tier == "device" else "device")
+        tier = next_tier(model.device, self._memory.backup_tier, self._asked_tier)
+        self._asked_tier = tier
+        session.set_backup(tier)
 
     def prefetch(self, entry: LibraryEntry) -> None:
         """Read a LoRA ahead while nothing else is going on."""
         session = self._session()
-        if session is not None and self.model is not None and entry.fits_sdxl and not self._queue:
+        is_idle = self.model is not None and not self.models.is_loading and not self._queue
+        if session is not None and is_idle and entry.fits_sdxl:
             session.prefetch(self._ref(entry))
 
     def insert_trigger(self, entry: LibraryEntry) -> list[str]:
         """Put trigger words that are not in the prompt at its end; returns those added."""
-        if not entry.trigger_words:
+        known = best_triggers(entry)
+        if not known:
             raise CannotError(f"{entry.name} names no trigger words.")
         prompt = self.state.prompt
-        words = [
-            word.strip() for group in entry.trigger_words[0].words for word in group.split(",")
-        ]
+        words = [word.strip() for group in known for word in group.split(",")]
         new = [word for word in words if word and word.casefold() not in prompt.casefold()]
         parts = [prompt.rstrip().rstrip(","), *new] if prompt.strip() else new
         self.state = replace(self.state, prompt=", ".join(parts))
@@ -147,15 +174,18 @@ class Control:
 
     def receive(self, event: Event) -> None:
         """Follow the engine."""
+        self.models.receive(event)
         match event:
-            case ModelLoaded(model=model):
-                self.model = model
+            case ModelLoaded(model=model) if not self.models.is_loading:
                 self.refused.clear()
+                self._asked_tier = None
                 if model.is_demo and not self.state.prompt:
                     self.state = replace(self.state, prompt=DEMO_PROMPT)
                 self.stack.start()
-            case StateChanged(state=state, stack=stack):
-                self.weights = state
+            case CommandFailed(command="load"):
+                if self.model is not None and not self.models.is_loading:
+                    self.stack.resume()
+            case StateChanged(stack=stack):
                 self.stack.live = stack
             case Switched(report=report):
                 self.stack.live = report.stack
@@ -166,12 +196,10 @@ class Control:
                 blamed = self.stack.fail()
                 if refused and blamed is not None:
                     self.refused[blamed] = message
-            case GenerationStarted():
-                self._is_drawing = True
             case CommandFailed(command="generate") | GenerationFinished() | GenerationCancelled():
-                self._is_drawing = False
                 if self._queue:
                     self._queue.popleft()
+                    self.cancelled = max(0, self.cancelled - 1)
             case MemoryChanged(memory=memory):
                 self._memory = memory
 
@@ -189,10 +217,18 @@ class Control:
         if not entry.fits_sdxl:
             raise CannotError(f"{entry.name} is made for {entry.base_model}, not for SDXL.")
 
-    def _require_model(self) -> tuple[SessionLike, ModelInfo]:
+    def _require_session(self) -> SessionLike:
         session = self._session()
-        if session is None or self.model is None:
-            raise CannotError("No model is loaded.")
+        if session is None:
+            raise CannotError("The engine has not started; the log says why if it cannot.")
+        return session
+
+    def _require_model(self) -> tuple[SessionLike, ModelInfo]:
+        if self.models.is_loading:
+            raise CannotError("The model is still loading.")
+        session = self._require_session()
+        if self.model is None:
+            raise CannotError("No model is loaded: L loads it again, m chooses one.")
         return session, self.model
 
     def _switch(self, stack: Stack) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual.message import Message
 
 from engine.events import Event, GenerationStep, LoadProgress, MemoryChanged
 from engine.library.entry import LibraryEntry
-
-if TYPE_CHECKING:
-    from engine.monitor.reading import Reading
+from engine.monitor.reading import Reading
+from tui_loraswitch.model_files import ModelFile
 
 
 class EngineReported(Message):
@@ -64,6 +61,20 @@ class LibraryFound(Message):
     def can_replace(self, message: Message) -> bool:
         """Later entries include earlier ones."""
         return isinstance(message, LibraryFound)
+
+
+class ModelsFound(Message):
+    """These models lie in the model folders, as far as the search has come."""
+
+    def __init__(
+        self, models: tuple[ModelFile, ...], problems: tuple[str, ...], is_complete: bool
+    ) -> None:
+        super().__init__()
+        self.models, self.problems, self.is_complete = models, problems, is_complete
+
+    def can_replace(self, message: Message) -> bool:
+        """Later models include earlier ones."""
+        return isinstance(message, ModelsFound)
 
 
 class ProblemNoticed(Message):

@@ -11,32 +11,36 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from textual.message import Message
 
-from engine.events import Event
+from engine.demo import DEMO_LORAS
+from engine.events import Event, ModelInfo
 from engine.library.entry import LibraryEntry
+from engine.monitor.reading import Reading
+from tui_loraswitch.config import ConfigError, remember
 from tui_loraswitch.messages import (
     EngineReported,
     EngineUnavailable,
     LibraryFound,
+    ModelsFound,
     ProblemNoticed,
     ReadingTaken,
     ScanProgressed,
 )
+from tui_loraswitch.model_files import ModelFile, find_models
 from tui_loraswitch.session_like import SessionLike
 from tui_loraswitch.settings import AppSettings
-
-if TYPE_CHECKING:
-    from engine.monitor.reading import Reading
-
 
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
 PARTIAL_SECONDS = 2.0
 """While a first scan runs, the list is filled this often."""
+PARTIAL_MODELS_SECONDS = 0.3
+"""The same for the models: a few files, of which each may be on a slow disk."""
 
 
 class _Sampler(Protocol):
@@ -58,6 +62,9 @@ class Services:
         self._post_message = post
         self.session = session
         self._sampler: _Sampler | None = None
+        self._gpu_uuid: str | None = None
+        self._roots = settings.loras
+        self._scanning = threading.Lock()
         self._stopping = threading.Event()
         self._engine_starter = self._thread(self._start_engine)
 
@@ -68,9 +75,28 @@ class Services:
         self._thread(self._start_monitor).start()
 
     def watch(self, gpu_uuid: str | None) -> None:
-        """Read the GPU the model is on."""
+        """Read the GPU the model is on, now or as soon as the monitor has started."""
+        self._gpu_uuid = gpu_uuid
         if self._sampler is not None:
             self._sampler.watch(gpu_uuid)
+
+    def follow_model(self, model: ModelInfo) -> None:
+        """Watch its GPU; open it the next time too, or show the demo's LoRAs."""
+        self.watch(model.gpu_uuid)
+        if not model.is_demo:
+            self._thread(lambda: self._remember_model(model.path)).start()
+        elif DEMO_LORAS not in self._roots:
+            self._roots = (*self._roots, DEMO_LORAS)
+            self._thread(self._scan_library).start()
+
+    def find_models(
+        self,
+        beside: Path | None,
+        post: Callable[[Message], object],
+        closed: threading.Event,
+    ) -> None:
+        """Look for models in the settings' folders and beside `beside`, until `closed`."""
+        self._thread(lambda: self._find_models(beside, post, closed)).start()
 
     def report(self, event: Event) -> None:
         """Take an event from the engine thread."""
@@ -91,7 +117,7 @@ class Services:
             try:
                 work()
             except Exception as error:
-                log.exception("%s failed", work.__name__)
+                log.exception("a service failed")
                 words = f"Unexpected fault: {type(error).__name__}: {error}"
                 self._post(ProblemNoticed(f"{words}; the log file has the details."))
 
@@ -119,14 +145,50 @@ class Services:
 
         sampler = Sampler(READING_SECONDS, on_reading)
         self._sampler = sampler
+        # In this order, a model that is loaded meanwhile on another thread is not missed.
+        sampler.watch(self._gpu_uuid)
         if not self._stopping.is_set():
             sampler.start()
 
+    def _find_models(
+        self,
+        beside: Path | None,
+        post: Callable[[Message], object],
+        closed: threading.Event,
+    ) -> None:
+        found: list[ModelFile] = []
+        last_partial = time.monotonic()
+
+        def on_found(model: ModelFile) -> None:
+            nonlocal last_partial
+            found.append(model)
+            if time.monotonic() - last_partial > PARTIAL_MODELS_SECONDS:
+                last_partial = time.monotonic()
+                self._post(ModelsFound(tuple(found), (), is_complete=False), post)
+
+        def is_cancelled() -> bool:
+            return closed.is_set() or self._stopping.is_set()
+
+        problems = find_models(self._settings.models, beside, on_found, is_cancelled)
+        if not is_cancelled():
+            self._post(ModelsFound(tuple(found), tuple(problems), is_complete=True), post)
+
+    def _remember_model(self, model: Path) -> None:
+        if (path := self._settings.config_path) is not None:
+            try:
+                remember(path, {"model": model})
+            except (OSError, ValueError, ConfigError) as error:
+                self._post(ProblemNoticed(f"The model cannot be remembered in {path}: {error}."))
+
     def _scan_library(self) -> None:
+        # One at a time: a second scan has more folders, and its result is the one that stays.
+        with self._scanning:
+            self._scan_roots(self._roots)
+
+    def _scan_roots(self, roots: tuple[Path, ...]) -> None:
         from engine.library.index import LibraryIndex
         from engine.library.scan import ScanProgress, scan_folders
 
-        roots = self._settings.loras
         with LibraryIndex(self._settings.index_path) as index:
             known = index.load(roots)
             found: list[LibraryEntry] = []
@@ -147,8 +209,8 @@ class Services:
             entries = scan_folders(roots, index, on_progress, self._stopping.is_set)
         self._post(LibraryFound(tuple(entries), is_complete=True))
 
-    def _post(self, message: Message) -> None:
+    def _post(self, message: Message, post: Callable[[Message], object] | None = None) -> None:
         if not self._stopping.is_set():
             # The app may close between the question and the call; nobody listens then.
             with suppress(RuntimeError):
-                self._post_message(message)
+                (post or self._post_message)(message)

@@ -30,3 +30,9 @@ class AppSettings:
     state_path: Path
     """Prompt, seed and the like of the last time (JSON)."""
     backup: BackupChoice
+    models: tuple[Path, ...] = ()
+    """Folders of checkpoints to choose from."""
+    remembered_model: Path | None = None
+    """The model of the last time, also when another is opened; its folder is offered too."""
+    config_path: Path | None = None
+    """Where a model chosen in the app is remembered; None: nowhere."""

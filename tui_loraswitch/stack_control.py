@@ -83,6 +83,16 @@ class StackControl:
         self.live = ()
         self.flush()
 
+    def pause(self) -> None:
+        """A load was asked for: keep wishes until `start`, or until `resume` when it failed."""
+        self._ready = False
+
+    def resume(self) -> None:
+        """The model that was there before stays."""
+        self._ready = True
+        if not self._sent:
+            self.flush()
+
     def confirm(self) -> None:
         """The oldest switch sent has succeeded."""
         if self._sent:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from engine.block_weights import block_numbers
 from engine.generate.lora_tags import LoraTag, split_tags
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
@@ -202,9 +203,13 @@ def _tidy(text: str) -> str:
 
 
 def _tag(ref: LoraRef) -> str:
-    """The tag of a stack's member; the second encoder's own strength is a named field."""
-    second = () if ref.text_encoder_2 is None else (("te2", f"{ref.text_encoder_2:.6g}"),)
-    return str(LoraTag(_without("<:>", ref.name), ref.unet, ref.text_encoder, second))
+    """The tag of a stack's member; what A1111 has no place for is in named fields."""
+    options: list[tuple[str, str]] = []
+    if ref.text_encoder_2 is not None:
+        options.append(("te2", f"{ref.text_encoder_2:.6g}"))
+    if ref.blocks:
+        options.append(("lbw", block_numbers(ref.blocks)))
+    return str(LoraTag(_without("<:>", ref.name), ref.unet, ref.text_encoder, tuple(options)))
 
 
 def _without(characters: str, name: str) -> str:

@@ -1,6 +1,1 @@
-"""Readings of memory and GPU."""
-
-from engine.monitor.reading import GpuReading, Reading
-from engine.monitor.sampler import Sampler
-
-__all__ = ["GpuReading", "Reading", "Sampler"]
+"""Readings of memory and GPU: `reading` is what they look like, `sampler` is who takes them."""

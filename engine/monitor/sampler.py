@@ -17,7 +17,8 @@ class Sampler:
     """Calls `on_reading` with a `Reading` every `interval` seconds, from its own thread.
 
     `gpu_uuid` names the GPU (its UUID or PCI bus id); None stands for the machine's only one.
-    `start` and `stop` may be called once each; `watch` changes the GPU at any time.
+    `start` and `stop` may be called once each; `watch` changes the GPU at any time, and returns at
+    once: NVML, which may take its time to open, is only ever called by the thread that reads.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Sampler:
         self.interval = interval
         self._on_reading = on_reading
         self._make_nvml = make_nvml
+        self._wanted_gpu = self._watched_gpu = gpu_uuid
         self._nvml = make_nvml(gpu_uuid)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -47,14 +49,13 @@ class Sampler:
             self._thread.join(timeout)
 
     def watch(self, gpu_uuid: str | None) -> None:
-        """Read this GPU from now on, as when a model was loaded onto it."""
-        with self._lock:
-            self._nvml.close()
-            self._nvml = self._make_nvml(gpu_uuid)
+        """Read this GPU from the next reading on, as when a model was loaded onto it."""
+        self._wanted_gpu = gpu_uuid
 
     def read_once(self) -> Reading:
         """One reading now, on the calling thread."""
         with self._lock:
+            self._follow_wish()
             gpu = self._nvml.read()
             note = self._nvml.note
         used, total = read_ram()
@@ -66,6 +67,14 @@ class Sampler:
             gpu=gpu,
             gpu_note=note,
         )
+
+    def _follow_wish(self) -> None:
+        """Go over to the GPU that `watch` named."""
+        wanted = self._wanted_gpu
+        if wanted != self._watched_gpu:
+            self._nvml.close()
+            self._nvml = self._make_nvml(wanted)
+            self._watched_gpu = wanted
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.monitor import GpuReading
 from engine.monitor.nvml import UNIFIED_MEMORY, Nvml
+from engine.monitor.reading import GpuReading
 
 from . import fake_nvml as fake
 from .fake_nvml import FULL_GPU, GIB, FakeNvml

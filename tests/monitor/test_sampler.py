@@ -6,9 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from engine.monitor import Reading, Sampler
 from engine.monitor.nvml import Nvml
 from engine.monitor.ram import read_ram
+from engine.monitor.reading import GpuReading, Reading
+from engine.monitor.sampler import Sampler
 
 from . import fake_nvml as fake
 from .fake_nvml import FULL_GPU, FakeNvml
@@ -68,6 +69,34 @@ def test_watch_changes_the_gpu() -> None:
     gpu = sampler.read_once().gpu
     assert gpu is not None
     assert gpu.name == "A6000"
+
+
+def test_watch_waits_for_nothing_and_nvml_is_opened_by_the_thread_that_reads() -> None:
+    opened: queue.Queue[tuple[str, str | None]] = queue.Queue()
+    may_open = threading.Event()
+    readings: queue.Queue[Reading] = queue.Queue()
+
+    class SlowNvml(Nvml):
+        def __init__(self, gpu: str | None) -> None:
+            super().__init__(gpu, FakeNvml(FULL_GPU, OTHER_GPU))
+            self.gpu = gpu
+
+        def read(self) -> GpuReading | None:
+            opened.put((threading.current_thread().name, self.gpu))
+            may_open.wait(10)
+            return super().read()
+
+    sampler = Sampler(0.001, readings.put, make_nvml=SlowNvml)
+    sampler.start()
+    assert opened.get(timeout=10) == ("sampler", None)
+    sampler.watch("22222222-bbbb")
+    may_open.set()
+    assert readings.get(timeout=10).gpu is None
+    gpu = readings.get(timeout=10).gpu
+    sampler.stop(timeout=10)
+    assert gpu is not None
+    assert gpu.name == "A6000"
+    assert opened.get(timeout=10) == ("sampler", "22222222-bbbb")
 
 
 def test_ram_of_the_machine(tmp_path: Path) -> None:

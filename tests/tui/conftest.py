@@ -223,9 +223,14 @@ def start(settings: AppSettings, session: FakeSession, monkeypatch: pytest.Monke
     # The machine's own readings would come between those of a test.
     monkeypatch.setattr(Services, "_start_monitor", lambda self: None)
 
+    usual = settings
+
     @asynccontextmanager
     async def open_app(
-        width: int = 120, height: int = 36, images: TerminalImages | None = None
+        width: int = 120,
+        height: int = 36,
+        images: TerminalImages | None = None,
+        settings: AppSettings = usual,
     ) -> AsyncIterator[Driver]:
         app = LoraSwitchApp(settings, session, images)
         async with app.run_test(size=(width, height), notifications=True) as pilot:

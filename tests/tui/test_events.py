@@ -171,7 +171,9 @@ async def test_the_backup_tells_where_it_went(start):
         assert "▸ moving the backup" in driver.screen[0]
         await driver.emit(BackupMoved("cpu", 4 << 30, 0.5))
         assert "▸" not in driver.screen[0]
-        assert driver.log[-1] == "backup in main memory now · 4.0 GiB · 0.5 s"
+        assert driver.log[-1] == "backup 4.0 GiB in main memory now · 0.5 s"
+        await driver.emit(BackupMoved("file", 0, 0.002))
+        assert driver.log[-1] == "backup 0 in the file now · 2 ms"
 
 
 async def test_a_model_that_cannot_be_opened_leaves_the_app_alive(start, session):
@@ -179,8 +181,10 @@ async def test_a_model_that_cannot_be_opened_leaves_the_app_alive(start, session
         await driver.emit(CommandFailed("load", "x.safetensors: there is no such file."))
         assert "! no model" in driver.screen[0]
         assert driver.toasts == ["x.safetensors: there is no such file."]
+        assert "! no model · L loads again, m chooses" in driver.screen[0]
+        assert driver.log[-1] == "L loads the demo again, m chooses another model"
         await driver.press("g", "v")
-        assert driver.toasts[-1] == "No model is loaded."
+        assert driver.toasts[-1] == "No model is loaded: L loads it again, m chooses one."
         await driver.press("slash", *"ink", "enter")
         await driver.until(lambda: driver.app.main.library.view.shown == 1)
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual import events
 
-from engine.events import GenerationCancelled, GenerationFinished, GenerationStarted, MemoryChanged
+from engine.events import (
+    CommandFailed,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    MemoryChanged,
+)
 from engine.generate.request import GenerateRequest
 from engine.reports import MemoryReport
+from tests.tui.conftest import MODEL
 
 
 def names(stack) -> list[tuple[str, float]]:
@@ -146,13 +155,37 @@ async def test_single_commands(start, session, key, command):
         assert command in session.commands
 
 
-async def test_b_moves_the_backup_to_the_other_memory(start, session):
+async def test_b_moves_the_backup_from_place_to_place(start, session):
     async with start() as driver:
         await driver.load()
+        for tier in ("cpu", "file", "device"):
+            await driver.press("b")
+            assert session.sent("set_backup")[-1] == tier
+            await driver.emit(MemoryChanged(MemoryReport(backup=1, backup_tier=tier)))
+
+
+async def test_b_passes_over_a_place_that_cannot_be(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.emit(MemoryChanged(MemoryReport(backup=1, backup_tier="cpu")))
+        await driver.press("b")
+        await driver.emit(CommandFailed("set_backup", "The weights are not those of the file."))
+        assert "▸" not in driver.screen[0]
+        await driver.press("b")
+        assert session.sent("set_backup") == ["file", "device"]
+
+
+async def test_on_a_cpu_the_backup_is_in_memory_or_in_the_file(start, session):
+    async with start() as driver:
+        await driver.load(replace(MODEL, device="cpu"))
+        await driver.press("b")
+        await driver.emit(CommandFailed("set_backup", "The weights are not those of the file."))
+        await driver.press("b")
+        await driver.emit(MemoryChanged(MemoryReport(backup_tier="file")))
         await driver.press("b")
         await driver.emit(MemoryChanged(MemoryReport(backup=1, backup_tier="cpu")))
         await driver.press("b")
-        assert session.sent("set_backup") == ["cpu", "device"]
+        assert session.sent("set_backup") == ["file", "file", "device", "file"]
 
 
 async def test_i_puts_the_trigger_words_that_are_missing_into_the_prompt(start):
@@ -241,10 +274,27 @@ async def test_cancelling_drops_what_waits(start, session):
         await driver.emit(GenerationStarted(request, 1, 28))
         assert "▸ drawing +2" in driver.screen[0]
         await driver.press("x")
-        assert "▸ drawing " in driver.screen[0]
-        assert "+2" not in driver.screen[0]
-        await driver.emit(GenerationCancelled(3, 28))
-        assert "drawing" not in driver.screen[0]
+        assert "▸ cancelling " in driver.screen[0]
+        await driver.emit(GenerationCancelled(3, 28), GenerationCancelled(0, 0))
+        assert "▸ cancelling " in driver.screen[0]
+        await driver.emit(GenerationCancelled(0, 0))
+        assert "▸" not in driver.screen[0]
+
+
+async def test_a_picture_cancelled_while_its_text_is_encoded_can_be_asked_for_again(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("p", "x", "enter", "g", "x", "g")
+        assert [command[0] for command in session.commands[-3:]] == [
+            "generate", "cancel", "generate",
+        ]  # fmt: skip
+        await driver.emit(GenerationCancelled(0, 0))
+        request = session.sent("generate")[1]
+        await driver.emit(GenerationStarted(request, 1, 28))
+        assert "▸ drawing  " in driver.screen[0]
+        assert driver.app.control.queued == 1
+        await driver.emit(GenerationFinished((), 1.0))
+        assert driver.app.control.queued == 0
 
 
 async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):

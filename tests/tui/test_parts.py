@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,18 @@ def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
     lines = [line.plain for line in gauge_lines(figures(GPU, True, tier="cpu"), 46)]
     assert "▓" not in lines[0]
     assert "▓" in lines[2]
+
+
+def test_a_backup_in_the_file_is_said_to_be_there():
+    memory = MemoryReport(int(6.6 * GIB), 0, "file", int(0.4 * GIB))
+    in_file = replace(figures(GPU, True), memory=memory)
+    lines = [line.plain for line in gauge_lines(in_file, 52)]
+    assert lines[1].strip() == "█ model 6.6 ▓ backup 0 in the file ▒ LoRA 0.4"
+    assert "▓" not in lines[0] + lines[2]
+    narrow = [line.plain for line in gauge_lines(in_file, 41)]
+    assert narrow[1].strip() == "█ model 6.6 ▓ backup 0 in file ▒ LoRA 0.4"
+    narrower = [line.plain for line in gauge_lines(in_file, 40)]
+    assert narrower[1].strip() == "█model 6.6 ▓backup 0 in file ▒LoRA 0.4"
 
 
 def test_without_nvml_a_word_says_so_and_ram_is_shown():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.message import Message
 
 from engine.library import index
+from engine.monitor import sampler
 from tui_loraswitch.messages import LibraryFound, ProblemNoticed
 from tui_loraswitch.services import Services
 
@@ -54,3 +56,31 @@ def test_nothing_is_posted_after_the_end(settings, session):
     assert services.stop(1.5)
     collect(services, messages)
     assert messages == []
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_the_gpu_of_the_model_is_watched_however_late_the_monitor_starts(
+    settings, session, monkeypatch, is_late
+):
+    watched: list[str | None] = []
+
+    class FakeSampler:
+        def __init__(self, interval, on_reading):
+            self.is_started = False
+
+        def start(self):
+            self.is_started = True
+
+        def watch(self, gpu_uuid):
+            watched.append(gpu_uuid)
+
+        def stop(self, timeout=2.0):
+            assert self.is_started
+
+    monkeypatch.setattr(sampler, "Sampler", FakeSampler)
+    services = Services(settings, lambda message: None, session)
+    steps = [lambda: services.watch("GPU-1"), services._start_monitor]
+    for step in steps if is_late else reversed(steps):
+        step()
+    assert watched[-1] == "GPU-1"
+    assert services.stop(1.5)

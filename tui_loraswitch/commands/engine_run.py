@@ -69,6 +69,8 @@ class EngineRun:
             match event:
                 case outcome():
                     return event
+                case CommandFailed(message=message, cancelled=True):
+                    raise CancelledError(message)
                 case CommandFailed(message=message, unexpected=True):
                     raise EngineError(f"{message} (unexpected; {log_path()} has the details)")
                 case CommandFailed(command="switch", message=message, refused=True):

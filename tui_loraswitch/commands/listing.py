@@ -17,6 +17,7 @@ from tui_loraswitch.commands.options import add_library_option, given_options, s
 from tui_loraswitch.commands.outcome import OK
 from tui_loraswitch.commands.scan import scan_library
 from tui_loraswitch.text import file_size, plural
+from tui_loraswitch.triggers import best_triggers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +115,7 @@ def print_table(entries: Sequence[LibraryEntry], console: Console) -> None:
 def _fields(entry: LibraryEntry, size: str) -> tuple[str, ...]:
     """Name, base model, family, rank, size, trigger words, error: single clean lines."""
     name = clean_line(entry.path.relative_to(entry.root).with_suffix("").as_posix())
-    words = ", ".join(entry.trigger_words[0].words) if entry.trigger_words else ""
+    words = ", ".join(best_triggers(entry))
     rank = "" if entry.rank is None else str(entry.rank)
     # The error begins with the file's name, which stands at the start of the line already.
     error = entry.error.removeprefix(f"{clean_line(entry.path.name)}: ")

@@ -59,8 +59,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--backup",
         choices=BACKUPS,
         default=_ABSENT,
-        help="where the base weights of changed layers are kept; cpu saves GPU memory, "
-        "auto (the default) decides by what is free",
+        help="where the base weights of changed layers are kept; cpu saves GPU memory, file "
+        "needs none at all (they are read from the model's file again), auto (the default) "
+        "decides by what is free",
     )
 
 
@@ -73,6 +74,19 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=_ABSENT,
         help="a folder of LoRAs, with its subfolders; give it again for more folders",
+    )
+
+
+def add_models_option(parser: argparse.ArgumentParser) -> None:
+    """Which folders hold the models that the app offers."""
+    parser.add_argument(
+        "--models",
+        metavar="FOLDER",
+        type=expanded,
+        action="append",
+        default=_ABSENT,
+        help="a folder of checkpoints, with its subfolders, for the app's key m to choose from; "
+        "give it again for more folders",
     )
 
 
@@ -119,7 +133,8 @@ def _device(text: str) -> str:
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The remembered options that were given this time, by the names they have in `Config`."""
     given = {field.name: getattr(args, field.name, None) for field in fields(Config)}
-    given["loras"] = tuple(given["loras"] or ()) or None
+    for name in ("loras", "models"):
+        given[name] = tuple(given[name] or ()) or None
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -132,6 +147,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
     config = load_config(config_path())
     given = given_options(args)
     _check_paths(given)
+    remembered = config.model
     if getattr(args, "demo", False):
         config = replace(config, model=None, loras=())
     config = replace(config, **given)
@@ -145,15 +161,21 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         index_path=index_path(),
         state_path=state_path(),
         backup=config.backup,
+        models=config.models,
+        remembered_model=remembered,
+        config_path=config_path(),
     )
 
 
 def _check_paths(given: dict[str, Any]) -> None:
-    for folder in given.get("loras", ()):
-        if is_file(folder):
-            raise UsageError(f"--loras {folder}: this is a file, not a folder.")
-        if not is_folder(folder):
-            raise UsageError(f"--loras {folder}: there is no such folder, or it is closed to you.")
+    for option in ("loras", "models"):
+        for folder in given.get(option, ()):
+            if is_file(folder):
+                raise UsageError(f"--{option} {folder}: this is a file, not a folder.")
+            if not is_folder(folder):
+                raise UsageError(
+                    f"--{option} {folder}: there is no such folder, or it is closed to you."
+                )
     if "model" in given:
         _check_model(given["model"])
 

@@ -8,6 +8,7 @@ from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.text import clean_line, clean_text
 from tui_loraswitch.text import file_size, plural
 from tui_loraswitch.theme import FAINT, MUTED
+from tui_loraswitch.triggers import named_triggers, telling_tags
 
 
 def details_content(entry: LibraryEntry, refused: str = "") -> Content:
@@ -16,7 +17,11 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
     lines = [Content.styled(f"! {clean_line(trouble)}", "$text-error")] if trouble else []
     if entry.title and clean_line(entry.title) != entry.name:
         lines.append(Content.styled(clean_line(entry.title), "bold"))
-    triggers = [_trigger(trigger) for trigger in entry.trigger_words]
+    tags = ", ".join(_tag(tag, count) for tag, count in telling_tags(entry)[:12])
+    triggers = [_trigger(trigger) for trigger in named_triggers(entry)]
+    if not triggers and tags:
+        # Where nobody names a trigger, what it was trained on is the nearest thing to one.
+        lines.append(_labelled("tags", tags))
     lines += triggers[:1]
     lines += [Content(line) for line in (_format(entry), _reach(entry), _amounts(entry)) if line]
     lines += triggers[1:]
@@ -26,14 +31,20 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
     labelled = (
         ("by", by),
         ("avoid", clean_line(entry.negative_text)),
-        ("tags", ", ".join(f"{clean_line(tag, 60)} {count}" for tag, count in entry.tags[:12])),
+        ("tags", tags if triggers else ""),
         ("in", clean_line(entry.key)),
     )
-    lines += [
-        Content.assemble((f"{label} ", MUTED), (text, FAINT)) for label, text in labelled if text
-    ]
+    lines += [_labelled(label, text) for label, text in labelled if text]
     lines += [Content(clean_text(text)) for text in (entry.notes, entry.description) if text]
     return Content("\n").join(lines)
+
+
+def _tag(tag: str, count: int) -> str:
+    return f"{clean_line(tag, 60)} {count}" if count else clean_line(tag, 60)
+
+
+def _labelled(label: str, text: str) -> Content:
+    return Content.assemble((f"{label} ", MUTED), (text, FAINT))
 
 
 def _trigger(trigger: TriggerWords) -> Content:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from engine.monitor.reading import GpuReading, Reading
 from engine.reports import MemoryReport
+from tui_loraswitch.backup_tiers import TIER_WORDS
 from tui_loraswitch.text import gib
 from tui_loraswitch.theme import FAINT, MUTED
-
-if TYPE_CHECKING:
-    from engine.monitor.reading import GpuReading, Reading
-
 
 MODEL, BACKUP, LORA, OTHER, FREE = "█", "▓", "▒", "░", "─"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -115,21 +112,32 @@ def _bar(
 
 
 def _legend(figures: Figures, width: int) -> Content:
-    memory = figures.memory
-    parts = (
-        (MODEL, f"model {_short(memory.model)}"),
-        (BACKUP, f"backup {_short(memory.backup)}"),
-        (LORA, f"LoRA {_short(memory.lora_cache)}"),
-    )
-    words = Content(" ").join(
-        Content.assemble((f"{sign} ", _COLOURS[sign]), (text, MUTED)) for sign, text in parts
-    )
+    words = _legend_words(figures.memory, " ")
+    if figures.memory.backup_tier == "file":
+        for gap, where in ((" ", TIER_WORDS["file"]), (" ", "in file"), ("", "in file")):
+            words = _legend_words(figures.memory, gap, f" {where}")
+            if words.cell_length <= width:
+                break
     return Content.assemble(" " * max(0, min(5, width - words.cell_length)), words)
 
 
+def _legend_words(memory: MemoryReport, gap: str, where: str = "") -> Content:
+    """Signs and what they stand for; `where` tells of a backup that is in no memory at all."""
+    parts = (
+        (MODEL, f"model {_short(memory.model)}"),
+        (BACKUP, f"backup {_short(memory.backup)}{where}"),
+        (LORA, f"LoRA {_short(memory.lora_cache)}"),
+    )
+    return Content(" ").join(
+        Content.assemble((f"{sign}{gap}", _COLOURS[sign]), (text, MUTED)) for sign, text in parts
+    )
+
+
 def _short(count: int) -> str:
-    """GiB with one decimal, or MiB where that would be 0.0."""
-    return gib(count) if count >= 100 << 20 or not count else f"{max(1, count >> 20)}M"
+    """GiB with one decimal, or MiB where that would be 0.0; nothing is `0`."""
+    if not count:
+        return "0"
+    return gib(count) if count >= 100 << 20 else f"{max(1, count >> 20)}M"
 
 
 def _gpu(gpu: GpuReading | None, note: str) -> Content:

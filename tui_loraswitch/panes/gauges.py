@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
 from engine.events import Event, MemoryChanged, ModelLoaded
+from engine.monitor.reading import Reading
 from engine.reports import MemoryReport
 from tui_loraswitch.panes.base import Line, Pane
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines
-
-if TYPE_CHECKING:
-    from engine.monitor.reading import Reading
-
 
 HISTORY_SECONDS = 5
 """One mark of the history; the line is sent only as often."""

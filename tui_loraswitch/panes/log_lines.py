@@ -18,6 +18,7 @@ from engine.events import (
     Verified,
 )
 from engine.library.text import clean_line
+from tui_loraswitch.backup_tiers import TIER_WORDS
 from tui_loraswitch.text import duration, gib, plural, stack_words
 from tui_loraswitch.theme import MUTED
 
@@ -31,8 +32,6 @@ SIGNS: dict[Kind, tuple[str, str]] = {
     "failure": ("✗", "$text-error"),
 }
 """Sign and colour of each kind."""
-
-_TIER_WORDS = {"device": "on the device", "cpu": "in main memory"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ def describe(event: Event) -> list[LogLine]:
             noun = "picture" if len(pictures) == 1 else "pictures"
             words = f"{noun} {names}{more} · {duration(seconds)} · saved"
             return [*lines, _line("done", words)]
+        case GenerationCancelled(total_steps=0):
+            return [LogLine("warning", "cancelled before the first step")]
         case GenerationCancelled(step=step, total_steps=total):
             return [LogLine("warning", f"cancelled at step {step} of {total}")]
         case Verified(report=report, seconds=seconds):
@@ -83,9 +84,11 @@ def describe(event: Event) -> list[LogLine]:
             words = f"base verified: 0 of {report.weights:,} weights differ · {duration(seconds)}"
             return [LogLine("done", words)]
         case BackupMoved(tier=tier, bytes=count, seconds=seconds):
-            where = _TIER_WORDS[tier]
-            words = f"backup {where} now · {gib(count)} GiB · {duration(seconds)}"
+            amount = f"{gib(count)} GiB" if count else "0"
+            words = f"backup {amount} {TIER_WORDS[tier]} now · {duration(seconds)}"
             return [LogLine("done", words)]
+        case CommandFailed(message=message, cancelled=True):
+            return [_line("warning", message)]
         case CommandFailed(message=message):
             return [_line("failure", message)]
     return []

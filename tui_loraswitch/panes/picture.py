@@ -26,6 +26,7 @@ from engine.events import (
     ModelLoaded,
     PictureSaved,
     Preview,
+    StateChanged,
 )
 from engine.library.text import clean_line
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
@@ -37,6 +38,9 @@ from tui_loraswitch.text import bar, duration, gib
 
 PREVIEW_SECONDS = 1.0
 """Previews are the bulk of what is sent over SSH: no more than one in this time."""
+
+READY = "g draws a picture"
+NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class PicturePane(Pane, can_focus=True):
         self._drawn: Drawn | None = None
         self._seconds = 0.0
         self._last_preview = -math.inf
+        self._has_model = False
         self._protocol_widget: Any = None
 
     def compose(self) -> ComposeResult:
@@ -102,7 +107,10 @@ class PicturePane(Pane, can_focus=True):
             case LoadProgress(stage=stage, done=done, total=total):
                 self._say(_loading_words(clean_line(stage, 60), done, total))
             case ModelLoaded():
-                self._say("g draws a picture")
+                self._has_model = True
+                self._say(READY)
+            case StateChanged(state="empty"):
+                self._has_model = False
             case GenerationStarted(total_steps=total):
                 self._show_progress(0, total, 0.0)
             case GenerationStep(step=step, total_steps=total, seconds=seconds, preview=preview):
@@ -113,12 +121,14 @@ class PicturePane(Pane, can_focus=True):
             case PictureSaved():
                 self._pictures.append(Drawn.of(event, self._seconds))
                 self._show_saved(len(self._pictures) - 1)
+            case GenerationCancelled(total_steps=0):
+                self._show_line(Content("cancelled"))
             case GenerationCancelled(step=step, total_steps=total):
                 self._show_line(Content(f"cancelled at step {step} of {total}"))
             case CommandFailed(command="generate"):
                 self._show_line(Content())
             case CommandFailed(command="load"):
-                self._say("no model is loaded")
+                self._say(READY if self._has_model else NO_MODEL)
 
     def action_turn(self, count: int) -> None:
         """Show an earlier or later picture of this session."""

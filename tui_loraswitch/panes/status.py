@@ -49,6 +49,7 @@ class StatusLine(Line):
                 self._state = "base" if self._state == "empty" else self._state
             case StateChanged(state=state):
                 self._state = state
+                self._model = None if state == "empty" else self._model
             case Verified() | BackupMoved():
                 self._busy = ""
             case CommandFailed(command=command):
@@ -66,10 +67,11 @@ class StatusLine(Line):
         self._busy = word
         self.show_status()
 
-    def show_queue(self, count: int) -> None:
-        """Say how many generations were asked for and are not done."""
+    def show_queue(self, count: int, is_cancelling: bool) -> None:
+        """Say how many generations are to be drawn, and that others are being stopped."""
         more = f" +{count - 1}" if count > 1 else ""
-        self._drawing = f"drawing{more}" if count else ""
+        drawing = f"drawing{more}" if count else ""
+        self._drawing = "cancelling" if is_cancelling else drawing
         self.show_status()
 
     def on_resize(self) -> None:
@@ -109,7 +111,9 @@ class StatusLine(Line):
         if self._loading:
             return Content.styled(f"◌ {self._loading}", "$text-warning")
         if self._model is None:
-            return Content.styled("! no model", "bold $text-error")
+            return Content.assemble(
+                ("! no model", "bold $text-error"), (" · L loads again, m chooses", MUTED)
+            )
         if self._state == "recovering":
             return Content.styled("! recovering the base", "bold $text-error")
         if self._stack.pending and self._stack.switching:

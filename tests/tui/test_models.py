@@ -1,0 +1,267 @@
+"""Choosing a model: what lies in the folders, the screen, loading and what goes wrong with it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from engine.demo import DEMO_LORAS
+from engine.events import CommandFailed, LoadProgress, ModelLoaded, StateChanged
+from tests.tui.conftest import MODEL, write_lora
+from tui_loraswitch.messages import ModelsFound
+from tui_loraswitch.model_files import ModelFile, find_models
+from tui_loraswitch.screens.models import ModelsScreen
+
+ZEROS = np.zeros((4, 4), np.float16)
+SD15 = {
+    "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight":
+        np.zeros((320, 768), np.float16),
+    "cond_stage_model.transformer.text_model.final_layer_norm.bias": ZEROS,
+}  # fmt: skip
+
+
+def found_in(folders: list[Path], beside: Path | None = None) -> tuple[list[ModelFile], list[str]]:
+    models: list[ModelFile] = []
+    problems = find_models(folders, beside, models.append, lambda: False)
+    return models, problems
+
+
+def write_diffusers(folder: Path, kind: str) -> Path:
+    (folder / "unet").mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    (folder / "unet" / "config.json").write_text(json.dumps({"in_channels": 4}))
+    save_file({"down_blocks.0.x": ZEROS}, folder / "unet/diffusion_pytorch_model.safetensors")
+    return folder
+
+
+def test_models_are_told_by_their_headers(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    """Whole models with a reason where they cannot be opened; LoRAs, VAEs and parts are none."""
+    root = tmp_path / "models"
+    write_lora(root / "lora.safetensors")
+    save_file({"decoder.conv_in.bias": ZEROS}, root / "vae.safetensors")
+    save_file(SD15, root / "old.safetensors")
+    save_file({"model.diffusion_model.out.2.bias": ZEROS}, root / "unet.safetensors")
+    (root / "cut.safetensors").write_bytes((root / "old.safetensors").read_bytes()[:-8])
+    write_diffusers(root / "deep" / "sd15", "StableDiffusionPipeline")
+    (root / "deep" / "tiny.safetensors").symlink_to(tiny_checkpoint)
+    (root / "deep" / "loop").symlink_to(root)
+    models, problems = found_in([root, root / "deep", tmp_path / "gone"])
+    by_name = {model.name: model for model in models}
+    assert {name: model.kind for name, model in by_name.items()} == {
+        "cut": "unreadable", "old": "SD 1.5", "unet": "not SDXL", "sd15/": "not SDXL",
+        "tiny": "SDXL",
+    }  # fmt: skip
+    assert len(models) == len(by_name), "no folder is looked into twice"
+    assert by_name["tiny"].problem == ""
+    assert by_name["tiny"].size == tiny_checkpoint.stat().st_size
+    assert "truncated" in by_name["cut"].problem
+    assert "SD 1.5" in by_name["old"].problem
+    assert "StableDiffusionPipeline" in by_name["sd15/"].problem
+    assert by_name["sd15/"].size > 0
+    (problem,) = problems
+    assert "gone" in problem
+
+
+def test_below_a_folder_that_was_not_named_only_diffusers_models_are_looked_for(
+    tmp_path: Path,
+) -> None:
+    save_file(SD15, tmp_path / "beside.safetensors")
+    write_diffusers(tmp_path / "folder", "FluxPipeline")
+    (tmp_path / "documents" / "deep").mkdir(parents=True)
+    save_file(SD15, tmp_path / "documents" / "far.safetensors")
+    write_diffusers(tmp_path / "documents" / "deep" / "far", "FluxPipeline")
+    models, problems = found_in([], tmp_path / "current.safetensors")
+    assert [model.name for model in models] == ["beside", "folder/"]
+    assert problems == []
+
+
+def test_a_search_stops_when_nobody_looks_and_bears_any_path(tmp_path: Path) -> None:
+    save_file(SD15, tmp_path / "one.safetensors")
+    models: list[ModelFile] = []
+    assert find_models([tmp_path], None, models.append, lambda: True) == []
+    assert models == []
+    assert found_in([Path("/a\0b")], Path("/c\0d/e")) == ([], [])
+
+
+A = ModelFile(Path("/models/alpha.safetensors"), "alpha", 6_940_000_000, "SDXL")
+B = ModelFile(MODEL.path, MODEL.name, 6_940_000_000, "SDXL")
+OLD = ModelFile(Path("/models/old.safetensors"), "old", 2_130_000_000, "SD 1.5", "old is SD 1.5.")
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> list[ModelFile]:
+    """What the search finds."""
+    models = [OLD, B, A]
+
+    def find(folders, beside, on_found, is_cancelled):
+        for model in models:
+            on_found(model)
+        return []
+
+    monkeypatch.setattr("tui_loraswitch.services.find_models", find)
+    return models
+
+
+async def open_list(driver) -> ModelsScreen:
+    await driver.press("m")
+    screen = driver.app.screen
+    assert isinstance(screen, ModelsScreen)
+    await driver.until(lambda: screen._is_complete)
+    await driver.pilot.pause()
+    return screen
+
+
+def names(screen: ModelsScreen) -> list[str]:
+    return [model.name for model in screen._shown]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_models_are_listed_by_name_the_demo_last(start, settings, shelf, size):
+    async with start(*size, settings=replace(settings, model=MODEL.path)) as driver:
+        await driver.load()
+        screen = await open_list(driver)
+        assert names(screen) == ["alpha", "old", "sd_xl_base_1.0", "demo (tiny SDXL, embedded)"]
+        rows = [line for line in driver.screen if "GB" in line or "MB" in line]
+        assert ["○ alpha" in rows[0], "! old" in rows[1], "● sd_xl" in rows[2]] == [True] * 3
+        assert all(kind in row for kind, row in zip(("SDXL", "SD 1.5"), rows, strict=False))
+        assert "6.94 GB" in rows[0]
+        assert str(MODEL.path) in driver.text, "the cursor is on the loaded model"
+        await driver.press("up")
+        assert "old is SD 1.5." in driver.text
+        await driver.press("enter")
+        assert driver.app.screen is screen, "what cannot be opened is not chosen"
+        await driver.press("escape")
+        assert driver.app.screen is driver.app.main
+        assert screen.closed.is_set()
+
+
+async def test_typing_filters_and_enter_loads(start, session, settings, shelf):
+    settings = replace(settings, device="cuda:1", dtype="float16", backup="cpu")
+    async with start(settings=settings) as driver:
+        await driver.load()
+        screen = await open_list(driver)
+        await driver.press(*"alph")
+        assert names(screen) == ["alpha"]
+        await driver.press("enter")
+        assert session.commands[-1] == ("load", A.path, "cuda:1", "float16", "cpu")
+        assert driver.app.screen is driver.app.main
+
+
+async def test_the_demo_is_chosen_and_brings_its_loras(start, session, shelf):
+    async with start() as driver:
+        await driver.load()
+        await open_list(driver)
+        await driver.press("pagedown", "enter")
+        assert session.commands[-1][:2] == ("load", None)
+        await driver.emit(
+            StateChanged("empty"),
+            ModelLoaded(replace(MODEL, is_demo=True), 1.0),
+        )
+        await driver.until(
+            lambda: any(e.root == DEMO_LORAS for e in driver.app.main.library.view._sorted)
+        )
+
+
+async def test_the_list_grows_under_a_cursor_that_stays(start, shelf):
+    async with start() as driver:
+        await driver.load()
+        screen = await open_list(driver)
+        await driver.press("down", "down")
+        highlighted = screen._highlighted
+        new = ModelFile(Path("/models/aaa.safetensors"), "aaa", 1, "SDXL")
+        screen.post_message(ModelsFound((*shelf, new), (), is_complete=True))
+        await driver.until(lambda: "aaa" in names(screen))
+        assert screen._highlighted == highlighted
+
+
+async def test_the_former_stack_is_wanted_on_the_new_model_too(start, session, shelf):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.confirm()
+        await open_list(driver)
+        await driver.press(*"alph", "enter")
+        await driver.emit(StateChanged("empty"), LoadProgress("Reading alpha", 1, 2))
+        assert "alpha 50 %" in driver.screen[0]
+        await driver.highlight("neon")
+        await driver.press("space")
+        assert len(session.sent("switch")) == 1, "wishes wait until the model is there"
+        await driver.press("v")
+        assert driver.toasts[-1] == "The model is still loading."
+        await driver.load(replace(MODEL, name="alpha", path=A.path))
+        assert [ref.name for ref in session.sent("switch")[-1]] == ["ink", "neon"]
+        assert len(session.sent("switch")) == 2
+
+
+async def test_a_model_that_is_refused_leaves_the_one_that_is_loaded(start, session, shelf):
+    async with start() as driver:
+        await driver.load()
+        await open_list(driver)
+        await driver.press(*"alph", "enter")
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.emit(CommandFailed("load", "alpha.safetensors: truncated."))
+        assert "sd_xl_base_1.0" in driver.screen[0]
+        assert driver.log[-1] == (
+            "sd_xl_base_1.0 stays loaded; L loads alpha again, m chooses another model"
+        )
+        assert [ref.name for ref in session.sent("switch")[-1]] == ["ink"]
+        await driver.press("v")
+        assert ("verify",) in session.commands
+
+
+async def test_a_cancelled_load_can_be_asked_for_again(start, session):
+    async with start() as driver:
+        await driver.emit(LoadProgress("Reading x", 1, 10))
+        await driver.press("L")
+        assert driver.toasts == ["The model is still loading."]
+        await driver.press("x")
+        await driver.emit(CommandFailed("load", "The loading was cancelled.", cancelled=True))
+        assert len(driver.toasts) == 1, "what was wished is no error"
+        assert driver.log[-2:] == [
+            "The loading was cancelled.", "L loads the demo again, m chooses another model",
+        ]  # fmt: skip
+        assert "! no model · L loads again, m chooses" in driver.screen[0]
+        assert (
+            "L loads it again" in driver.app.main.picture.query_one("#picture-words").visual.plain
+        )
+        await driver.press("L")
+        assert session.sent("load") == [session.commands[0]] * 2
+        await driver.load()
+        assert driver.screen[0].rstrip().endswith("● base")
+        await driver.press("L")
+        assert driver.toasts[-1] == "The model is loaded; m chooses another one."
+
+
+async def test_the_newest_of_several_choices_counts(start, session, shelf):
+    async with start() as driver:
+        await open_list(driver)
+        await driver.press(*"alph", "enter")
+        assert [command[0] for command in session.commands] == ["load", "cancel", "load"]
+        await driver.emit(CommandFailed("load", "The loading was cancelled.", cancelled=True))
+        assert not any("loads" in line for line in driver.log), "alpha is on its way"
+        await driver.load(replace(MODEL, name="alpha", path=A.path))
+        assert driver.app.control.model.name == "alpha"
+
+
+async def test_a_model_that_was_loaded_is_remembered_and_the_demo_is_not(start, settings, tmp_path):
+    path = tmp_path / "config" / "config.toml"
+    async with start(settings=replace(settings, config_path=path)) as driver:
+        await driver.load(replace(MODEL, is_demo=True))
+        await driver.load()
+        await driver.until(path.exists)
+    assert tomllib.loads(path.read_text()) == {"model": str(MODEL.path)}
+
+
+async def test_a_model_that_cannot_be_remembered_is_said(start, settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    async with start(settings=replace(settings, config_path=tmp_path / "file/config")) as driver:
+        await driver.load()
+        await driver.until(lambda: any("cannot be remembered" in line for line in driver.log))
