@@ -41,9 +41,11 @@ class FileStamp:
         return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, config_time)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoraFile:
     """A LoRA's modules by the names the file gives them; each maps roles to tensors.
+
+    Equal only to itself, so that what is worked out from a file can be kept as long as it lives.
 
     After `read_lora_header` tensors are on the meta device (shapes only); after `read_lora` they
     share one buffer of the file's bytes, in the file's dtypes. Numbers that stand in the file's

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from engine.switch.merge import exact_products, merge_weight
 from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths, resolved
 from engine.switch.tier import choose_tier, require_memory
 
+Fit = tuple[Mapping[WeightName, Adapter], LoraReport]
 Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
 Identities = dict[WeightName, tuple[tuple[FileStamp, float], ...]]
 
@@ -59,6 +61,7 @@ class LoraSwitcher:
         tier = choose_tier(backup, self._parts, has_source=source is not None)
         self._backups = Backups(tier, source, idle_backup_bytes)
         self._proven: set[WeightName] = set()
+        self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
         self._stack: tuple[LoraRef, ...] = ()
         self._embeddings: tuple[BundledEmbedding, ...] = ()
         self._live: Identities = {}
@@ -206,16 +209,22 @@ class LoraSwitcher:
             for file in opened:
                 refuse_wrong_base(file)
                 if not file.bytes:
-                    fit(file, self._table, self._parts)
+                    self._fit_file(file)
         fitted: list[Fitted] = []
         reports = []
         with clock.phase("read"):
             for ref, header in zip(stack, opened, strict=True):
                 file = self._cache.read(header)
-                adapters, report = fit(file, self._table, self._parts)
+                adapters, report = self._fit_file(file)
                 fitted.append((ref, file, adapters))
                 reports.append(report)
         return fitted, tuple(reports)
+
+    def _fit_file(self, file: LoraFile) -> Fit:
+        """How a file fits; worked out once as long as the cache holds it."""
+        if file not in self._fits:
+            self._fits[file] = fit(file, self._table, self._parts)
+        return self._fits[file]
 
     def _backup(self, changed: Sequence[WeightName]) -> None:
         new = [name for name in changed if name not in self._backups]

@@ -264,3 +264,17 @@ def test_backups_made_ahead_for_nothing_are_dropped(loaded: Loaded) -> None:
     loaded.switcher.backup_weights([loaded.ref("neon")])
     loaded.switcher.apply([])
     assert loaded.switcher.backup_bytes == 0
+
+
+def test_another_strength_reads_and_fits_nothing_again(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.switcher.apply([loaded.ref("neon", 0.5)])
+
+    def never(*_: object) -> None:
+        raise AssertionError("worked out again")
+
+    monkeypatch.setattr(switcher_module, "fit", never)
+    monkeypatch.setattr("engine.lora.cache.read_lora", never)
+    loaded.switcher.apply([loaded.ref("neon", 0.7)])
+    assert loaded.switcher.stack == (loaded.ref("neon", 0.7),)
