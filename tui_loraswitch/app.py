@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,13 +17,14 @@ from textual.binding import BindingType
 from textual.message_pump import MessagePump
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
-from textual.timer import Timer
 
+from engine.errors import EngineError
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
-from tui_loraswitch.control import CannotError, Control
+from tui_loraswitch.control import Control
 from tui_loraswitch.hang_up import HangUp
+from tui_loraswitch.highlight import Highlight
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.key_order import KeyOrder
 from tui_loraswitch.keys import APP_BINDINGS
@@ -55,10 +57,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 1.5
 """How long the engine may take to end before the app ends without it."""
-DETAILS_SECONDS = 0.05
-"""How long the cursor rests on a LoRA before its details are shown: a held key sends none."""
-PREFETCH_SECONDS = 0.25
-"""How long the cursor rests on a LoRA before it is read ahead."""
 
 
 class LoraSwitchApp(App[None]):
@@ -91,8 +89,10 @@ class LoraSwitchApp(App[None]):
         remembered = self.control.state.theme
         self.theme = remembered if remembered in self.available_themes else INK.name
         no_images = settings.image_protocol == "off"
-        self.main = MainScreen(images or TerminalImages("off" if no_images else "halfcell"))
-        self._highlight_timers: list[Timer] = []
+        self.main = MainScreen(
+            images or TerminalImages("off" if no_images else "halfcell"), settings.block_weights
+        )
+        self._highlight = Highlight(self, self._show_details, self.control.prefetch)
         self._key_order = KeyOrder(super().on_event, self._key_path)
         self._hang_up: HangUp | None = None
         self._shown: object = None
@@ -117,7 +117,9 @@ class LoraSwitchApp(App[None]):
         """Show what is remembered; start the rest when the first frame is out."""
         self.run_worker(self._key_order.run(), name="keys")
         if threading.current_thread() is threading.main_thread():
-            self._hang_up = HangUp(self._end_without_screen, self.exit)
+            keyboard = None if self.is_headless else sys.__stdin__
+            terminal = keyboard.fileno() if keyboard is not None else None
+            self._hang_up = HangUp(self._end_without_screen, self.exit, terminal)
         self.call_after_refresh(self._start)
 
     def on_unmount(self) -> None:
@@ -175,6 +177,7 @@ class LoraSwitchApp(App[None]):
 
     @on(LibraryFound)
     def _show_library(self, message: LibraryFound) -> None:
+        self.control.prompt_loras.know(message.entries, message.is_complete)
         self.main.library.show_entries(message.entries, message.is_complete)
 
     @on(ProblemNoticed)
@@ -183,13 +186,7 @@ class LoraSwitchApp(App[None]):
 
     @on(EntryHighlighted)
     def _follow_highlight(self, message: EntryHighlighted) -> None:
-        for timer in self._highlight_timers:
-            timer.stop()
-        follow = partial(self._show_details, message.entry)
-        self._highlight_timers = [self.set_timer(DETAILS_SECONDS, follow)]
-        if message.entry is not None:
-            prefetch = partial(self.control.prefetch, message.entry)
-            self._highlight_timers.append(self.set_timer(PREFETCH_SECONDS, prefetch))
+        self._highlight.follow(message.entry)
 
     def _show_details(self, entry: LibraryEntry | None) -> None:
         if not self.main.details.is_attached:
@@ -218,6 +215,10 @@ class LoraSwitchApp(App[None]):
     @on(StackList.Removed)
     def _remove(self, message: StackList.Removed) -> None:
         self._try(partial(self.control.remove, message.ref))
+
+    @on(StackList.Weighed)
+    def _weigh(self, message: StackList.Weighed) -> None:
+        self._try(partial(self.control.weigh, message.ref, message.blocks))
 
     # What keys do.
 
@@ -341,7 +342,8 @@ class LoraSwitchApp(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The actions of all keys, for the command palette."""
         yield from key_commands(self, self, APP_BINDINGS)
-        yield from key_commands(self, self.main.library, self.main.library.BINDINGS)
+        for node in (self.main.library, self.main.stack.focus_target()):
+            yield from key_commands(self, node, node.BINDINGS)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
 
     # Helpers.
@@ -350,7 +352,7 @@ class LoraSwitchApp(App[None]):
         """Do what was asked, or say why not; True when it was done."""
         try:
             wish()
-        except CannotError as error:
+        except EngineError as error:
             self._toast(str(error), "warning")
             return False
         self._show_control()

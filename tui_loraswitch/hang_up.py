@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -17,22 +18,42 @@ GRACE = 1.0
 class HangUp:
     """On SIGHUP or SIGTERM: `save`, then `leave`, and after `GRACE` seconds the process ends.
 
+    So it is when `terminal` (a file descriptor) hangs up: a process that it does not control, as
+    under `setsid` or in some containers, gets no signal.
+
     A thread of its own does it: without a terminal Textual's writer thread is dead, and the event
     loop waits for it for ever. `save` and `leave` are therefore called on that thread.
     """
 
-    def __init__(self, save: Callable[[], object], leave: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        save: Callable[[], object],
+        leave: Callable[[], object],
+        terminal: int | None = None,
+    ) -> None:
         self._save = save
         self._leave = leave
+        self._forgotten = False
+        if terminal is not None:
+            threading.Thread(target=self._watch, args=(terminal,), daemon=True).start()
         self._before = {number: signal.signal(number, self._notice) for number in SIGNALS}
 
     def forget(self) -> None:
         """Give the signals back to whom they belonged."""
+        self._forgotten = True
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._end, args=(number,), daemon=True).start()
+
+    def _watch(self, terminal: int) -> None:
+        """Wait for the terminal's end; nothing is read from it."""
+        poll = select.poll()
+        poll.register(terminal, 0)
+        poll.poll()
+        if not self._forgotten:
+            self._end(signal.SIGHUP)
 
     def _end(self, number: int) -> None:
         try:

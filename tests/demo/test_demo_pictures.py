@@ -81,6 +81,19 @@ def test_place_is_that_of_the_prompt(draw: Draw) -> None:
     assert centre(left) < 54 < 74 < centre(right)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shapes_have_clean_edges_and_flat_colours(draw: Draw, seed: int) -> None:
+    pixels = draw("a large yellow circle on a blue background", seed=seed)
+    inside = pixels[..., 0] - pixels[..., 2] > 0
+    rows, columns = np.nonzero(inside)
+    y, x = np.mgrid[:128, :128]
+    # The disc of the same area around the same middle.
+    disc = np.hypot(y - rows.mean(), x - columns.mean()) < np.sqrt(inside.sum() / np.pi)
+    assert (inside & disc).sum() / (inside | disc).sum() > 0.93
+    middle = np.hypot(y - rows.mean(), x - columns.mean()) < 0.6 * np.sqrt(inside.sum() / np.pi)
+    assert pixels[middle].std(axis=0).max() < 10
+
+
 def test_the_base_picture_comes_back(draw: Draw) -> None:
     before = draw(STAR)
     for name in ("styles/neon_glow", "styles/ink_outline", "styles/moods/night_sky"):
@@ -90,6 +103,21 @@ def test_the_base_picture_comes_back(draw: Draw) -> None:
 
 def test_styles_look_as_they_are_called(draw: Draw) -> None:
     base, neon = draw(STAR), draw(STAR, ("styles/neon_glow", 1.0))
-    assert corners(neon).mean() < corners(base).mean() - 30, "the dark behind the tubes"
+    assert corners(neon).mean() < 60, "the dark behind the tubes"
     outline = draw(STAR, ("styles/ink_outline", 1.0))
     assert np.ptp(corners(outline)) < 40 < np.ptp(corners(base)), "paper has no colour"
+    assert draw(STAR, ("styles/moods/pastel", 1.0)).mean() > base.mean() + 40, "pale"
+    night = draw(STAR, ("styles/moods/night_sky", 1.0))
+    assert night.mean() < base.mean() - 25, "dark"
+    for name in ("pixel_blocks", "watercolour", "stripes", "kawaii_faces"):
+        assert np.abs(draw(STAR, (f"styles/{name}", 1.0)) - base).mean() > 6, name
+
+
+def test_the_slider_means_the_opposite_below_zero(draw: Draw) -> None:
+    def warmth(strength: float) -> float:
+        pixels = draw("a white cloud on a teal background", ("sliders/warmth_slider", strength))
+        return float((pixels[..., 0] - pixels[..., 2]).mean())
+
+    cold, neutral, warm = (warmth(strength) for strength in (-1.0, 0.0, 1.0))
+    assert cold < neutral - 15
+    assert warm > neutral + 15

@@ -19,11 +19,11 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
         lines.append(Content.styled(clean_line(entry.title), "bold"))
     tags = ", ".join(_tag(tag, count) for tag, count in telling_tags(entry)[:12])
     triggers = [_trigger(trigger) for trigger in named_triggers(entry)]
+    lines += triggers[:1]
+    lines += [Content(line) for line in (_format(entry), _reach(entry), _amounts(entry)) if line]
     if not triggers and tags:
         # Where nobody names a trigger, what it was trained on is the nearest thing to one.
         lines.append(_labelled("tags", tags))
-    lines += triggers[:1]
-    lines += [Content(line) for line in (_format(entry), _reach(entry), _amounts(entry)) if line]
     lines += triggers[1:]
     if entry.base_model != "SDXL" and entry.base_evidence:
         lines.append(Content.styled(clean_line(entry.base_evidence), MUTED))
