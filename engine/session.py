@@ -21,6 +21,8 @@ from engine.commands import (
 from engine.errors import CancelledError, EngineError, FileFormatError, LoraRefusedError
 from engine.events import CommandFailed, Event, GenerationCancelled, LoadProgress
 from engine.generate.request import GenerateRequest
+from engine.heavy_imports import heavy_imports
+from engine.modes.names import ModeChoice
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
 
@@ -53,13 +55,18 @@ class Session:
         device: str | None = None,
         dtype: str | None = None,
         backup: BackupChoice = "auto",
+        vae: Path | None = None,
+        mode: ModeChoice = "auto",
+        compiled: bool = False,
     ) -> None:
         """Open a checkpoint file or folder; None opens the embedded demo.
 
         Device and dtype are chosen when None: CUDA with float16 where there is one, else the CPU
-        with float32.
+        with float32. `vae` is a file or diffusers folder with a VAE in place of the model's own.
+        `mode` says how the model shares the device's memory; `auto` decides by what is free.
+        `compiled` has PyTorch compile the UNet, in a mode that keeps it on the device.
         """
-        self._put(Load(model, device, dtype, backup))
+        self._put(Load(model, device, dtype, backup, vae, mode, compiled))
 
     def switch(self, stack: Sequence[LoraRef]) -> None:
         """Make `stack` live; an empty one is the base."""
@@ -119,7 +126,8 @@ class Session:
             try:
                 if worker is None:
                     self._on_event(LoadProgress("Starting PyTorch"))
-                    from engine.worker import Worker
+                    with heavy_imports():
+                        from engine.worker import Worker
 
                     worker = Worker(self._on_event)
                 worker.do(command, cancelled)
