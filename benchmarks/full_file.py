@@ -1,4 +1,4 @@
-"""Files of SDXL's real size with random weights: a checkpoint in the original layout, and LoRAs."""
+"""A checkpoint file of SDXL's real size and original layout, with random weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
 from torch import nn
 
 from engine.checkpoint.config import sdxl_config
@@ -32,7 +31,7 @@ def write_checkpoint(path: Path) -> None:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     values = (0.02 * torch.randn(BLOCK, generator=torch.Generator().manual_seed(0))).half()
-    raw = memoryview(values.view(torch.uint8).numpy())
+    raw = values.view(torch.uint8).numpy().data
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for number, shape in enumerate(shapes.values()):
@@ -53,18 +52,3 @@ def _tensors() -> Iterator[tuple[str, torch.Size]]:
             if source.third is not None:
                 shape = torch.Size((3 * shape[0], *shape[1:]))
             yield source.key, shape[::-1] if source.transposed else shape
-
-
-def write_lora(path: Path, rank: int, seed: int = 0) -> None:
-    """Write a kohya LoRA for the 722 linear layers of the UNet's attention blocks."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for name, module in outline_of(None, torch.float16)["unet"].named_modules():
-        if isinstance(module, nn.Linear) and ".attentions." in name:
-            key = f"lora_unet_{name.replace('.', '_')}"
-            up = torch.randn(module.out_features, rank, generator=generator)
-            down = torch.randn(rank, module.in_features, generator=generator)
-            tensors[f"{key}.lora_up.weight"] = (0.02 * up).half()
-            tensors[f"{key}.lora_down.weight"] = (0.02 * down).half()
-            tensors[f"{key}.alpha"] = torch.tensor(float(rank))
-    save_file(tensors, path)

@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.full_file import write_checkpoint, write_lora
-from benchmarks.record import record
+from benchmarks.full_file import write_checkpoint
+from engine.bench.random_loras import write_random_loras
 from engine.checkpoint import open_checkpoint
+from engine.checkpoint.outline import outline_of
 from engine.lora.cache import LoraCache
 from engine.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
@@ -102,7 +103,7 @@ def switching(folder: Path, tier: str) -> dict[str, object]:
     )
     start = anonymous()
     with peak() as highest:
-        report = switcher.apply([LoraRef(folder / "lora.safetensors")])
+        report = switcher.apply([LoraRef(folder / "random-1.safetensors")])
     # The merged weights' own pages: what was mapped from the file is the process's own now.
     merged, switched = report.bytes_written, anonymous() - start
     cached = switcher.cache_bytes
@@ -123,19 +124,16 @@ def switching(folder: Path, tier: str) -> dict[str, object]:
 CASES = {"loading": ("float16", "bfloat16"), "switching": ("file", "cpu")}
 
 
-def main() -> None:
-    if len(sys.argv) == 4:
-        run = loading if sys.argv[2] == "loading" else switching
-        print(json.dumps(run(Path(sys.argv[1]), sys.argv[3])))
-        return
+def measure(*, quick: bool) -> dict[str, object]:
+    """All cases on a model of real size; there is no small one."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_checkpoint(folder / "model.safetensors")
-        write_lora(folder / "lora.safetensors", RANK)
+        write_random_loras(folder, outline_of(None, torch.float16)["unet"], RANK, count=1)
         figures: dict[str, object] = {"lora_rank": RANK}
         for kind, cases in CASES.items():
             figures[kind] = [_in_process(name, kind, case) for case in cases]
-    record("memory", figures)
+    return figures
 
 
 def _in_process(*arguments: str) -> dict[str, object]:
@@ -146,4 +144,5 @@ def _in_process(*arguments: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    run = loading if sys.argv[2] == "loading" else switching
+    print(json.dumps(run(Path(sys.argv[1]), sys.argv[3])))

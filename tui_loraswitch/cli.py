@@ -14,6 +14,7 @@ from engine.errors import CancelledError, EngineError
 from tui_loraswitch.commands import app, bench, generate, inspect, listing, verify
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
+    add_embeddings_option,
     add_images_option,
     add_library_option,
     add_model_options,
@@ -52,10 +53,12 @@ examples:
 
 files:
   {config}
-      remembers --model, --loras, --models, --device, --dtype, --backup,
-      --output and --images of the last time the app was started with them,
-      and the model last chosen in it, for the app and all commands; options
-      given now go first, auto undoes a choice
+      remembers --model, --vae, --loras, --embeddings, --models, --device,
+      --dtype, --backup, --output and --images of the last time the app was
+      started with them, and the model last chosen in it, for the app and all
+      commands; options given now go first, auto undoes a choice
+      yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
+      ComfyUI does; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
   {log}
       the log
   ./outputs
@@ -107,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="show the versions in use and leave")
     add_model_options(parser)
     add_library_option(parser)
+    add_embeddings_option(parser)
     add_models_option(parser)
     add_output_option(parser)
     add_images_option(parser)

@@ -1,0 +1,125 @@
+"""From a key to its letter on the terminal: while loading, idle, drawing and switching.
+
+The real app runs on a pseudo-terminal with 10,000 LoRAs in its list. What is typed goes into the
+filter, so every key also filters the whole list; while switching, `+` and `-` change the strength
+of the live LoRA, which is a switch each, and the new strength is waited for.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks.many_loras import write_many_loras
+from benchmarks.terminal import Terminal, remember_long_drawing, start_drawing, started
+from engine.demo import DEMO_LORAS
+from engine.library.index import LibraryIndex
+from engine.library.scan import scan_folders
+
+LORAS = 10_000
+KEYS = 200
+LETTERS = "-zqxjvzqxjvzqxjv"
+"""A query that leaves out what no file has: the list stays as long as it is."""
+TRUSTED = 3
+"""Letters from which on the text stands nowhere else on the screen."""
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Milliseconds, with the number of keys they come from."""
+    loras, keys = (100, 12) if quick else (LORAS, KEYS)
+    with tempfile.TemporaryDirectory() as name:
+        home, folder = Path(name, "home"), Path(name, "loras")
+        write_many_loras(folder, loras)
+        with LibraryIndex(home / "loraswitch" / "library.sqlite") as index:
+            scan_folders([folder, DEMO_LORAS], index)
+        remember_long_drawing(home)
+        options = ("--demo", "--loras", str(folder), "--images", "halfcell")
+        with started(home, *options) as terminal:
+            found = {"loras": loras, **latencies(terminal, keys)}
+    return found
+
+
+def latencies(terminal: Terminal, keys: int) -> dict[str, Any]:
+    """All four in one run of the app."""
+    terminal.seconds_until("LoRAs ")
+    terminal.press("/")
+    loading = typed(terminal, lambda: not terminal.has_drawn("loaded "))
+    idle = typed(terminal, counted(keys))
+    terminal.press("\x1b")
+    terminal.bytes_within(0.5)
+    start_drawing(terminal)
+    terminal.press("/")
+    drawing = typed(terminal, counted(keys))
+    terminal.press("\x1b")
+    terminal.bytes_within(0.5)
+    terminal.press("x")
+    # So it drew until now.
+    terminal.seconds_until("cancelled at step")
+    terminal.press("/neon_glow\r")
+    terminal.bytes_within(1.0)
+    terminal.press("\r")
+    terminal.seconds_until("switched to")
+    switching = [strength_key(terminal, key, text) for key, text in strengths(keys)]
+    return {
+        "while_loading": figures(loading),
+        "idle": figures(idle),
+        "while_drawing": figures(drawing),
+        "while_switching": figures(switching),
+    }
+
+
+def typed(terminal: Terminal, go_on: Callable[[], bool]) -> list[float]:
+    """Type and wipe the line again and again; seconds from each trusted letter to its paint."""
+    seconds = []
+    while go_on():
+        for number, letter in enumerate(LETTERS, 1):
+            terminal.press(letter)
+            if number < TRUSTED:
+                terminal.bytes_within(0.05)
+                continue
+            seconds.append(terminal.seconds_until(LETTERS[:number]))
+            # At all distances from what the last key set going.
+            terminal.bytes_within(0.02 + 0.03 * (number % 5))
+        terminal.press("\x15")
+        terminal.bytes_within(0.05)
+    return seconds
+
+
+def counted(keys: int) -> Callable[[], bool]:
+    """True as often as it takes for so many keys."""
+    lines = count()
+    return lambda: next(lines) * (len(LETTERS) - TRUSTED + 1) < keys
+
+
+def strengths(keys: int) -> Iterator[tuple[str, str]]:
+    """Keys that move the strength up from 1 to 5, down to -5 and up again, and what is shown."""
+    value, step = 10, 1
+    for _ in range(keys):
+        if not -50 <= value + step <= 50:
+            step = -step
+        value += step
+        yield ("+" if step > 0 else "-"), f"{value / 10:.2f}"
+
+
+def strength_key(terminal: Terminal, key: str, text: str) -> float:
+    """Seconds from a key to the strength it leads to."""
+    terminal.press(key)
+    seconds = terminal.seconds_until(text)
+    terminal.bytes_within(0.03)
+    return seconds
+
+
+def figures(seconds: list[float]) -> dict[str, float]:
+    """Median, 99th percentile and slowest."""
+    ordered = sorted(seconds)
+    high = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    return {
+        "keys": len(ordered),
+        "median_ms": round(1000 * statistics.median(ordered), 1),
+        "percentile_99_ms": round(1000 * high, 1),
+        "slowest_ms": round(1000 * ordered[-1], 1),
+    }

@@ -1,0 +1,104 @@
+"""The real app on a pseudo-terminal of 120 x 36: keys in, bytes out."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MODULE = "tui_loraswitch"
+PATIENCE = 60.0
+PICTURES = 16
+ROWS, COLUMNS = 36, 120
+_FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+
+
+class Terminal:
+    """A running program and what it draws."""
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._drawn = b""
+        self._before = b""
+
+    def press(self, keys: str) -> None:
+        """Send keys as a terminal does."""
+        os.write(self._master, keys.encode())
+
+    def seconds_until(self, text: str, patience: float = PATIENCE) -> float:
+        """Seconds until a text is drawn, from now; what was drawn before does not count."""
+        start = time.perf_counter()
+        self._forget()
+        while text.encode() not in self._drawn:
+            left = start + patience - time.perf_counter()
+            if left <= 0 or not self._read(left):
+                raise TimeoutError(f"“{text}” was not drawn, but: {self._drawn[-2000:]!r}")
+        return time.perf_counter() - start
+
+    def bytes_within(self, seconds: float) -> int:
+        """Bytes drawn from now on for some time."""
+        end = time.perf_counter() + seconds
+        self._forget()
+        while (left := end - time.perf_counter()) > 0:
+            self._read(left)
+        return len(self._drawn)
+
+    def has_drawn(self, text: str) -> bool:
+        """Whether a text was drawn at any time."""
+        return text.encode() in self._before + self._drawn
+
+    def _forget(self) -> None:
+        self._before += self._drawn
+        self._drawn = b""
+
+    def _read(self, patience: float) -> bool:
+        if not select.select([self._master], [], [], patience)[0]:
+            return False
+        self._drawn += os.read(self._master, 65536)
+        return True
+
+
+@contextmanager
+def started(home: Path, *options: str) -> Iterator[Terminal]:
+    """Start the program with its files in `home`, and end it hard afterwards."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", MODULE, *options],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm-256color", **dict.fromkeys(_FOLDERS, str(home))},
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(master)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def remember_long_drawing(home: Path) -> None:
+    """Let the app start with settings that keep it drawing for minutes: see `start_drawing`."""
+    path = home / "loraswitch" / "state.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"prompt": "a red star", "steps": 500, "batch": PICTURES}
+    path.write_text(json.dumps(state), encoding="utf-8")
+
+
+def start_drawing(terminal: Terminal) -> None:
+    """Begin the long drawing and wait for the engine to say so."""
+    terminal.press("g")
+    terminal.seconds_until(f"drawing {PICTURES} pictures")

@@ -1,0 +1,1 @@
+"""How long switching takes on this machine, beside what the machine can do and what others need."""

@@ -1,0 +1,103 @@
+"""The floor of a switch, by what this machine does in the same run.
+
+A switch must read the base weights it touches once and write them once, and a merge must multiply
+the LoRA's factors in float32. The floor is the time of a bare copy of the touched bytes, from where
+the base weights are kept into the live weights, plus the products at the rate of float32 matrix
+products of the same shapes. Copies and products are not taken to overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from engine.bench.clock import median, seconds_of
+from engine.bench.work import Product, Work, union_bytes
+from engine.reports import Tier
+from engine.switch.merge import exact_products
+
+_CACHED_ELEMENTS = 1 << 19
+"""Float32 results of 2 MiB: a CPU's products are taken at the rate they have within its caches."""
+_PRODUCT_SECONDS = 0.02
+"""For how long a product is repeated to find its rate."""
+
+
+class Floor:
+    """Measures what the machine can do on the weights in question, each thing once.
+
+    The weights are written with their own values, so they do not change.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module],
+        works: Sequence[Work],
+        device: torch.device,
+        repeat: int,
+    ) -> None:
+        self._parts = parts
+        self._names = sorted({name for work in works for name in work.weights})
+        self._device = device
+        self._repeat = repeat
+        self._copies: dict[bool, float] = {}
+        self._products: dict[Product, float] = {}
+        self.tensors = len(self._names)
+        self.bytes = union_bytes(works)
+
+    def seconds(self, tier: Tier, touched: int, merged: Work) -> float:
+        """The floor of a switch that touches some bytes and merges a stack."""
+        return self.copy_seconds(tier) * touched / self.bytes + self.product_seconds(merged)
+
+    def copy_seconds(self, tier: Tier) -> float:
+        """A bare copy of all the weights from a tier's memory; the file's is taken as cached."""
+        over_the_bus = tier != "device" and self._device.type == "cuda"
+        if over_the_bus not in self._copies:
+            self._copies[over_the_bus] = self._time_copy(over_the_bus)
+        return self._copies[over_the_bus]
+
+    def product_seconds(self, work: Work) -> float:
+        """All products of a stack at the rate of their shapes."""
+        return sum(
+            count * self._product_seconds(product) for product, count in work.products.items()
+        )
+
+    def _time_copy(self, over_the_bus: bool) -> float:
+        live = [name.find(self._parts) for name in self._names]
+        saved = [_pinned(weight) if over_the_bus else weight.clone() for weight in live]
+
+        def copy() -> None:
+            for weight, copy in zip(live, saved, strict=True):
+                weight.copy_(copy, non_blocking=True)
+
+        copy()
+        return median([seconds_of(copy, self._device) for _ in range(self._repeat)])
+
+    def _product_seconds(self, product: Product) -> float:
+        if product not in self._products:
+            self._products[product] = self._time_product(*product)
+        return self._products[product]
+
+    def _time_product(self, rows: int, rank: int, columns: int) -> float:
+        on_cpu = self._device.type == "cpu"
+        step = max(1, min(rows, _CACHED_ELEMENTS // columns)) if on_cpu else rows
+        up = torch.ones(step, rank, device=self._device)
+        down = torch.ones(rank, columns, device=self._device)
+        result = torch.empty(step, columns, device=self._device)
+
+        def multiply(times: int) -> None:
+            for _ in range(times):
+                torch.mm(up, down, out=result)
+
+        with exact_products():
+            multiply(1)
+            once = seconds_of(lambda: multiply(1), self._device)
+            times = max(1, int(_PRODUCT_SECONDS / once))
+            seconds = seconds_of(lambda: multiply(times), self._device)
+        return seconds / times * rows / step
+
+
+def _pinned(weight: torch.Tensor) -> torch.Tensor:
+    host = torch.empty(weight.shape, dtype=weight.dtype, pin_memory=True)
+    return host.copy_(weight)

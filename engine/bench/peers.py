@@ -1,0 +1,113 @@
+"""How others do it, on the same weights and files: diffusers, and a bare copy of the weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from safetensors.torch import load_file
+from torch import nn
+
+from engine.bench.clock import median, seconds_of
+from engine.bench.results import Peer
+from engine.bench.switches import BACK, FROM_BASE, TO_ANOTHER
+from engine.switch.plan import WeightName
+
+HAS_PEFT = find_spec("peft") is not None
+"""diffusers loads LoRAs with the help of PEFT."""
+
+
+def bare_backup(
+    parts: Mapping[str, nn.Module], names: Sequence[WeightName], device: torch.device, repeat: int
+) -> Peer:
+    """Copy the weights that a LoRA touches into fresh memory beside them, and do no more."""
+    live = [name.find(parts) for name in names]
+    seconds = [
+        seconds_of(lambda: [weight.clone() for weight in live], device) for _ in range(repeat)
+    ]
+    return Peer("a bare backup copy", FROM_BASE, median(seconds), min(seconds))
+
+
+def diffusers_peers(
+    parts: Mapping[str, nn.Module], loras: Sequence[Path], device: torch.device, repeat: int
+) -> list[Peer]:
+    """Load, fuse, unfuse and unload one LoRA, then switch to another, and without fusing.
+
+    Its unfusing subtracts in the weights' own dtype, so the base is not the same afterwards.
+    Raises what diffusers raises for a file it does not take.
+    """
+    user = _Diffusers(parts, device)
+    first, second = loras[0], loras[-1]
+    with quiet_peft():
+        runs = [user.cycle(first, second) for _ in range(repeat)]
+    names = (
+        ("diffusers: load, fuse", FROM_BASE),
+        ("diffusers: unfuse, unload, load, fuse", TO_ANOTHER),
+        ("diffusers: unfuse, unload", BACK),
+        ("diffusers: set_adapters, none fused", TO_ANOTHER),
+    )
+    columns = list(zip(*runs, strict=True))
+    return [
+        Peer(name, against, median(column), min(column))
+        for (name, against), column in zip(names, columns, strict=True)
+        if against != TO_ANOTHER or len(loras) > 1
+    ]
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Keep PEFT from warning of a second adapter, for which it takes what diffusers leaves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def pipeline_of(parts: Mapping[str, nn.Module]) -> StableDiffusionXLPipeline:
+    """A pipeline of the networks that LoRAs change, and of nothing else."""
+    given = {name: parts.get(name) for name in ("unet", "text_encoder", "text_encoder_2")}
+    return StableDiffusionXLPipeline(
+        vae=None, tokenizer=None, tokenizer_2=None, scheduler=None, add_watermarker=False, **given
+    )
+
+
+class _Diffusers:
+    """What a user of diffusers calls."""
+
+    def __init__(self, parts: Mapping[str, nn.Module], device: torch.device) -> None:
+        self._pipe = pipeline_of(parts)
+        self._device = device
+
+    def cycle(self, first: Path, second: Path) -> tuple[float, float, float, float]:
+        """Seconds from the base to A, from A to B, back to the base, and from A to B unfused."""
+        to_first = self._seconds(lambda: self._fuse(first))
+        to_second = self._seconds(lambda: self._replace(second))
+        back = self._seconds(self._unfuse)
+        self._load(first, "a")
+        self._load(second, "b")
+        self._pipe.set_adapters(["a"])
+        unfused = self._seconds(lambda: self._pipe.set_adapters(["b"]))
+        self._pipe.unload_lora_weights()
+        return to_first, to_second, back, unfused
+
+    def _seconds(self, action: Callable[[], object]) -> float:
+        return seconds_of(action, self._device)
+
+    def _load(self, path: Path, name: str) -> None:
+        self._pipe.load_lora_weights(load_file(path), adapter_name=name)
+
+    def _fuse(self, path: Path) -> None:
+        self._load(path, "fused")
+        self._pipe.fuse_lora()
+
+    def _replace(self, path: Path) -> None:
+        self._unfuse()
+        self._fuse(path)
+
+    def _unfuse(self) -> None:
+        self._pipe.unfuse_lora()
+        self._pipe.unload_lora_weights()

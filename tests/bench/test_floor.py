@@ -1,0 +1,61 @@
+"""The work of a stack, the floor made of it, and the peak of memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.bench.limits import Floor
+from engine.bench.memory import PeakMemory
+from engine.bench.random_loras import lora_layers
+from engine.bench.subject import Subject
+from engine.bench.work import Works, union_bytes
+
+CPU = torch.device("cpu")
+RANK = 3
+
+
+def test_a_stack_joins_ranks_and_counts_each_weight_once(subject: Subject) -> None:
+    works = Works(subject.parts)
+    one, both = works.of(subject.loras[:1]), works.of(subject.loras)
+    layers = [layer.weight for _, layer in lora_layers(subject.parts["unet"])]
+    assert one.bytes == both.bytes == union_bytes([one, both]) == sum(w.nbytes for w in layers)
+    assert one.flops == sum(2 * RANK * weight.numel() for weight in layers)
+    assert both.flops == 2 * one.flops
+    assert {rank for _, rank, _ in both.products} == {2 * RANK}
+    assert sum(one.products.values()) == len(layers)
+    assert works.of(()).bytes == 0
+
+
+def test_the_floor_is_a_copy_of_what_is_touched_and_the_products(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = Works(subject.parts)
+    work, nothing = works.of(subject.loras[:1]), works.of(())
+    floor = Floor(subject.parts, [work], CPU, repeat=1)
+    monkeypatch.setattr(floor, "_time_copy", lambda over_the_bus: 8.0)
+    monkeypatch.setattr(floor, "_time_product", lambda rows, rank, columns: 0.5)
+    assert floor.seconds("device", work.bytes, nothing) == 8.0
+    assert floor.seconds("file", work.bytes // 2, nothing) == 4.0
+    assert floor.seconds("device", work.bytes, work) == 8.0 + 0.5 * floor.tensors
+
+
+def test_measuring_the_floor_leaves_the_weights_as_they_are(subject: Subject) -> None:
+    before = [layer.weight.clone() for _, layer in lora_layers(subject.parts["unet"])]
+    work = Works(subject.parts).of(subject.loras)
+    floor = Floor(subject.parts, [work], CPU, repeat=1)
+    assert floor.seconds("device", work.bytes, work) > floor.copy_seconds("device") > 0
+    after = [layer.weight for _, layer in lora_layers(subject.parts["unet"])]
+    assert all(map(torch.equal, before, after))
+
+
+def test_the_peak_counts_memory_that_is_given_back_before_the_end() -> None:
+    size = 256 << 20
+    with PeakMemory(CPU) as peak:
+        held = torch.ones(size, dtype=torch.uint8)
+        # Work on it for some milliseconds, as a merge does.
+        for _ in range(5):
+            held.add_(1)
+        del held
+    assert 0.9 * size < peak.host_bytes < 2 * size
+    assert peak.device_bytes == 0

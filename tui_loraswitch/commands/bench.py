@@ -1,0 +1,156 @@
+"""`loraswitch bench`: how fast LoRAs are switched on this machine, and how fast that could be."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from engine.demo import DEMO_LORAS, DEMO_MODEL
+from tui_loraswitch.commands.bench_table import table
+from tui_loraswitch.commands.options import add_model_options, settings_from
+from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
+from tui_loraswitch.commands.path_kinds import is_file
+from tui_loraswitch.commands.progress import ProgressLine
+from tui_loraswitch.config import expanded
+from tui_loraswitch.settings import AppSettings
+
+SUMMARY = "measure how fast LoRAs are switched on this machine"
+
+DESCRIPTION = """\
+Measure switching on this machine: from the base to a LoRA (its file on the
+disk, in the page cache, in memory), from one LoRA to another, at another
+strength, to stacks of 3 and 8, and back to the base, for each place where the
+backup can be kept.
+
+Every time stands beside a limit of the same run. “× floor” is how many times
+the floor it takes: one reading and one writing of the weights touched, at the
+speed of a bare copy here, and the float32 products of the LoRA's factors, at
+their rate here. diffusers does the same on the same weights and files
+where PEFT is installed, and so does a bare copy of the weights.
+
+Without --model the model is SDXL at full size with random weights in float16:
+no download, the same memory traffic. At rank 32 that takes about 15 GiB of main
+memory (on a GPU 13 of its own and 9 of main memory), 6 GiB of the folder for
+temporary files and some minutes; it is refused where that is not there.
+--demo measures the tiny embedded model in seconds; its times tell little of a
+real one's.
+"""
+
+EXAMPLES = """\
+examples:
+  loraswitch bench
+  loraswitch bench --model xl.safetensors --lora neon.safetensors
+  loraswitch bench --device cuda --backup cpu --rank 64 --repeat 10
+  loraswitch bench --demo --no-peers --json | jq '.switches[].times_floor'
+"""
+
+_MAX_RANK = 1024
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--lora",
+        metavar="FILE",
+        dest="bench_loras",
+        type=expanded,
+        action="append",
+        default=[],
+        help="a LoRA file for the model named by --model; give it again for more: A to B takes "
+        "two, the stacks three and eight. Without any, random ones are made",
+    )
+    parser.add_argument(
+        "--random",
+        action="store_true",
+        help="SDXL at full size with random weights; so it is without --model and --demo",
+    )
+    parser.add_argument(
+        "--rank", type=_number, default=32, metavar="R", help="of random LoRAs; default: 32"
+    )
+    parser.add_argument(
+        "--repeat",
+        type=_number,
+        default=3,
+        metavar="N",
+        help="runs of each switch, of which the median is shown; default: 3",
+    )
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave out diffusers and the bare backup copy"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, in seconds")
+    add_model_options(parser)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_RANK:
+        raise argparse.ArgumentTypeError(f"“{text}” is not a whole number from 1 to {_MAX_RANK}")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    settings = _settings(args)
+    with ProgressLine() as progress, tempfile.TemporaryDirectory(prefix="loraswitch-") as folder:
+        progress.show("starting")
+
+        from engine.generate.quiet import quiet_libraries
+
+        quiet_libraries()
+        from engine.bench.run import run_bench
+        from engine.bench.subject import opened_subject, random_subject
+
+        progress.show("making the model and its LoRAs")
+        if settings.model is None:
+            subject = random_subject(
+                Path(folder),
+                rank=args.rank,
+                device=settings.device,
+                dtype=settings.dtype,
+                with_file=settings.backup in ("auto", "file"),
+            )
+        else:
+            subject = opened_subject(
+                Path(folder),
+                settings.model,
+                settings.loras,
+                rank=args.rank,
+                device=settings.device,
+                dtype=settings.dtype,
+            )
+        report = run_bench(
+            subject,
+            repeat=args.repeat,
+            tiers=None if settings.backup == "auto" else (settings.backup,),
+            peers=not args.no_peers,
+            progress=progress.show,
+        )
+    print(json.dumps(report.as_plain(), indent=2) if args.json else table(report))
+    if report.different:
+        say(f"{report.different} base tensors differ after the switches: this is a fault.")
+        return FAILED
+    return OK
+
+
+def _settings(args: argparse.Namespace) -> AppSettings:
+    """What to measure, `loras` being files; no model means random weights at full size.
+
+    A remembered model is not taken: what is measured depends on the words given alone.
+    """
+    settings = settings_from(args)
+    loras: tuple[Path, ...] = tuple(args.bench_loras)
+    model = settings.model if getattr(args, "model", None) is not None else None
+    is_demo = getattr(args, "demo", False)
+    if args.random and (model or is_demo):
+        raise UsageError("--random makes a model; it goes neither with --model nor with --demo.")
+    if loras and model is None:
+        raise UsageError("--lora needs the model it is for; name it with --model.")
+    for path in loras:
+        if not is_file(path):
+            raise UsageError(f"--lora {path}: there is no such file, or it is closed to you.")
+    if is_demo:
+        model = DEMO_MODEL
+        loras = tuple(sorted(DEMO_LORAS.rglob("*.safetensors")))
+    return replace(settings, model=model, loras=loras)
