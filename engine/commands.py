@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.events import CommandName
 from engine.generate.request import GenerateRequest
+from engine.modes.names import ModeChoice
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
 
@@ -19,6 +20,11 @@ class Load:
     device: str | None
     dtype: str | None
     backup: BackupChoice
+    vae: Path | None = None
+    """Takes the place of the model's own."""
+    mode: ModeChoice = "auto"
+    compiled: bool = False
+    """Whether the UNet is compiled."""
     name: CommandName = "load"
 
 

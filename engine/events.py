@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.generate.request import GenerateRequest
+from engine.modes.names import Mode
 from engine.refs import LoraRef
 from engine.reports import MemoryReport, StateName, SwitchReport, Tier, VerifyReport
 
@@ -40,6 +41,8 @@ class ModelInfo:
     is_demo: bool
     gpu_uuid: str | None = None
     """For finding the same device in NVML."""
+    mode: Mode = "resident"
+    """How it shares the device's memory."""
 
 
 @dataclass(frozen=True)

@@ -130,3 +130,5 @@ class MemoryReport:
     lora_cache: int = 0
     torch_allocated: int = 0
     torch_reserved: int = 0
+    offloaded: bool = False
+    """The model's weights rest in main memory and visit the device."""

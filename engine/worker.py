@@ -34,6 +34,7 @@ from engine.events import (
     Verified,
 )
 from engine.generate.quiet import quiet_libraries
+from engine.modes.names import OFFLOADED, Mode
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
 
@@ -51,6 +52,8 @@ from engine.generate.preview import LatentRgb  # noqa: E402
 from engine.generate.run import GeneratedPicture, generate  # noqa: E402
 from engine.generate.save import save_picture  # noqa: E402
 from engine.library.hash_store import HashStore  # noqa: E402
+from engine.modes.decide import decide_mode, require_backup  # noqa: E402
+from engine.modes.place import load_device, place  # noqa: E402
 from engine.switch.switcher import LoraSwitcher  # noqa: E402
 
 Cancelled = Callable[[], bool]
@@ -63,6 +66,8 @@ class Worker:
         self._emit = emit
         self._checkpoint: Checkpoint | None = None
         self._switcher: LoraSwitcher | None = None
+        self._device = torch.device("cpu")
+        self._mode: Mode = "resident"
         self._embeddings = EmbeddingsCache()
         self._inversions = EmbeddingStore()
         self._hashes = HashStore()
@@ -76,9 +81,10 @@ class Worker:
     def _load(self, command: Load, cancelled: Cancelled) -> None:
         start = time.monotonic()
         path = (command.model or DEMO_MODEL).expanduser().absolute()
+        vae = command.vae.expanduser().absolute() if command.vae else None
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
-        _require_checkpoint_at(path)
+        _require_checkpoint_at(path, vae)
         self._unload()
 
         def progress(done: int, total: int) -> None:
@@ -88,9 +94,14 @@ class Worker:
 
         try:
             progress(0, 0)
-            checkpoint = open_checkpoint(path, device=device, dtype=dtype, progress=progress)
+            mode = decide_mode(command.mode, path, vae, device, dtype, compiled=command.compiled)
+            require_backup(mode, command.backup)
+            checkpoint = open_checkpoint(
+                path, device=load_device(mode, device), dtype=dtype, vae=vae, progress=progress
+            )
             # A folder is read in one go: this is where a cancel counts.
             progress(0, 0)
+            place(checkpoint.pipeline, mode, device)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise EngineError(f"{path.name} does not fit into the memory of {device}.") from error
         self._emit(LoadProgress("Taking fingerprints of the base weights"))
@@ -102,9 +113,19 @@ class Worker:
             backup=command.backup,
             source=checkpoint.source,
         )
+        if mode in OFFLOADED and switcher.tier == "device":
+            # Beside the weights, which is main memory here.
+            switcher.set_backup("cpu")
+        if command.compiled:
+            from engine.modes.compiled import compile_unet
+
+            compile_unet(pipeline.unet)
         self._checkpoint, self._switcher = checkpoint, switcher
+        self._device, self._mode = torch.device(device), mode
         self._model_hash(path)
-        self._emit(ModelLoaded(_describe(checkpoint, device, dtype), time.monotonic() - start))
+        self._emit(
+            ModelLoaded(_describe(checkpoint, device, dtype, mode), time.monotonic() - start)
+        )
         self._emit_state()
 
     @do.register
@@ -187,8 +208,9 @@ class Worker:
             return
         except torch.OutOfMemoryError as error:
             raise EngineError(
-                "The GPU has not enough memory for this picture. Choose a smaller size, or move "
-                "the backups to the CPU."
+                "The GPU has not enough memory for this picture. Choose a smaller size, move "
+                "the backups to the CPU, or open the model in another mode (it is in the mode "
+                f"{self._mode})."
             ) from error
         finally:
             self._emit_memory()
@@ -198,6 +220,7 @@ class Worker:
     @do.register
     def _set_backup(self, command: SetBackup, cancelled: Cancelled) -> None:
         switcher = self._require_switcher("move backups of")
+        require_backup(self._mode, command.tier)
         start = time.monotonic()
         switcher.set_backup(command.tier)
         moved = switcher.backup_bytes
@@ -274,7 +297,7 @@ class Worker:
         if switcher is None or checkpoint is None:
             self._emit(MemoryChanged(MemoryReport()))
             return
-        device = checkpoint.pipeline.device
+        device = self._device
         cuda = device.type == "cuda"
         self._emit(
             MemoryChanged(
@@ -285,21 +308,22 @@ class Worker:
                     lora_cache=switcher.cache_bytes,
                     torch_allocated=torch.cuda.memory_allocated(device) if cuda else 0,
                     torch_reserved=torch.cuda.memory_reserved(device) if cuda else 0,
+                    offloaded=self._mode in OFFLOADED,
                 )
             )
         )
 
 
-def _require_checkpoint_at(path: Path) -> None:
-    """Raise `EngineError` unless a path leads to SDXL, also for one that no system can open."""
+def _require_checkpoint_at(path: Path, vae: Path | None) -> None:
+    """Raise `EngineError` unless the paths lead to SDXL, also for one that no system can open."""
     try:
-        check_checkpoint(path)
+        check_checkpoint(path, vae=vae)
     except (OSError, ValueError) as error:
         # Asking what a path leads to fails for a NUL in it, a name too long, a closed folder.
         raise CheckpointError(f"{path}: cannot be opened ({error}).") from error
 
 
-def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelInfo:
+def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype, mode: Mode) -> ModelInfo:
     modules = checkpoint.modules.values()
     return ModelInfo(
         name=checkpoint.path.stem,
@@ -312,6 +336,7 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> ModelI
         default_size=checkpoint.default_size,
         is_demo=checkpoint.path == DEMO_MODEL.absolute(),
         gpu_uuid=device_uuid(device),
+        mode=mode,
     )
 
 

@@ -88,10 +88,8 @@ class LoraSwitchApp(App[None]):
         )
         remembered = self.control.state.theme
         self.theme = remembered if remembered in self.available_themes else INK.name
-        no_images = settings.image_protocol == "off"
-        self.main = MainScreen(
-            images or TerminalImages("off" if no_images else "halfcell"), settings.block_weights
-        )
+        plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
+        self.main = MainScreen(images or plain, settings.block_weights)
         self._highlight = Highlight(self, self._show_details, self.control.prefetch)
         self._key_order = KeyOrder(super().on_event, self._key_path)
         self._hang_up: HangUp | None = None
@@ -341,9 +339,8 @@ class LoraSwitchApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The actions of all keys, for the command palette."""
-        yield from key_commands(self, self, APP_BINDINGS)
-        for node in (self.main.library, self.main.stack.focus_target()):
-            yield from key_commands(self, node, node.BINDINGS)
+        for node in (self, self.main.library, self.main.stack.focus_target()):
+            yield from key_commands(self, node)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
 
     # Helpers.

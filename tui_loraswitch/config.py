@@ -7,23 +7,40 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import tomli_w
 
+from engine.block_weights import block_numbers, parse_block_weights
+from engine.errors import EngineError
+from engine.generate.lora_tags import TagOrder
+from engine.modes.names import MODE_CHOICES, ModeChoice
 from engine.reports import BackupChoice
 from tui_loraswitch.settings import ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 BACKUPS: tuple[BackupChoice, ...] = get_args(BackupChoice)
 IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
+TAG_ORDERS: tuple[TagOrder, ...] = get_args(TagOrder)
+SwitchedOn = Literal["off", "on"]
+OFF_ON: tuple[SwitchedOn, ...] = get_args(SwitchedOn)
 
 _HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
-_CHOICES: Mapping[str, tuple[str, ...]] = {"dtype": DTYPES, "backup": BACKUPS, "images": IMAGES}
-_PATHS = ("model", "output")
-_FOLDERS = ("loras", "models")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "dtype": DTYPES,
+    "backup": BACKUPS,
+    "images": IMAGES,
+    "tag_order": TAG_ORDERS,
+    "mode": MODE_CHOICES,
+    "compile": OFF_ON,
+}
+_PATHS = ("model", "output", "vae")
+_FOLDERS = ("loras", "models", "embeddings")
+_BLOCK_WEIGHTS = "block_weights"
+_PRESET_NAME = re.compile(r"[^,=:<>]*[^,=:<>\s][^,=:<>]*")
+"""What can be typed where block weights are: neither numbers nor the end of a tag."""
 
 
 class ConfigError(Exception):
@@ -38,11 +55,21 @@ class Config:
     """None opens the embedded demo."""
     loras: tuple[Path, ...] = ()
     models: tuple[Path, ...] = ()
+    embeddings: tuple[Path, ...] = ()
+    """Folders of textual inversions."""
     device: str = "auto"
     dtype: str = "auto"
     backup: BackupChoice = "auto"
     output: Path | None = None
     images: ImageSetting = "auto"
+    vae: Path | Literal["auto"] = "auto"
+    """`auto` is the model's own."""
+    mode: ModeChoice = "auto"
+    compile: SwitchedOn = "off"
+    tag_order: TagOrder = "te, unet"
+    """What two strengths in a `<lora:…>` tag mean; only the file says it."""
+    block_weights: Mapping[str, str] = field(default_factory=dict)
+    """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
 
 
 def load_config(path: Path) -> Config:
@@ -54,6 +81,8 @@ def load_config(path: Path) -> Config:
             if not isinstance(value, list) or not all(map(_may_be_path, value)):
                 raise _wrong(path, text, key, f'a list of folders, such as ["~/{key}"]')
             values[key] = tuple(map(expanded, value))
+        elif key == _BLOCK_WEIGHTS:
+            values[key] = _presets(path, text, value)
         elif key in Config.__dataclass_fields__:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")
@@ -61,7 +90,8 @@ def load_config(path: Path) -> Config:
                 raise _wrong(path, text, key, f"one of {', '.join(_CHOICES[key])}")
             if key in _PATHS and not _may_be_path(value):
                 raise _wrong(path, text, key, "a path, which has no NUL character")
-            values[key] = expanded(value) if key in _PATHS else value
+            is_path = key in _PATHS and (key, value) != ("vae", "auto")
+            values[key] = expanded(value) if is_path else value
     return Config(**values)
 
 
@@ -92,6 +122,24 @@ def expanded(text: str) -> Path:
     with contextlib.suppress(RuntimeError):  # no such user: the name is taken as written
         path = path.expanduser()
     return path.absolute()
+
+
+def _presets(path: Path, text: str, table: object) -> dict[str, str]:
+    """The presets of block weights, each as numbers, whatever form it was written in."""
+    if not isinstance(table, dict):
+        raise _wrong(path, text, _BLOCK_WEIGHTS, 'a table with lines such as FACE = "1,0,…"')
+    presets: dict[str, str] = {}
+    for name, value in table.items():
+        if not _PRESET_NAME.fullmatch(name):
+            raise _wrong(path, text, name, "a name without , = : < and >")
+        if not isinstance(value, str):
+            raise _wrong(path, text, name, "block weights in quotes")
+        try:
+            presets[name] = block_numbers(parse_block_weights(value))
+        except EngineError as error:
+            reason = str(error).rstrip(".")
+            raise _wrong(path, text, name, f"block weights ({reason})") from error
+    return presets
 
 
 def _may_be_path(value: object) -> bool:
@@ -126,9 +174,14 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _wrong(path: Path, text: str, key: str, expected: str) -> ConfigError:
-    lines = text.splitlines()
-    place = (n for n, line in enumerate(lines, 1) if re.match(rf"\s*[\"']?{key}\b", line))
-    return _broken(path, f"line {next(place, 1)}: {key} must be {expected}")
+    # Only a preset can stand in the middle of a line, which then begins with the table's name.
+    begins = (
+        re.compile(rf"[\s\[]*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
+        for name in (key, _BLOCK_WEIGHTS)
+    )
+    lines = list(enumerate(text.splitlines(), 1))
+    places = (number for begin in begins for number, line in lines if begin.match(line))
+    return _broken(path, f"line {next(places, 1)}: {key} must be {expected}")
 
 
 def _broken(path: Path, fault: str) -> ConfigError:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from engine.block_weights import BlockWeights
 from engine.errors import EngineError
 from engine.events import (
     CommandFailed,
@@ -22,11 +23,13 @@ from engine.events import (
 )
 from engine.generate.request import GenerateRequest
 from engine.library.entry import LibraryEntry
+from engine.library.text import clean_line
 from engine.refs import LoraRef
 from engine.reports import MemoryReport, Tier
 from tui_loraswitch.backup_tiers import next_tier
 from tui_loraswitch.model_control import ModelControl
-from tui_loraswitch.session_like import SessionLike
+from tui_loraswitch.prompt_loras import PromptLoras, require_fit
+from tui_loraswitch.session_like import SessionLike, load_model
 from tui_loraswitch.settings import AppSettings
 from tui_loraswitch.stack_control import Part, Stack, StackControl
 from tui_loraswitch.triggers import best_triggers
@@ -41,7 +44,7 @@ class CannotError(EngineError):
 
 
 class Control:
-    """Keeps the user's wishes and the engine's state; raises `CannotError` for what cannot be.
+    """Keeps the user's wishes and the engine's state; raises `EngineError` for what cannot be.
 
     `session` gives the engine, None until it is there.
     """
@@ -54,6 +57,7 @@ class Control:
         self.state = state
         self.models = ModelControl(settings.model, settings.remembered_model)
         self.stack = StackControl(self._switch)
+        self.prompt_loras = PromptLoras(settings)
         self.refused: dict[Path, str] = {}
         """LoRAs the loaded model did not take, and why."""
         self._memory = MemoryReport()
@@ -80,8 +84,7 @@ class Control:
             self.cancel()
         self.stack.pause()
         self.models.want(model)
-        settings = self._settings
-        session.load(model, settings.device, settings.dtype, settings.backup)
+        load_model(session, self._settings, model)
 
     def load_again(self) -> None:
         """Load what could not be loaded, or whose loading was cancelled."""
@@ -93,18 +96,21 @@ class Control:
 
     def choose(self, entry: LibraryEntry) -> None:
         """Switch to one LoRA."""
-        self._require_fit(entry)
+        require_fit(entry)
         self.stack.choose((self._ref(entry),))
 
     def toggle(self, entry: LibraryEntry) -> None:
         """Add a LoRA to the stack, or take it out."""
         if not any(Path(ref.path) == entry.path for ref in self.stack.wanted):
-            self._require_fit(entry)
+            require_fit(entry)
         self.stack.toggle(self._ref(entry))
 
     def remove(self, ref: LoraRef) -> None:
-        """Take a member out of the stack."""
-        self.stack.toggle(ref)
+        """Take a member out of the stack; one that the prompt names is back with its picture."""
+        if self.stack.is_tagged(Path(ref.path)):
+            self.stack.tag(tuple(tagged for tagged in self.stack.view.tagged if tagged != ref))
+        else:
+            self.stack.toggle(ref)
 
     def base(self) -> None:
         """Back to the base model."""
@@ -112,6 +118,8 @@ class Control:
 
     def adjust(self, delta: float, highlighted: Path | None, part: Part = "both") -> None:
         """Change the strength of the highlighted member, or of the only one."""
+        if highlighted is not None:
+            self._require_own(highlighted)
         members = [Path(ref.path) for ref in self.stack.wanted]
         if not members:
             raise CannotError("No LoRA is live: Enter switches to the highlighted one.")
@@ -120,16 +128,25 @@ class Control:
         path = highlighted if highlighted in members else members[0]
         self.stack.adjust(path, delta, part)
 
+    def weigh(self, ref: LoraRef, blocks: BlockWeights) -> None:
+        """Give a member of the stack other block weights."""
+        self._require_own(Path(ref.path))
+        self.stack.weigh(Path(ref.path), blocks)
+
     def generate(self, new_seed: bool = False) -> None:
         """Draw with the settings of now; whatever was switched before counts."""
         session, model = self._require_model()
         if not self.state.prompt.strip():
             raise CannotError("The prompt is empty: write what the picture shall show.")
+        tagged = self.prompt_loras.find(self.state.prompt)
         if new_seed:
             self.state = replace(self.state, seed=random.randint(0, MAX_NEW_SEED))
-        self.stack.flush()
-        request = self.state.request(self._settings.output, model.default_size)
-        wish = (request, self.stack.wanted)
+        self.stack.tag(tagged)
+        request = replace(
+            self.state.request(self._settings.output, model.default_size),
+            embeddings=self._settings.embeddings,
+        )
+        wish = (request, self.stack.whole)
         if self.queued and self._queue[-1] == wish and request.seed != -1:
             raise CannotError("This very picture is being drawn; r draws one with a new seed.")
         self._queue.append(wish)
@@ -193,7 +210,10 @@ class Control:
                 for ref in report.stack:
                     self.refused.pop(Path(ref.path), None)
             case CommandFailed(command="switch", message=message, refused=refused):
-                blamed = self.stack.fail()
+                failed, blamed = self.stack.fail()
+                if any(stack == failed for _, stack in self._queue) and not self.models.is_loading:
+                    # No picture is better than one without what was asked for.
+                    self.cancel()
                 if refused and blamed is not None:
                     self.refused[blamed] = message
             case CommandFailed(command="generate") | GenerationFinished() | GenerationCancelled():
@@ -211,11 +231,9 @@ class Control:
         recommended = entry.preferred_strength or 1.0
         return LoraRef(entry.path, recommended, recommended)
 
-    def _require_fit(self, entry: LibraryEntry) -> None:
-        if entry.error:
-            raise CannotError(entry.error)
-        if not entry.fits_sdxl:
-            raise CannotError(f"{entry.name} is made for {entry.base_model}, not for SDXL.")
+    def _require_own(self, path: Path) -> None:
+        if self.stack.is_tagged(path):
+            raise CannotError(f"{clean_line(path.stem)} comes from the prompt: edit its tag there.")
 
     def _require_session(self) -> SessionLike:
         session = self._session()

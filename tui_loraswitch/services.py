@@ -31,7 +31,7 @@ from tui_loraswitch.messages import (
     ScanProgressed,
 )
 from tui_loraswitch.model_files import ModelFile, find_models
-from tui_loraswitch.session_like import SessionLike
+from tui_loraswitch.session_like import SessionLike, load_model
 from tui_loraswitch.settings import AppSettings
 
 log = logging.getLogger(__name__)
@@ -134,8 +134,7 @@ class Services:
                 return
             self.session = session
         if not self._stopping.is_set():
-            settings = self._settings
-            self.session.load(settings.model, settings.device, settings.dtype, settings.backup)
+            load_model(self.session, self._settings, self._settings.model)
 
     def _start_monitor(self) -> None:
         from engine.monitor.sampler import Sampler

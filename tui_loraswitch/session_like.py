@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.generate.request import GenerateRequest
+from engine.modes.names import ModeChoice
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
+from tui_loraswitch.settings import AppSettings
 
 
 class SessionLike(Protocol):
@@ -20,6 +22,9 @@ class SessionLike(Protocol):
         device: str | None = None,
         dtype: str | None = None,
         backup: BackupChoice = "auto",
+        vae: Path | None = None,
+        mode: ModeChoice = "auto",
+        compiled: bool = False,
     ) -> None:
         """Open a checkpoint; None opens the embedded demo."""
 
@@ -43,3 +48,16 @@ class SessionLike(Protocol):
 
     def close(self, timeout: float) -> bool:
         """End the engine thread; True when it ended within `timeout` seconds."""
+
+
+def load_model(session: SessionLike, settings: AppSettings, model: Path | None) -> None:
+    """Have a model opened as the settings say; the demo keeps the VAE it was made with."""
+    session.load(
+        model,
+        settings.device,
+        settings.dtype,
+        settings.backup,
+        vae=settings.vae if model else None,
+        mode=settings.mode,
+        compiled=settings.compiled,
+    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from engine.block_weights import PRESETS
+from engine.generate.lora_tags import TagOrder
+from engine.modes.names import ModeChoice
 from engine.reports import BackupChoice
 
 ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
@@ -36,3 +40,15 @@ class AppSettings:
     """The model of the last time, also when another is opened; its folder is offered too."""
     config_path: Path | None = None
     """Where a model chosen in the app is remembered; None: nowhere."""
+    embeddings: tuple[Path, ...] = ()
+    """Folders of textual inversions that prompts may name."""
+    vae: Path | None = None
+    """A file or diffusers folder; None is the model's own."""
+    mode: ModeChoice = "auto"
+    """How the model shares the device's memory."""
+    compiled: bool = False
+    """Whether the UNet is compiled."""
+    tag_order: TagOrder = "te, unet"
+    """What two strengths in a `<lora:…>` tag mean."""
+    block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
+    """Presets by name: those that are always there, and the user's."""

@@ -8,12 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from engine.block_weights import BlockWeights
 from engine.refs import LoraRef
 
-Part = Literal["both", "unet", "text_encoder"]
+Part = Literal["both", "unet", "text_encoder", "text_encoder_2"]
 Stack = tuple[LoraRef, ...]
 
 MAX_STRENGTH = 5.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants to be live: a stack, and what the prompt's tags add for its pictures."""
+
+    stack: Stack = ()
+    tagged: Stack = ()
+
+    @property
+    def whole(self) -> Stack:
+        """All members; a tag stands in place of the stack's member of the same file."""
+        members = (*self.stack, *self.tagged)
+        return tuple({Path(ref.path): ref for ref in members}.values())
 
 
 @dataclass(frozen=True)
@@ -23,6 +38,8 @@ class StackView:
     wanted: Stack = ()
     live: Stack = ()
     switching: bool = False
+    tagged: Stack = ()
+    """Those of the wanted members that the prompt's tags name."""
 
     @property
     def pending(self) -> bool:
@@ -34,28 +51,50 @@ class StackControl:
     """Sends switches one at a time, so that held keys do not pile up behind a slow one.
 
     While a switch is under way only the newest wish is kept; it is sent when the answer comes.
+    What a picture's tags added stays live until another stack or another picture is wanted, so
+    that the same tags again cost no switch.
     """
 
     def __init__(self, send: Callable[[Stack], None]) -> None:
         self._send = send
-        self._sent: deque[Stack] = deque()
+        self._sent: deque[Wish] = deque()
         self._ready = False
-        self.wanted: Stack = ()
+        self._wish = Wish()
+        self._fulfilled = Wish()
         self.live: Stack = ()
         self.strengths: dict[Path, LoraRef] = {}
         """The last strengths used of each file, for when it is chosen again."""
 
     @property
+    def wanted(self) -> Stack:
+        """The user's stack, without what the prompt's tags add."""
+        return self._wish.stack
+
+    @property
+    def whole(self) -> Stack:
+        """The user's stack with what the prompt's tags add."""
+        return self._wish.whole
+
+    @property
     def view(self) -> StackView:
         """The state as panes show it."""
-        return StackView(self.wanted, self.live, bool(self._sent))
+        return StackView(self.whole, self.live, bool(self._sent), self._wish.tagged)
+
+    def is_tagged(self, path: Path) -> bool:
+        """Whether a file is a member because the prompt's tags name it."""
+        return any(Path(ref.path) == path for ref in self._wish.tagged)
 
     def choose(self, stack: Stack) -> None:
         """Want exactly this stack."""
-        self.wanted = stack
+        self._wish = Wish(stack)
         self.strengths.update({Path(ref.path): ref for ref in stack})
         if self._ready and not self._sent:
-            self._send_wanted()
+            self._send_wish()
+
+    def tag(self, tagged: Stack) -> None:
+        """Want these beside the stack for the picture that follows; sent at once."""
+        self._wish = Wish(self.wanted, tagged)
+        self.flush()
 
     def toggle(self, ref: LoraRef) -> None:
         """Take a file out of the stack, or add it at the end."""
@@ -71,16 +110,26 @@ class StackControl:
             )
         )
 
+    def weigh(self, path: Path, blocks: BlockWeights) -> None:
+        """Give one member other block weights."""
+        self.choose(
+            tuple(
+                replace(member, blocks=blocks) if Path(member.path) == path else member
+                for member in self.wanted
+            )
+        )
+
     def flush(self) -> None:
         """Send the wish now even behind a running switch: what follows depends on it."""
-        if self._ready and self.wanted != (self._sent[-1] if self._sent else self.live):
-            self._send_wanted()
+        if self._ready and self.whole != (self._sent[-1].whole if self._sent else self.live):
+            self._send_wish()
 
     def start(self) -> None:
         """A model is loaded, at its base: switches are possible now."""
         self._ready = True
         self._sent.clear()
         self.live = ()
+        self._wish = Wish(self.wanted)
         self.flush()
 
     def pause(self) -> None:
@@ -96,30 +145,42 @@ class StackControl:
     def confirm(self) -> None:
         """The oldest switch sent has succeeded."""
         if self._sent:
-            self._sent.popleft()
+            self._fulfilled = self._sent.popleft()
         if not self._sent:
             self.flush()
 
-    def fail(self) -> Path | None:
-        """The oldest switch sent has failed; returns the file to blame when there is just one.
+    def fail(self) -> tuple[Stack, Path | None]:
+        """The oldest switch sent has failed; returns it, and the file to blame if just one is new.
 
-        The wish falls back to what is live unless a newer wish waits.
+        The wish falls back to the stack without tags, or else to what is live, unless a newer wish
+        waits.
         """
-        failed = self._sent.popleft() if self._sent else self.wanted
+        failed = self._sent.popleft() if self._sent else self._wish
         live_paths = {member.path for member in self.live}
-        new = [Path(member.path) for member in failed if member.path not in live_paths]
-        if self.wanted == failed:
-            self.wanted = self._sent[-1] if self._sent else self.live
-        elif not self._sent:
+        new = [Path(member.path) for member in failed.whole if member.path not in live_paths]
+        if self._wish == failed:
+            self._wish = self._before(failed)
+        if not self._sent:
             self.flush()
-        return new[0] if len(new) == 1 else None
+        return failed.whole, new[0] if len(new) == 1 else None
 
-    def _send_wanted(self) -> None:
-        self._sent.append(self.wanted)
-        self._send(self.wanted)
+    def _before(self, failed: Wish) -> Wish:
+        """What to want in place of a wish that cannot be."""
+        if failed.tagged:
+            return Wish(failed.stack)
+        if self._sent:
+            return self._sent[-1]
+        return self._fulfilled if self._fulfilled.whole == self.live else Wish(self.live)
+
+    def _send_wish(self) -> None:
+        self._sent.append(self._wish)
+        self._send(self.whole)
 
 
 def _adjusted(ref: LoraRef, delta: float, part: Part) -> LoraRef:
+    if part == "text_encoder_2":
+        own = _bounded(ref.text_encoder_2_strength + delta)
+        return replace(ref, text_encoder_2=None if own == ref.text_encoder else own)
     if part != "text_encoder":
         ref = replace(ref, unet=_bounded(ref.unet + delta))
     if part != "unet":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from engine.block_weights import BlockWeights, format_block_weights, parse_block_weights
 from engine.library.text import clean_line
 from engine.refs import LoraRef
 
@@ -35,17 +36,36 @@ def duration(seconds: float) -> str:
 
 
 def strength(ref: LoraRef) -> str:
-    """`0.80`, or `0.80/0.60` where UNet and text encoders differ."""
-    if ref.unet == ref.text_encoder == ref.text_encoder_2_strength:
-        return f"{ref.unet:.2f}"
-    return f"{ref.unet:.2f}/{ref.text_encoder:.2f}"
+    """`0.80`, or `0.80/0.60` where UNet and text encoders differ; a third for the second one."""
+    numbers = [ref.unet, ref.text_encoder, ref.text_encoder_2_strength]
+    while len(numbers) > 1 and numbers[-1] == numbers[-2]:
+        numbers.pop()
+    return "/".join(f"{number:.2f}" for number in numbers)
 
 
-def stack_words(stack: Sequence[LoraRef]) -> str:
-    """A stack in one line: `neon 0.80 + ink 0.40`; the base by its name."""
-    if not stack:
-        return "base"
-    return " + ".join(f"{clean_line(ref.name, 60)} {strength(ref)}" for ref in stack)
+def block_words(blocks: BlockWeights, presets: Mapping[str, str]) -> str:
+    """The name of the preset that block weights are, else block by block; empty for none."""
+    if not blocks:
+        return ""
+    named = (name for name in presets if parse_block_weights(name, presets) == blocks)
+    return clean_line(next(named, format_block_weights(blocks)))
+
+
+def member_name(ref: LoraRef, tagged: Collection[LoraRef] = ()) -> str:
+    """The name of a stack's member, in the brackets of a tag where the prompt names it."""
+    name = clean_line(ref.name, 60)
+    return f"<{name}>" if ref in tagged else name
+
+
+def stack_words(stack: Sequence[LoraRef], tagged: Collection[LoraRef] = ()) -> str:
+    """A stack in one line: `neon 0.80 + ink 0.40 lbw + <wash> 1.00`; the base by its name."""
+    return (
+        " + ".join(
+            f"{member_name(ref, tagged)} {strength(ref)}{' lbw' if ref.blocks else ''}"
+            for ref in stack
+        )
+        or "base"
+    )
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -21,6 +21,7 @@ from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
 from engine.generate.request import GenerateRequest
 from engine.generate.sampler_names import SUPPORTED
 from engine.generate.samplers import make_scheduler, sampler_eta, seed_noise
+from engine.modes.place import rest
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def generate(
     seed `seed + i` on every device. `vocabulary` has the textual inversions that the prompts name.
 
     Raises `EngineError` before anything starts when the request cannot be drawn, `CancelledError`
-    within a step once `cancelled()` is true. The pipeline keeps its own scheduler.
+    within a step once `cancelled()` is true. The pipeline keeps its own scheduler, and weights that
+    are offloaded are back in main memory at the end.
     """
     check_request(request)
     scheduler = prepare_scheduler(request, pipe.scheduler.config)
@@ -71,19 +73,22 @@ def generate(
     _stop_if(cancelled)
     guided = request.cfg_scale > 1
     texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
-    embeddings = encode_texts(pipe, texts, request.clip_skip, embeddings_cache, vocabulary)
-    if on_start is not None:
-        on_start(seed, total)
     warnings = list(vocabulary.warnings)
-    progress = _Progress(request, total, cancelled, on_step, latent_rgb or SDXL_RGB)
-    for index in range(request.batch):
-        _stop_if(cancelled)
-        latents = _denoise(pipe, request, scheduler, embeddings, seed + index, progress)
-        _stop_if(cancelled)
-        image, warning = decode(pipe, latents)
-        if warning is not None and warning not in warnings:
-            warnings.append(warning)
-        on_picture(GeneratedPicture(image, seed + index, index))
+    try:
+        embeddings = encode_texts(pipe, texts, request.clip_skip, embeddings_cache, vocabulary)
+        if on_start is not None:
+            on_start(seed, total)
+        progress = _Progress(request, total, cancelled, on_step, latent_rgb or SDXL_RGB)
+        for index in range(request.batch):
+            _stop_if(cancelled)
+            latents = _denoise(pipe, request, scheduler, embeddings, seed + index, progress)
+            _stop_if(cancelled)
+            image, warning = decode(pipe, latents)
+            if warning is not None and warning not in warnings:
+                warnings.append(warning)
+            on_picture(GeneratedPicture(image, seed + index, index))
+    finally:
+        rest(pipe)
     return GenerationReport(seed, total, tuple(warnings))
 
 

@@ -23,6 +23,7 @@ from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
 from engine.switch.fit import fit, refuse_wrong_base
 from engine.switch.merge import exact_products, merge_weight
+from engine.switch.offload import ReachableWeights
 from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths, resolved
 from engine.switch.tier import choose_tier, require_memory
 
@@ -54,8 +55,11 @@ class LoraSwitcher:
         idle_backup_bytes: int = 0,
     ) -> None:
         given = {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
-        self._parts = {part: module for part, module in given.items() if module is not None}
-        self._refuse_meta()
+        present = {part: module for part, module in given.items() if module is not None}
+        self._reachable = ReachableWeights(present)
+        self._reachable.require()
+        # torch.compile(module) wraps the module, whose names of weights would get a prefix.
+        self._parts = {part: getattr(m, "_orig_mod", m) for part, m in present.items()}
         self._table = TargetTable(self._parts)
         self._cache = cache or LoraCache()
         tier = choose_tier(backup, self._parts, has_source=source is not None)
@@ -109,6 +113,7 @@ class LoraSwitcher:
         `FileFormatError`) leaves the model as it was. An error, a cancel or a lack of memory after
         the first write ends in the exact base (`SwitchError`; a `KeyboardInterrupt` passes on).
         """
+        self._reachable.require()
         if not self._known:
             self._recover()
         clock = _Clock()
@@ -145,6 +150,7 @@ class LoraSwitcher:
 
         The first of sd-scripts' three steps; `apply` does it too. Raises what `apply` would.
         """
+        self._reachable.require()
         fitted, _ = self._fit(stack, _Clock())
         self._backup(list(combine(fitted)))
 
@@ -158,6 +164,7 @@ class LoraSwitcher:
 
     def verify(self) -> VerifyReport:
         """Compare the base with its fingerprints: backups of changed weights, all others live."""
+        self._reachable.require()
         different, weights = [], 0
         for name, live in self._parameters():
             weights += live.numel()
@@ -174,6 +181,7 @@ class LoraSwitcher:
         Raises `SwitchError` when the other memory is too small, or when the model's file does not
         hold the base any more; the backups then stay.
         """
+        self._reachable.require()
         needed = self._backups.names()
         if tier == "file":
             self._require_source(needed)
@@ -324,14 +332,6 @@ class LoraSwitcher:
             for name, parameter in module.named_parameters():
                 path, _, kind = name.rpartition(".")
                 yield WeightName(part, path, kind), parameter.data
-
-    def _refuse_meta(self) -> None:
-        for part, module in self._parts.items():
-            if any(parameter.is_meta for parameter in module.parameters()):
-                raise EngineError(
-                    f"The {part} is offloaded layer by layer (its weights are on the meta "
-                    "device), so a switch would change nothing; use model offload instead."
-                )
 
 
 def _reason(error: Exception) -> str:

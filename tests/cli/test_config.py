@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.block_weights import PRESETS
 from tui_loraswitch.config import (
     BACKUPS,
     DTYPES,
@@ -29,6 +30,8 @@ _CHOICES = st.fixed_dictionaries(
         "model": _PATHS,
         "loras": st.lists(_PATHS, max_size=3).map(tuple),
         "models": st.lists(_PATHS, max_size=3).map(tuple),
+        "embeddings": st.lists(_PATHS, max_size=3).map(tuple),
+        "vae": _PATHS | st.just("auto"),
         "device": st.sampled_from(["auto", "cpu", "cuda:1"]),
         "dtype": st.sampled_from(DTYPES),
         "backup": st.sampled_from(BACKUPS),
@@ -88,9 +91,38 @@ def test_the_home_folder_is_expanded(config: Path, home: Path) -> None:
     assert loaded.loras == (home / "a", Path("/b"))
 
 
+def test_what_only_the_file_says(config: Path, home: Path) -> None:
+    config.write_text(
+        'tag_order = "unet, te"\nvae = "~/v.safetensors"\nembeddings = ["~/e"]\n'
+        '[block_weights]\nFACE = "1,0,0,0,0,0,1,1,1,0,0,0"\n"my mid" = "mid"\n'
+        'all20 = "1,1,0.5,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"\nnamed = "IN04=0.5, MID=0"\n'
+    )
+    loaded = load_config(config)
+    assert (loaded.tag_order, loaded.vae) == ("unet, te", home / "v.safetensors")
+    assert loaded.embeddings == (home / "e",)
+    assert loaded.block_weights == {
+        "FACE": "1,0,0,0,0,0,1,1,1,0,0,0",
+        "my mid": PRESETS["MID"],
+        "all20": "1,1,0.5,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",
+        "named": "1,0.5,1,1,1,0,1,1,1,1,1,1",
+    }
+    remember(config, {"device": "cpu"})
+    assert load_config(config).block_weights == loaded.block_weights
+
+
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
+        (b'\ntag_order = "unet"\n', "line 2", "tag_order must be one of te, unet"),
+        (b'vae = ["v"]\n', "line 1", "vae must be a text"),
+        (b'# FACE = x\n[block_weights]\nA = "mid"\nFACE = "1,2"\n', "line 4", "12 or 20 numbers"),
+        (b'[block_weights]\n"a b" = "1,x,1,1,1,1,1,1,1,1,1,1"\n', "line 2", "is not a number"),
+        (b'[block_weights]\nA = "IN04=1"\nB = "IN99=1"\n', "line 3", "no block 'IN99'"),
+        (b"[ block_weights ]\nB = 1\n", "line 2", "B must be block weights in quotes"),
+        (b'[block_weights]\n"a:b" = "mid"\n', "line 2", "a:b must be a name without"),
+        (b'\nblock_weights = { B = "oops" }\n', "line 2", "no block weights named 'oops'"),
+        (b'\nblock_weights.B = "oops"\n', "line 2", "no block weights named 'oops'"),
+        (b'\n\nblock_weights = "mid"\n', "line 3", "block_weights must be a table"),
         (b'device = "cpu"\nmodel = \n', "line 2", "value"),
         (b"\n\nnot toml at all\n", "line 3", ""),
         (b'device = "cpu"\n\nmodel = 5\n', "line 3", "model must be a text"),

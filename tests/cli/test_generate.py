@@ -8,13 +8,16 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from engine.events import Event, GenerationStep
 from engine.generate.infotext import Infotext, parse_infotext
 from engine.generate.save import read_infotext
 from engine.session import Session
+from tests.support.tiny_checkpoint import write_tiny_checkpoint
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import engine_run
 
@@ -90,6 +93,49 @@ def test_loras_by_option_and_by_tag(generate, tiny_loras, capsys) -> None:
     assert output.err == ""
 
 
+def test_a_pictures_own_prompt_gives_the_same_stack(generate, config, capsys) -> None:
+    """Strengths per part and block weights survive the way through the infotext and back."""
+    config.write_text('[block_weights]\nFACE = "1,0.5,1,1,1,0,1,1,1,1,1,0.25"\n')
+    stack = (
+        *("--lora", "neon:0.8:lbw=FACE", "--lora", "styles/ink:0.5:0.25:lbw=IN04=0.5,OUT07=0"),
+        *("--lora", "wash:1:0.3:te2=0.1"),
+    )
+    assert generate("a (fox:1.1)", "--seed", "5", "--json", *stack) == 0
+    first = json.loads(capsys.readouterr().out)
+    blocks = [lora["blocks"] for lora in first["loras"]]
+    assert blocks == [{"IN04": 0.5, "MID": 0, "OUT05": 0.25}, {"IN04": 0.5, "OUT07": 0}, {}]
+    prompt = infotext(first["pictures"][0]["path"]).prompt
+    assert prompt.count("lbw=") == 2
+    assert generate(prompt, "--seed", "5", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["loras"] == first["loras"]
+    (one,), (other,) = first["pictures"], again["pictures"]
+    assert pixels(one["path"]) == pixels(other["path"])
+    assert infotext(one["path"]) == infotext(other["path"])
+
+
+def test_tags_are_read_in_the_order_the_config_file_says(generate, config, capsys) -> None:
+    config.write_text('tag_order = "unet, te"\n')
+    assert generate("a fox <lora:neon:0.8:0.3>", "--json") == 0
+    (lora,) = json.loads(capsys.readouterr().out)["loras"]
+    assert (lora["unet"], lora["text_encoder"]) == (0.8, 0.3)
+
+
+def test_embeddings_and_a_vae_are_used(generate, tmp_path, capsys) -> None:
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    twig = {"clip_l": np.full((2, 8), 3.0), "clip_g": np.full((2, 16), -3.0)}
+    save_file({name: values.astype(np.float16) for name, values in twig.items()},
+              folder / "twig.safetensors")  # fmt: skip
+    other = write_tiny_checkpoint(tmp_path / "other", seed=5)
+    drawn = []
+    for words in ((), ("--embeddings", str(folder)), ("--vae", str(other))):
+        assert generate("a twig", "--seed", "5", *words) == 0
+        drawn.append(capsys.readouterr().out.strip())
+    assert len({pixels(path) for path in drawn}) == 3
+    assert [name for name, _ in infotext(drawn[1]).embedding_hashes] == ["twig"]
+
+
 def test_a_seed_is_drawn_and_told(generate, capsys) -> None:
     assert generate("a fox", "--json", "--width", "72", "--height", "88") == 0
     data = json.loads(capsys.readouterr().out)
@@ -120,6 +166,9 @@ def test_a_lora_for_another_model_is_refused_in_one_line(
         (("a", "--sampler", "LCM", "--schedule", "karras"), "cannot take the schedule"),
         (("a <lora:neon:much>",), "not a number"),
         (("a <lora:nothing>",), "There is no LoRA “nothing”"),
+        (("a <lora:neon:1:lbw=1,0>",), "12 or 20 numbers"),
+        (("a <lora:neon:1:stop=5>",), "“stop=” of the LoRA neon is not known"),
+        (("a", "--lora", "neon:lbw=nose"), "no block weights named 'nose'"),
         (("a", "--lora", "noen"), "Did you mean neon"),
     ],
 )
@@ -147,7 +196,7 @@ def test_the_demo_is_named_when_no_model_is(monkeypatch, capsys) -> None:
         def __init__(self, on_event: Any) -> None:
             self.report = on_event
 
-        def load(self, model: Path | None, *_: Any) -> None:
+        def load(self, model: Path | None, *_: Any, **others: Any) -> None:
             from engine.events import CommandFailed
 
             assert model is None
@@ -192,7 +241,7 @@ def test_an_engine_that_cannot_stop_does_not_hold_the_program(monkeypatch, capsy
     class Busy:
         def __init__(self, on_event: Any) -> None: ...
 
-        def load(self, *_: Any) -> None:
+        def load(self, *_: Any, **others: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
         def close(self, timeout: float) -> bool:

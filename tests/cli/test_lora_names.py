@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_loraswitch.commands.lora_names import WantedLora, parse_wanted, resolve
+from tui_loraswitch.commands.lora_names import parse_wanted, resolve
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.wanted_lora import WantedLora
 
 
 def find(name: str, *folders: Path) -> Path:
@@ -28,6 +29,10 @@ def find(name: str, *folders: Path) -> Path:
         ("a:b:2", WantedLora("a:b", 2.0, 2.0)),
         ("neon:nan", WantedLora("neon:nan")),
         ("styles/neon v2:1", WantedLora("styles/neon v2")),
+        ("neon:lbw=MID", WantedLora("neon", fields=(("lbw", "MID"),))),
+        ("neon:.5:te2=0:lbw=a,b", WantedLora("neon", 0.5, 0.5, (("te2", "0"), ("lbw", "a,b")))),
+        ("neon:lbw=IN04=0.5,MID=0", WantedLora("neon", fields=(("lbw", "IN04=0.5,MID=0"),))),
+        ("neon:other=1", WantedLora("neon:other=1")),
     ],
 )
 def test_a_name_with_strengths(text: str, wanted: WantedLora) -> None:
@@ -118,3 +123,28 @@ def test_an_unknown_name_gets_a_proposal(loras: Path) -> None:
 def test_a_missing_folder_is_named_where_nothing_was_found(home: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         find("neon", home / "unplugged")
+
+
+def test_fields_become_the_strengths_of_a_member(loras: Path) -> None:
+    presets = {"Face": "1,0,1,1,1,1,1,1,1,1,1,1"}
+    wanted = map(parse_wanted, ("neon:0.8:te2=0.5:lbw=face", "aya:1:lbw=MID=0,OUT03=.5"))
+    neon, aya = resolve(wanted, [loras], presets)
+    assert (neon.unet, neon.text_encoder, neon.text_encoder_2) == (0.8, 0.8, 0.5)
+    assert neon.blocks == (("IN04", 0.0),)
+    assert aya.text_encoder_2 is None
+    assert aya.blocks == (("MID", 0.0), ("OUT03", 0.5))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([("lbw", "nose")], "no block weights named 'nose'"),
+        ([("lbw", "1,2,3")], "12 or 20 numbers"),
+        ([("te2", "much")], "“much” of the LoRA neon is not a number"),
+        ([("te2", "nan")], "is not a number"),
+        ([("start", "10")], "“start=” of the LoRA neon is not known"),
+    ],
+)
+def test_fields_that_cannot_be_read_are_wrong_usage(loras: Path, fields, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        resolve([WantedLora("neon", fields=tuple(fields))], [loras])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from tui_loraswitch.cli import _parser, main
 from tui_loraswitch.commands.options import settings_from
@@ -83,6 +84,28 @@ def test_folders_of_models_are_given_or_remembered(config: Path, home: Path, lor
     assert given.models == (loras, loras / "styles")
 
 
+def test_embeddings_and_a_vae_are_given_or_remembered(
+    config: Path, home: Path, loras: Path
+) -> None:
+    config.write_text(
+        'model = "/m"\nembeddings = ["~/e"]\nvae = "/v.safetensors"\ntag_order = "unet, te"\n'
+        '[block_weights]\nFACE = "mid"\n'
+    )
+    remembered = settings_of()
+    assert remembered.embeddings == (home / "e",)
+    assert remembered.vae == Path("/v.safetensors")
+    assert remembered.tag_order == "unet, te"
+    assert remembered.block_weights == {**PRESETS, "FACE": PRESETS["MID"]}
+    demo = settings_of("--demo")
+    assert (demo.embeddings, demo.vae) == ((), None), "they do not fit the demo"
+    vae = home / "vae.safetensors"
+    save_file({"decoder.conv_in.bias": np.zeros(4, np.float16)}, vae)
+    given = settings_of("--embeddings", str(loras), "--embeddings", str(home), "--vae", str(vae))
+    assert given.embeddings == (loras, home)
+    assert given.vae == vae
+    assert settings_of("--vae", "auto").vae is None
+
+
 def test_the_backup_may_be_the_file_itself() -> None:
     assert settings_of("--backup", "file").backup == "file"
 
@@ -124,6 +147,10 @@ def test_home_is_expanded_and_folders_add_up(home: Path, loras: Path) -> None:
         ("--loras words.txt", "not a folder"),
         ("--models missing", "--models .*no such folder"),
         ("--models words.txt", "not a folder"),
+        ("--embeddings words.txt", "--embeddings .*not a folder"),
+        ("--vae missing.safetensors", "--vae .*no such file"),
+        ("--vae loras/styles/neon.safetensors", "this is no VAE"),
+        ("--vae loras", "no config.json"),
         (f"--loras {'long' * 100}", "no such folder"),
         (f"--model {'long' * 100}", "cannot be read"),
         ("--loras closed/loras", "closed to you"),

@@ -59,7 +59,7 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
                 schedule="Automatic",
                 cfg_scale=1,
                 embeddings=folders,
-            )  # fmt: skip
+            )
         )
         finished = wait_for(events, GenerationFinished)
         from PIL import Image
@@ -72,9 +72,7 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
         pixels, finished = draw("a twig", folder)
         assert pixels != without
         assert finished.warnings == ()
-        ((name, value),) = parse_infotext(
-            finished.pictures[0].infotext
-        ).embedding_hashes
+        ((name, value),) = parse_infotext(finished.pictures[0].infotext).embedding_hashes
         assert (name, len(value)) == ("twig", 12)
         _, finished = draw("old, evil", folder)
         assert [warning.split(":")[0] for warning in finished.warnings] == [

@@ -35,6 +35,7 @@ from engine.library.hashes import hash_file
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
 from engine.session import Session
+from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
 E = TypeVar("E")
 PATIENCE = 120.0
@@ -250,6 +251,29 @@ def test_what_a_cancel_drops_is_answered_in_order(
     assert watched.seen_failures == [
         CommandFailed("load", "The loading was cancelled before it began.", cancelled=True)
     ]
+
+
+def test_a_vae_takes_the_place_of_the_models_own(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
+    other = write_tiny_checkpoint(tmp_path / "other", seed=5)
+    watched = Watched()
+    drawn = []
+    for vae in (None, other):
+        watched.session.load(tiny_checkpoint, "cpu", "float32", vae=vae)
+        watched.wait(ModelLoaded)
+        watched.session.generate(request(tmp_path / "out", steps=1))
+        drawn.append(pixels(watched.wait(PictureSaved)))
+    assert drawn[0] != drawn[1]
+    watched.wait(GenerationFinished)
+    lora = tiny_loras / "neon.safetensors"
+    watched.session.load(tiny_checkpoint, vae=lora)
+    failed = watched.wait_for_any((CommandFailed, ModelLoaded))
+    assert isinstance(failed, CommandFailed)
+    assert "neon.safetensors: this is no VAE" in failed.message
+    watched.session.generate(request(tmp_path / "out", steps=1))
+    assert pixels(watched.wait(PictureSaved)) == drawn[1], "the model that was there stays"
+    assert watched.session.close(PATIENCE)
 
 
 def test_a_path_that_no_system_can_open_is_said(tmp_path: Path) -> None:

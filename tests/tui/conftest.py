@@ -70,8 +70,18 @@ class FakeSession:
         self.commands: list[tuple[Any, ...]] = []
         self.closes_in_time = True
 
-    def load(self, model: Path | None, device: Any, dtype: Any, backup: str) -> None:
-        self.commands.append(("load", model, device, dtype, backup))
+    def load(
+        self,
+        model: Path | None,
+        device: Any,
+        dtype: Any,
+        backup: str,
+        vae: Path | None,
+        mode: str,
+        compiled: bool,
+    ) -> None:
+        extra = [value for value in (vae, mode, compiled) if value not in (None, "auto", False)]
+        self.commands.append(("load", model, device, dtype, backup, *extra))
 
     def switch(self, stack: Any) -> None:
         self.commands.append(("switch", tuple(stack)))

@@ -27,15 +27,19 @@ from tui_loraswitch.ui_state import UiState, load_state, save_state
 
 GIB = 1 << 30
 A, B = LoraRef(Path("a.safetensors")), LoraRef(Path("b.safetensors"), 0.5, 0.5)
+C = LoraRef(Path("c.safetensors"), 0.7, 0.2)
 
 
-@given(st.lists(st.sampled_from(["a", "b", "base", "+", "-", "done", "fail"]), max_size=40))
+_STEPS = ["a", "b", "base", "+", "-", "done", "fail", "tag A", "tag C", "no tag"]
+
+
+@given(st.lists(st.sampled_from(_STEPS), max_size=40))
 def test_the_live_stack_ends_as_the_wanted_one(steps):
-    """Whatever is pressed and however the engine answers, at most one switch waits for it."""
+    """Whatever is pressed and however the engine answers, and switches do not pile up."""
     sent: list[tuple[LoraRef, ...]] = []
     control = StackControl(sent.append)
     control.start()
-    answered = 0
+    answered = pictures = 0
 
     def answer(success: bool) -> None:
         nonlocal answered
@@ -56,12 +60,18 @@ def test_the_live_stack_ends_as_the_wanted_one(steps):
                 control.choose(())
             case "+" | "-":
                 control.adjust(Path(A.path), 0.1 if step == "+" else -0.1)
+            case "tag A" | "tag C" | "no tag":
+                tagged = {"tag A": (A.at(0.3),), "tag C": (C,)}.get(step, ())
+                control.tag(tagged)
+                whole = {ref.path: ref for ref in (*control.wanted, *tagged)}
+                assert (sent[-1] if sent else ()) == tuple(whole.values()), "a picture follows"
+                pictures += 1
             case _:
                 answer(step == "done")
-        assert len(sent) - answered <= 1
+        assert len(sent) - answered <= 1 + pictures
     while answered < len(sent):
         answer(True)
-    assert control.live == control.wanted
+    assert control.live == control.whole
     assert not control.view.pending
 
 
@@ -77,6 +87,44 @@ def test_strengths_are_bounded_and_remembered():
     assert control.strengths[Path(A.path)].unet == 4.9
 
 
+def test_the_second_text_encoder_goes_its_own_way_until_it_meets_the_first():
+    control = StackControl(lambda stack: None)
+    control.choose((A,))
+    control.adjust(Path(A.path), -0.1, "text_encoder_2")
+    (ref,) = control.wanted
+    assert (ref.unet, ref.text_encoder, ref.text_encoder_2) == (1.0, 1.0, 0.9)
+    control.adjust(Path(A.path), 0.5, "text_encoder")
+    assert (control.wanted[0].text_encoder, control.wanted[0].text_encoder_2) == (1.5, 1.4)
+    control.adjust(Path(A.path), 0.1, "text_encoder_2")
+    assert control.wanted[0].text_encoder_2 is None
+
+
+def test_a_stack_that_fails_leaves_what_the_prompt_added_with_the_one_before():
+    control = StackControl(lambda stack: None)
+    control.start()
+    control.choose((A,))
+    control.tag((C,))
+    for stack in ((A,), (A, C)):
+        control.live = stack
+        control.confirm()
+    control.choose((A, B))
+    assert control.fail() == ((A, B), Path(B.path))
+    assert (control.wanted, control.view.tagged) == ((A,), (C,))
+
+
+def test_tags_that_fail_leave_the_stack():
+    sent = []
+    control = StackControl(sent.append)
+    control.start()
+    control.choose((A,))
+    control.tag((C,))
+    control.live = (A,)
+    control.confirm()
+    assert control.fail() == ((A, C), Path(C.path))
+    assert (control.wanted, control.whole) == ((A,), (A,))
+    assert sent == [(A,), (A, C)], "the stack is live: nothing to switch"
+
+
 def test_a_failed_switch_blames_the_file_that_was_new():
     control = StackControl(lambda stack: None)
     control.start()
@@ -84,7 +132,7 @@ def test_a_failed_switch_blames_the_file_that_was_new():
     control.live = (A,)
     control.confirm()
     control.toggle(B)
-    assert control.fail() == Path(B.path)
+    assert control.fail() == ((A, B), Path(B.path))
     assert control.wanted == (A,)
 
 
@@ -298,3 +346,5 @@ def test_words_for_amounts():
     ]  # fmt: skip
     assert stack_words(()) == "base"
     assert stack_words((A, LoraRef("c.safetensors", 0.8, 0.6))) == "a 1.00 + c 0.80/0.60"
+    weighed = LoraRef("c.safetensors", 0.8, 0.8, 0.5, (("MID", 0.0),))
+    assert stack_words((A, weighed), (A,)) == "<a> 1.00 + c 0.80/0.80/0.50 lbw"

@@ -57,6 +57,15 @@ async def test_folded_commands_bring_up_what_they_concern(start):
         assert driver.app.focused is driver.list
 
 
+async def test_the_list_gets_the_focus_of_a_pane_that_goes_out_of_sight(start):
+    async with start(80, 24) as driver:
+        await driver.load()
+        await driver.press("p", *"fox", "enter", "4", "tab")
+        assert driver.app.focused.id == "stack-list"
+        await driver.press("g")
+        assert driver.app.focused is driver.list
+
+
 async def test_every_line_fits_and_panes_close(start):
     for size in ((80, 24), (120, 36), (200, 50)):
         async with start(*size) as driver:

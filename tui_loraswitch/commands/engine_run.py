@@ -23,6 +23,7 @@ from engine.refs import LoraRef
 from engine.session import Session
 from tui_loraswitch.commands.outcome import CANCELLED, end_process, say
 from tui_loraswitch.commands.places import log_path
+from tui_loraswitch.session_like import load_model
 from tui_loraswitch.settings import AppSettings
 
 CLOSE_SECONDS = 1.5
@@ -44,7 +45,7 @@ class EngineRun:
 
     def load(self, settings: AppSettings) -> ModelInfo:
         """Open the model of the settings."""
-        self.session.load(settings.model, settings.device, settings.dtype, settings.backup)
+        load_model(self.session, settings, settings.model)
         return self._wait_for(ModelLoaded).model
 
     def switch(self, stack: Sequence[LoraRef]) -> Switched:

@@ -11,12 +11,14 @@ from typing import Any
 from engine.errors import EngineError
 from engine.events import Event, GenerationFinished, ModelInfo, PictureSaved, Switched
 from engine.generate.check import check_request
+from engine.generate.lora_tags import TagOrder
 from engine.generate.prompt import parse_prompt
 from engine.generate.request import GenerateRequest
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
 from engine.library.text import clean_line
-from tui_loraswitch.commands.lora_names import WantedLora, parse_wanted, resolve
+from tui_loraswitch.commands.lora_names import parse_wanted, resolve
 from tui_loraswitch.commands.options import (
+    add_embeddings_option,
     add_library_option,
     add_model_options,
     add_output_option,
@@ -26,6 +28,7 @@ from tui_loraswitch.commands.options import (
 from tui_loraswitch.commands.outcome import OK, UsageError, say
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.wanted_lora import WantedLora
 
 SUMMARY = "draw pictures without the app"
 
@@ -36,13 +39,19 @@ stdout. Settings and LoRAs are inside the PNGs as A1111 infotext.
 A LoRA is named by its file name without the ending, by its path below a folder
 of --loras, or by a path; "loraswitch list" shows the names. Tags in the prompt
 count as well: <lora:neon:0.8>, and with two strengths, in A1111's order,
-<lora:neon:TEXT_ENCODER:UNET>.
+<lora:neon:TEXT_ENCODER:UNET> (tag_order in the config file says otherwise).
+
+Fields by name come last, in options and in tags: te2= is the strength for the
+second text encoder; lbw= are block weights: 12 or 20 numbers as in A1111's
+extension, names such as lbw=IN04=0.5,MID=0, or a preset (ALL, NONE, INS, MID,
+OUTS, NOBASE, and those of [block_weights] in the config file).
 """
 
 EXAMPLES = """\
 examples:
   loraswitch generate "a large red star on a blue background" --demo
   loraswitch generate "a fox" --lora neon:0.8 --lora styles/ink:0.4:0 --seed 7
+  loraswitch generate "a fox" --lora neon:0.8:lbw=OUTS
   loraswitch generate "a fox <lora:neon:0.8>" --batch 4 --output fox
   loraswitch generate "a fox" --json | jq -r '.pictures[].path'
 """
@@ -55,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="what the picture shall show")
     parser.add_argument(
         "--lora",
-        metavar="NAME[:UNET[:TE]]",
+        metavar="NAME[:UNET[:TE]][:lbw=BLOCKS]",
         type=parse_wanted,
         action="append",
         default=[],
@@ -93,6 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_output_option(parser)
     add_library_option(parser)
+    add_embeddings_option(parser)
     add_model_options(parser)
 
 
@@ -101,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     # All that can be refused without the model is refused before it is loaded.
     request = _checked_request(args, settings)
-    stack = resolve((*args.lora, *_tagged(request.prompt)), settings.loras)
+    wanted = (*args.lora, *_tagged(request.prompt, settings.tag_order))
+    stack = resolve(wanted, settings.loras, settings.block_weights)
     if settings.model is None and not getattr(args, "demo", False):
         say("No model was named: drawing with the embedded demo (--model FILE uses your own).")
 
@@ -142,6 +153,7 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         schedule=args.schedule or USUAL_SCHEDULE.get(args.sampler, "Automatic"),
         batch=args.batch,
         preview_every=0,
+        embeddings=settings.embeddings,
     )
     try:
         check_request(request)
@@ -150,12 +162,12 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
     return request
 
 
-def _tagged(prompt: str) -> list[WantedLora]:
+def _tagged(prompt: str, order: TagOrder) -> list[WantedLora]:
     try:
-        tags = parse_prompt(prompt).loras
+        tags = parse_prompt(prompt, order).loras
     except EngineError as error:
         raise UsageError(str(error)) from error
-    return [WantedLora(tag.name, tag.unet, tag.text_encoder) for tag in tags]
+    return list(map(WantedLora.of_tag, tags))
 
 
 def _print_path(picture: PictureSaved) -> None:
@@ -190,6 +202,8 @@ def _as_json(
                 "path": str(ref.path),
                 "unet": ref.unet,
                 "text_encoder": ref.text_encoder,
+                "text_encoder_2": ref.text_encoder_2_strength,
+                "blocks": dict(ref.blocks),
                 "modules": lora.matched,
             }
             for ref, lora in zip(report.stack, report.loras, strict=True)

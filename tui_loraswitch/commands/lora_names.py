@@ -4,52 +4,60 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from engine.block_weights import PRESETS
+from engine.errors import EngineError
 from engine.library.walk import FoundFile, Walk
 from engine.refs import LoraRef
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.config import expanded
+from tui_loraswitch.lora_names import ENDING, find_named, library_key
+from tui_loraswitch.wanted_lora import BLOCK_WEIGHTS, TEXT_ENCODER_2, WantedLora
 
-_ENDING = ".safetensors"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
-_NAME = re.compile(rf"(?P<name>.+?)(?::(?P<unet>{_NUMBER}))?(?::(?P<te>{_NUMBER}))?", re.DOTALL)
-_MAX_CANDIDATES = 10
-
-
-@dataclass(frozen=True)
-class WantedLora:
-    """A LoRA by a name that is not resolved yet."""
-
-    name: str
-    unet: float = 1.0
-    text_encoder: float = 1.0
+_WANTED = re.compile(
+    rf"""(?P<name>.+?)
+    (?::(?P<unet>{_NUMBER}))?
+    (?::(?P<te>{_NUMBER}))?
+    (?P<fields>(?::(?:{TEXT_ENCODER_2}|{BLOCK_WEIGHTS})=[^:]*)*)""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def parse_wanted(text: str) -> WantedLora:
-    """Read `name`, `name:0.8` or `name:0.8:0.5` (UNet, then text encoders).
+    """Read `name`, `name:0.8` or `name:0.8:0.5` (UNet, then text encoders), and named fields.
 
-    A number counts as a strength from the end of the text, so names may hold colons.
-    Raises ValueError for an empty name.
+    A number counts as a strength from the end of the text, so names may hold colons; so do the
+    fields `te2=` and `lbw=` after it. Raises ValueError for an empty name.
     """
-    match = _NAME.fullmatch(text)
+    match = _WANTED.fullmatch(text)
     if match is None:
         raise ValueError(text)
     unet = float(match["unet"] or 1)
-    return WantedLora(match["name"], unet, float(match["te"]) if match["te"] else unet)
+    text_encoder = float(match["te"]) if match["te"] else unet
+    fields = (field.partition("=") for field in match["fields"].split(":")[1:])
+    return WantedLora(
+        match["name"], unet, text_encoder, tuple((name, value) for name, _, value in fields)
+    )
 
 
-def resolve(wanted: Iterable[WantedLora], folders: Sequence[Path]) -> tuple[LoraRef, ...]:
+def resolve(
+    wanted: Iterable[WantedLora], folders: Sequence[Path], presets: Mapping[str, str] = PRESETS
+) -> tuple[LoraRef, ...]:
     """Find the file of each name; the folders are listed once, and no file is opened.
 
-    Raises `UsageError` for a name that no file has, or that several have.
+    Raises `UsageError` for a name that no file has, or that several have, and for block weights
+    that cannot be read.
     """
-    names = list(wanted)
-    library = _Library(folders if names else ())
-    return tuple(LoraRef(library.find(lora.name), lora.unet, lora.text_encoder) for lora in names)
+    loras = list(wanted)
+    library = _Library(folders if loras else ())
+    try:
+        return tuple(lora.ref(library.find(lora.name), presets) for lora in loras)
+    except EngineError as error:
+        raise UsageError(str(error)) from error
 
 
 class _Library:
@@ -66,40 +74,19 @@ class _Library:
             self._problems += walk.unlisted.values()
 
     def find(self, name: str) -> Path:
-        """The file meant: by path below a folder, by stem, both in any case, or a path on disk."""
-        wanted = name.removesuffix(_ENDING)
-        folded = wanted.casefold()
-        for found in (
-            [file for file in self._files if _key(file) == wanted],
-            [file for file in self._files if file.path.stem == wanted],
-            [file for file in self._files if _key(file).casefold() == folded],
-            [file for file in self._files if file.path.stem.casefold() == folded],
-        ):
-            if len(found) == 1:
-                return found[0].path
-            if found:
-                raise UsageError(_ambiguous(name, found))
+        """The file meant: one of the library, or a path on disk."""
+        found = find_named(name, self._files)
+        if found is not None:
+            return found.path
         path = expanded(name)
-        for candidate in (path, Path(f"{path}{_ENDING}")):
+        for candidate in (path, Path(f"{path}{ENDING}")):
             if is_file(candidate):
                 return candidate
-        raise UsageError(self._unknown(name, wanted))
+        raise UsageError(self._unknown(name))
 
-    def _unknown(self, name: str, wanted: str) -> str:
-        known = {file.path.stem for file in self._files} | {_key(file) for file in self._files}
-        close = difflib.get_close_matches(wanted, sorted(known), n=3)
+    def _unknown(self, name: str) -> str:
+        known = {key for file in self._files for key in (file.path.stem, library_key(file))}
+        close = difflib.get_close_matches(name.removesuffix(ENDING), sorted(known), n=3)
         hint = f"Did you mean {' or '.join(close)}?" if close else "“loraswitch list” names them."
         fault = f"There is no LoRA “{name}” in the library, nor a file of that name to be read."
         return " ".join((fault, hint, *self._problems))
-
-
-def _key(file: FoundFile) -> str:
-    return file.path.relative_to(file.root).with_suffix("").as_posix()
-
-
-def _ambiguous(name: str, found: Sequence[FoundFile]) -> str:
-    keys = [_key(file) for file in found]
-    # Two folders may hold files of the same relative path; then only whole paths tell.
-    shown = keys if len(set(keys)) == len(keys) else [str(file.path) for file in found]
-    more = f" and {len(shown) - _MAX_CANDIDATES} more" if len(shown) > _MAX_CANDIDATES else ""
-    return f"“{name}” may mean {', '.join(shown[:_MAX_CANDIDATES])}{more}: write the one you mean."

@@ -7,16 +7,26 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from engine.errors import FileFormatError
 from engine.lora.header import read_header
 from engine.lora.identify import identify
+from engine.modes.names import MODE_CHOICES
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
-from tui_loraswitch.config import BACKUPS, DTYPES, IMAGES, Config, expanded, load_config
+from tui_loraswitch.config import (
+    BACKUPS,
+    DTYPES,
+    IMAGES,
+    OFF_ON,
+    Config,
+    expanded,
+    load_config,
+)
 from tui_loraswitch.settings import AppSettings
 
 DEFAULT_OUTPUT = Path("outputs")
@@ -62,6 +72,44 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="where the base weights of changed layers are kept; cpu saves GPU memory, file "
         "needs none at all (they are read from the model's file again), auto (the default) "
         "decides by what is free",
+    )
+    group.add_argument(
+        "--mode",
+        choices=MODE_CHOICES,
+        default=_ABSENT,
+        help="how the model shares the GPU's memory: resident (all of it stays there; 16 GB and "
+        "more), tiled (large pictures are decoded in tiles; 10 GB), model-offload (its networks "
+        "take turns; 8 GB), group-offload (its layers take turns; 6 GB and less), auto (the "
+        "default) decides by what is free",
+    )
+    group.add_argument(
+        "--compile",
+        choices=OFF_ON,
+        default=_ABSENT,
+        help="on has PyTorch compile the UNet, which needs a C++ compiler and makes the first "
+        "picture of each size slow; off by default",
+    )
+
+    group.add_argument(
+        "--vae",
+        metavar="FILE",
+        type=_path_or_auto,
+        default=_ABSENT,
+        help="a VAE in place of the model's own: a .safetensors file or a diffusers folder; auto "
+        "(the default) takes the model's own",
+    )
+
+
+def add_embeddings_option(parser: argparse.ArgumentParser) -> None:
+    """Which folders hold textual inversions."""
+    parser.add_argument(
+        "--embeddings",
+        metavar="FOLDER",
+        type=expanded,
+        action="append",
+        default=_ABSENT,
+        help="a folder of embeddings (textual inversions) for prompts to name, with its "
+        "subfolders; give it again for more folders",
     )
 
 
@@ -130,10 +178,14 @@ def _device(text: str) -> str:
     return text
 
 
+def _path_or_auto(text: str) -> Path | Literal["auto"]:
+    return "auto" if text == "auto" else expanded(text)
+
+
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The remembered options that were given this time, by the names they have in `Config`."""
     given = {field.name: getattr(args, field.name, None) for field in fields(Config)}
-    for name in ("loras", "models"):
+    for name in ("loras", "models", "embeddings"):
         given[name] = tuple(given[name] or ()) or None
     return {name: value for name, value in given.items() if value is not None}
 
@@ -149,7 +201,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
     _check_paths(given)
     remembered = config.model
     if getattr(args, "demo", False):
-        config = replace(config, model=None, loras=())
+        # Other models' embeddings and VAEs do not fit the demo.
+        config = replace(config, model=None, loras=(), embeddings=(), vae="auto")
     config = replace(config, **given)
     return AppSettings(
         model=config.model,
@@ -164,11 +217,17 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         models=config.models,
         remembered_model=remembered,
         config_path=config_path(),
+        embeddings=config.embeddings,
+        vae=None if config.vae == "auto" else config.vae,
+        mode=config.mode,
+        compiled=config.compile == "on",
+        tag_order=config.tag_order,
+        block_weights={**PRESETS, **config.block_weights},
     )
 
 
 def _check_paths(given: dict[str, Any]) -> None:
-    for option in ("loras", "models"):
+    for option in ("loras", "models", "embeddings"):
         for folder in given.get(option, ()):
             if is_file(folder):
                 raise UsageError(f"--{option} {folder}: this is a file, not a folder.")
@@ -178,6 +237,8 @@ def _check_paths(given: dict[str, Any]) -> None:
                 )
     if "model" in given:
         _check_model(given["model"])
+    if isinstance(vae := given.get("vae"), Path):
+        _check_vae(vae)
 
 
 def _check_model(path: Path) -> None:
@@ -203,3 +264,19 @@ def _check_model(path: Path) -> None:
             f"--model {path}: this is a model of the kind {identity.base_model}; "
             "only SDXL can be opened."
         )
+
+
+def _check_vae(path: Path) -> None:
+    if is_folder(path):
+        if not is_file(path / "config.json"):
+            raise UsageError(
+                f"--vae {path}: this folder is no VAE of diffusers (it has no config.json)."
+            )
+        return
+    try:
+        identity = identify(read_header(path))
+    except FileFormatError as error:
+        raise UsageError(f"--vae {error}") from error
+    # A whole checkpoint has a VAE in it, too.
+    if identity.kind not in ("vae", "checkpoint"):
+        raise UsageError(f"--vae {path}: this is no VAE.")

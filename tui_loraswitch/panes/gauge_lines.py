@@ -82,7 +82,7 @@ def _parts(figures: Figures, on_device: bool) -> list[tuple[str, int]]:
     """
     memory, together = figures.memory, not figures.on_gpu
     shares = []
-    if on_device or together:
+    if together or on_device != memory.offloaded:
         shares.append((MODEL, memory.model))
     if together or on_device == (memory.backup_tier == "device"):
         shares.append((BACKUP, memory.backup))

@@ -18,6 +18,7 @@ from engine.events import (
     Verified,
 )
 from engine.library.text import clean_line
+from engine.modes.names import MODE_WORDS
 from tui_loraswitch.backup_tiers import TIER_WORDS
 from tui_loraswitch.text import duration, gib, plural, stack_words
 from tui_loraswitch.theme import MUTED
@@ -50,7 +51,8 @@ def describe(event: Event) -> list[LogLine]:
             if model.parameters < 1e9:
                 billions = f"{model.parameters / 1e6:.1f} million weights"
             words = f"loaded {model.name} · {billions} · {duration(seconds)}"
-            return [_line("done", words)]
+            how = LogLine("info", f"mode {model.mode}: {MODE_WORDS[model.mode]}")
+            return [_line("done", words), *([] if model.mode == "resident" else [how])]
         case StateChanged(state="recovering"):
             return [LogLine("warning", "a switch broke off: bringing the base back")]
         case Switched(report=report, warnings=warnings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,17 +15,24 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.library.text import clean_line
+from engine.block_weights import BlockWeights
 from engine.refs import LoraRef
 from tui_loraswitch.panes.base import Pane
+from tui_loraswitch.panes.stack_row import member_row
 from tui_loraswitch.stack_control import Part, StackView
 from tui_loraswitch.theme import FAINT
 
-_NEXT_PART: dict[Part, Part] = {"both": "unet", "unet": "text_encoder", "text_encoder": "both"}
-_PART_WORDS = {
+_NEXT_PART: dict[Part, Part] = {
+    "both": "unet",
+    "unet": "text_encoder",
+    "text_encoder": "text_encoder_2",
+    "text_encoder_2": "both",
+}
+_PART_WORDS: dict[Part, str] = {
     "both": "+ − both",
     "unet": "+ − UNet only",
     "text_encoder": "+ − text encoders only",
+    "text_encoder_2": "+ − second text encoder only",
 }
 
 
@@ -45,7 +53,9 @@ class StackList(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"stack-list--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "next_part", "UNet/TE", id="stack.part",
-                tooltip="Let + and − change both, the UNet or the text encoders"),
+                tooltip="What + and − change: both, UNet, text encoders, second"),
+        Binding("w", "weigh", "blocks", id="stack.blocks",
+                tooltip="Block weights: how strongly it counts in each block"),
         Binding("space,delete", "remove", "remove", id="stack.remove",
                 tooltip="Take the highlighted LoRA out of the stack"),
         Binding("down,j", "move(1)", "down", show=False, id="stack.down", tooltip="Next member"),
@@ -59,8 +69,16 @@ class StackList(ScrollView, can_focus=True):
             super().__init__()
             self.ref = ref
 
-    def __init__(self, *, id: str | None = None) -> None:
+    class Weighed(Message):
+        """A member is to have these block weights."""
+
+        def __init__(self, ref: LoraRef, blocks: BlockWeights) -> None:
+            super().__init__()
+            self.ref, self.blocks = ref, blocks
+
+    def __init__(self, presets: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._presets = presets
         self._view = StackView()
         self._cursor = 0
         self.part: Part = "both"
@@ -96,7 +114,7 @@ class StackList(ScrollView, can_focus=True):
             words = "base model; Space stacks a LoRA" if not view.live else "going back to base …"
             return [Content.styled(words, FAINT)]
         width = self.scrollable_content_region.width
-        return [_member(number, ref, view, width) for number, ref in enumerate(view.wanted, 1)]
+        return [member_row(ref, view, self._presets, width) for ref in view.wanted]
 
     def action_next_part(self) -> None:
         """Change what + and − act on."""
@@ -107,6 +125,22 @@ class StackList(ScrollView, can_focus=True):
         """Take the member under the cursor out."""
         if self.highlighted is not None:
             self.post_message(self.Removed(self.highlighted))
+
+    def action_weigh(self) -> None:
+        """Edit the block weights of the member under the cursor."""
+        from tui_loraswitch.screens.block_weights import BlockWeightsScreen
+
+        if (ref := self.highlighted) is None:
+            return
+
+        def weigh(blocks: BlockWeights | None) -> None:
+            if blocks is not None:
+                self.post_message(self.Weighed(ref, blocks))
+
+        if ref in self._view.tagged:
+            weigh(ref.blocks)  # nothing to edit here: the answer says where
+        else:
+            self.app.push_screen(BlockWeightsScreen(ref, self._presets), weigh)
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
@@ -124,6 +158,10 @@ class StackPane(Pane):
 
     TITLE = "Stack"
 
+    def __init__(self, presets: Mapping[str, str], *, id: str) -> None:
+        super().__init__(id=id)
+        self._presets = presets
+
     class PartChosen(Message):
         """The keys + and − act on another part now."""
 
@@ -133,7 +171,7 @@ class StackPane(Pane):
 
     def compose(self) -> list[Widget]:
         """Just the list."""
-        return [StackList(id="stack-list")]
+        return [StackList(self._presets, id="stack-list")]
 
     def focus_target(self) -> Widget:
         """The list."""
@@ -159,15 +197,3 @@ class StackPane(Pane):
     def on_stack_pane_part_chosen(self, message: PartChosen) -> None:
         """Say what + and − act on."""
         self.show_subtitle(_PART_WORDS[message.part])
-
-
-def _member(number: int, ref: LoraRef, view: StackView, width: int) -> Content:
-    is_live = ref in view.live
-    sign, style = ("●", "$text-success") if is_live else ("◌", "$text-warning")
-    encoders = f"{ref.text_encoder:.2f}"
-    if ref.text_encoder_2_strength != ref.text_encoder:
-        encoders += f"/{ref.text_encoder_2_strength:.2f}"
-    numbers = Content.assemble(("unet ", FAINT), f"{ref.unet:5.2f}", ("  te ", FAINT), encoders)
-    name = Content.assemble((f"{sign} ", style), clean_line(ref.name, 200))
-    room = max(4, width - numbers.cell_length - 1)
-    return Content.assemble(name.truncate(room, ellipsis=True, pad=True), " ", numbers)

@@ -95,11 +95,12 @@ class StatusLine(Line):
         device = model.device
         if model.device_name and model.device_name.lower() != device:
             device += f" {clean_line(model.device_name, 60)}"
+        mode = "" if model.mode == "resident" else f" · {model.mode}"
         return Content.assemble(
             name,
             "  ",
             clean_line(model.name, 80),
-            (f" · {model.dtype} · {device}", MUTED),
+            (f" · {model.dtype} · {device}{mode}", MUTED),
         )
 
     def _right(self) -> Content:
@@ -118,8 +119,10 @@ class StatusLine(Line):
             return Content.styled("! recovering the base", "bold $text-error")
         if self._stack.pending and self._stack.switching:
             return Content.styled(
-                f"◌ switching to {stack_words(self._stack.wanted)}", "$text-warning"
+                f"◌ switching to {stack_words(self._stack.wanted, self._stack.tagged)}",
+                "$text-warning",
             )
         if not self._stack.live:
             return Content.styled("● base", "$text-success")
-        return Content.styled(f"● {stack_words(self._stack.live)}", "$text-success")
+        words = stack_words(self._stack.live, self._stack.tagged)
+        return Content.styled(f"● {words}", "$text-success")

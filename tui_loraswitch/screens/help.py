@@ -22,6 +22,8 @@ _MARKS = (
     ("◌", "$text-warning", "on its way in or out"),
     ("!", "$text-error", "cannot be used; the details say why"),
     ("○", FAINT, "a LoRA in the library"),
+    ("<name>", MUTED, "in the stack because the prompt names it: <lora:name:0.8>"),
+    ("lbw", MUTED, "counts differently in some blocks of the model"),
 )
 
 

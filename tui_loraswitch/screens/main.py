@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 
 from engine.events import Event
 from tui_loraswitch.images.terminal import TerminalImages
@@ -34,14 +37,14 @@ class MainScreen(Screen[None]):
     DEFAULT_CSS = "MainScreen { background: $background; overflow: hidden; }"
     AUTO_FOCUS = "LoraList"
 
-    def __init__(self, images: TerminalImages) -> None:
+    def __init__(self, images: TerminalImages, presets: Mapping[str, str]) -> None:
         super().__init__()
         self._mode: Mode = "floor"
         self._right = RIGHT_PANES[0]
         self.status = StatusLine(id="status")
         self.library = LibraryPane(id="library")
         self.details = DetailsPane(id="details", shows_pictures=images.protocol != "off")
-        self.stack = StackPane(id="stack")
+        self.stack = StackPane(presets, id="stack")
         self.gauges = GaugesPane(id="gauges")
         self.picture = PicturePane(images, id="picture")
         self.prompt = PromptPane(id="prompt")
@@ -84,7 +87,7 @@ class MainScreen(Screen[None]):
         if self._mode == "folded":
             self._right = name
             self._arrange(*self.size)
-            if self.focused is None or not self.focused.is_on_screen:
+            if self.focused is None or not _is_displayed(self.focused):
                 self.library.focus_target().focus()
         elif take_focus:
             target = self.query_one(f"#{name}", Pane).focus_target()
@@ -133,3 +136,9 @@ class MainScreen(Screen[None]):
             words = f"{number} {TAB_NAMES.get(name, name.capitalize())}"
             tabs.append(Content.from_markup(f"[@click=app.pane({name!r})][{style}]{words}[/][/]"))
         return Content(" ").join(tabs)
+
+
+def _is_displayed(widget: Widget) -> bool:
+    """Whether a widget is to be seen from now on; what is on the screen may be of before."""
+    around = (node for node in widget.ancestors_with_self if isinstance(node, Widget))
+    return all(node.display for node in around)

@@ -1,0 +1,56 @@
+"""The mode of a model that is about to be loaded, from what was asked for and what is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+
+from engine.checkpoint.open import read_files
+from engine.errors import EngineError
+from engine.modes.choose import choose_mode, require_fit
+from engine.modes.names import MODES, OFFLOADED, Mode, ModeChoice
+from engine.modes.place import free_bytes
+from engine.modes.size import model_bytes
+from engine.reports import BackupChoice
+
+
+def decide_mode(
+    choice: ModeChoice,
+    path: Path,
+    vae: Path | None,
+    device: str,
+    dtype: torch.dtype,
+    *,
+    compiled: bool = False,
+) -> Mode:
+    """The mode asked for, or the fastest that fits beside what else is on the device now.
+
+    Only headers are read. Raises `EngineError` with numbers when the weights do not fit, and for a
+    UNet that is to be compiled in a mode that moves it.
+    """
+    files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
+    model = model_bytes(files, dtype, mapped=device == "cpu")
+    free = free_bytes(device)
+    # Only a GPU with memory of its own gains by weights that rest in main memory, and what is
+    # compiled has to stay where it is.
+    stays = compiled or not device.startswith("cuda")
+    modes = tuple(mode for mode in MODES if not (stays and mode in OFFLOADED))
+    mode = choose_mode(free, model, modes) if choice == "auto" else choice
+    if compiled:
+        from engine.modes.compiled import require_compilable
+
+        require_compilable(mode)
+    host = psutil.virtual_memory().available
+    require_fit(path.name, mode, model, free=free, free_host=host, device=device, modes=modes)
+    return mode
+
+
+def require_backup(mode: Mode, backup: BackupChoice) -> None:
+    """Raise `EngineError` for backups on a device that does not even hold the weights."""
+    if mode in OFFLOADED and backup == "device":
+        raise EngineError(
+            f"In the mode {mode} the weights rest in main memory, and so do their backups: choose "
+            "cpu, file or auto for them."
+        )

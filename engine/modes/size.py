@@ -1,0 +1,69 @@
+"""How much memory a model's weights will take, told from the headers of its files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from engine.checkpoint.layout import PARTS, PREFIXES, Part
+from engine.checkpoint.model_files import ModelFiles
+from engine.checkpoint.source import DTYPES
+from engine.lora.header import TensorInfo
+
+
+@dataclass(frozen=True)
+class ModelBytes:
+    """Bytes of memory that the weights of each network take, and the size of a picture."""
+
+    unet: int
+    text_encoder: int
+    text_encoder_2: int
+    vae: int
+    pixels: int = 1024 * 1024
+    """Of a picture in the size the model was trained on."""
+
+    @property
+    def total(self) -> int:
+        """All networks together."""
+        return self.unet + self.text_encoder + self.text_encoder_2 + self.vae
+
+    @property
+    def largest(self) -> int:
+        """The largest network alone."""
+        return max(self.unet, self.text_encoder, self.text_encoder_2, self.vae)
+
+
+def model_bytes(files: ModelFiles, dtype: torch.dtype, *, mapped: bool) -> ModelBytes:
+    """The memory a model takes when it is loaded as `dtype`, with the VAE in float32.
+
+    `mapped`: it is loaded on a CPU, where tensors stored in their own dtype are the file itself
+    and take no memory.
+    """
+    sizes = {
+        part: sum(
+            _loaded_bytes(info, torch.float32 if part == "vae" else dtype, mapped=mapped)
+            for info in _tensors(files, part)
+        )
+        for part in PARTS
+    }
+    scale = 2 ** (len(files.config["vae"].get("block_out_channels", (0,) * 4)) - 1)
+    side = int(files.config["unet"].get("sample_size", 128)) * scale
+    return ModelBytes(**sizes, pixels=side * side)
+
+
+def _tensors(files: ModelFiles, part: Part) -> list[TensorInfo]:
+    """The tensors of one network: those of its own files, or those with its prefix in a shared one.
+
+    Files of models also hold counters and tables of positions, which are no weights.
+    """
+    tensors = {k: info for f in files.parts[part].files for k, info in f.header.tensors.items()}
+    prefixed = [info for key, info in tensors.items() if key.startswith(PREFIXES[part])]
+    return [info for info in prefixed or tensors.values() if info.dtype in DTYPES]
+
+
+def _loaded_bytes(info: TensorInfo, dtype: torch.dtype, *, mapped: bool) -> int:
+    if mapped and DTYPES[info.dtype] == dtype:
+        return 0
+    return math.prod(info.shape) * dtype.itemsize

@@ -1,0 +1,82 @@
+"""Weights of offloaded and compiled modules: where a write reaches what runs, and where not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from engine.errors import EngineError
+
+_GROUP_OFFLOADING = "group_offloading"
+"""What diffusers calls its hook."""
+
+
+class ReachableWeights:
+    """Sees to it that what is written to the parameters of a model is what its next run reads.
+
+    Offloading may begin after the model was given, so it is looked for before every switch.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        # Hooks come and go, the modules stay; walking the tree anew would take milliseconds.
+        self._modules = [(part, module) for part in parts for module in parts[part].modules()]
+
+    def require(self) -> None:
+        """Bring weights that an unfinished run left on the device back to where they count.
+
+        Raises `EngineError` where a write to the parameters would be lost.
+        """
+        for part, module in self._modules:
+            if any(p is not None and p.is_meta for p in module._parameters.values()):
+                raise EngineError(
+                    f"The {part} is offloaded layer by layer (its weights are on the meta "
+                    "device), so a switch would change nothing; use model or group offload instead."
+                )
+        modules = [module for _, module in self._modules]
+        if any(group.offload_to_disk_path is not None for group in _groups(modules)):
+            raise EngineError(
+                "The model is offloaded to disk, from where its weights are read anew for every "
+                "step, so a switch would change nothing; offload it to main memory instead."
+            )
+        if _freezes_weights() and any(map(_is_compiled, modules)):
+            raise EngineError(
+                "The model is compiled with its weights frozen into the code "
+                "(torch._inductor.config.freezing), so a switch would change nothing; compile it "
+                "without freezing."
+            )
+        bring_home(modules)
+
+
+def bring_home(modules: Iterable[nn.Module]) -> None:
+    """Put the weights of diffusers' offloaded groups back into main memory.
+
+    With a stream, what counts is a group's copies in main memory: a parameter is one of them until
+    its group is onloaded, and then a copy on the device whose changes are dropped. Groups are back
+    after a run, but not when an error ended it.
+    """
+    for group in _groups(modules):
+        if group.stream is not None:
+            # Copies to the device may still be on their way.
+            group.stream.synchronize()
+        group.offload_()
+
+
+def _groups(modules: Iterable[nn.Module]) -> Iterator[Any]:
+    for module in modules:
+        registry = module.__dict__.get("_diffusers_hook")
+        hook = None if registry is None else registry.get_hook(_GROUP_OFFLOADING)
+        if hook is not None:
+            yield hook.group
+
+
+def _freezes_weights() -> bool:
+    # Where nothing is compiled it is not imported, and need not be.
+    inductor = sys.modules.get("torch._inductor.config")
+    return inductor is not None and bool(inductor.freezing)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return module._compiled_call_impl is not None or "_orig_mod" in module._modules

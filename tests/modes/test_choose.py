@@ -1,0 +1,100 @@
+"""From free bytes to a mode, at the borders; what cannot fit is refused with numbers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from engine.errors import EngineError
+from engine.modes.choose import choose_mode, device_need, device_weights, require_fit
+from engine.modes.names import MODES, OFFLOADED, Mode
+from engine.modes.size import ModelBytes
+
+GIB = 2**30
+SDXL = ModelBytes(
+    unet=2 * 2_567_463_684,
+    text_encoder=2 * 123_060_480,
+    text_encoder_2=2 * 694_659_840,
+    vae=4 * 83_653_863,
+)
+"""In float16, with the VAE in float32."""
+
+
+@pytest.mark.parametrize(
+    ("card", "mode"),
+    [
+        (80, "resident"),
+        (24, "resident"),
+        (12, "tiled"),
+        (8, "model-offload"),
+        (6, "group-offload"),
+        (2, "group-offload"),
+    ],
+)
+def test_cards_get_their_mode(card: int, mode: Mode) -> None:
+    """A card's desktop and PyTorch's own context take some of it."""
+    assert choose_mode(int(0.92 * card * GIB), SDXL) == mode
+
+
+@pytest.mark.parametrize(("mode", "next_mode"), [*pairwise(MODES)])
+def test_borders_are_exact(mode: Mode, next_mode: Mode) -> None:
+    need = device_need(mode, SDXL)
+    assert choose_mode(need, SDXL) == mode
+    assert choose_mode(need - 1, SDXL) == next_mode
+
+
+def test_each_mode_needs_less_than_the_one_before() -> None:
+    needs = [device_need(mode, SDXL) for mode in MODES]
+    assert needs == sorted(needs, reverse=True)
+    assert len(set(needs)) == len(MODES)
+    for mode in MODES:
+        assert device_weights(mode, SDXL) < device_need(mode, SDXL)
+
+
+def test_the_least_of_the_allowed_modes_is_taken_when_none_fits() -> None:
+    assert choose_mode(0, SDXL) == "group-offload"
+    assert choose_mode(0, SDXL, ("resident", "tiled")) == "tiled"
+
+
+def test_small_pictures_need_no_tiles() -> None:
+    small = ModelBytes(10, 10, 10, 10, pixels=128 * 128)
+    assert device_need("tiled", small) == device_need("resident", small)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_that_do_not_fit_are_refused_at_the_byte(mode: Mode) -> None:
+    weights = device_weights(mode, SDXL)
+
+    def require(free: int) -> None:
+        require_fit("xl", mode, SDXL, free=free, free_host=64 * GIB, device="cuda:0")
+
+    require(weights)
+    with pytest.raises(EngineError, match=f"{weights / GIB:.1f} GiB of cuda:0 in the mode {mode}"):
+        require(weights - 1)
+
+
+def test_a_refusal_names_the_mode_that_fits() -> None:
+    with pytest.raises(EngineError, match=r"6\.2 GiB are free: it fits in the mode model-offload"):
+        require_fit(
+            "xl", "resident", SDXL, free=int(6.2 * GIB), free_host=64 * GIB, device="cuda:0"
+        )
+    with pytest.raises(EngineError, match="run it on the CPU"):
+        require_fit("xl", "tiled", SDXL, free=GIB // 4, free_host=64 * GIB, device="cuda:0")
+    with pytest.raises(EngineError, match="in the type that its file is in"):
+        require_fit(
+            "xl", "tiled", SDXL, free=GIB, free_host=GIB, device="cpu", modes=("resident", "tiled")
+        )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_offloaded_weights_need_main_memory(mode: Mode) -> None:
+    def require(free_host: int) -> None:
+        require_fit("xl", mode, SDXL, free=24 * GIB, free_host=free_host, device="cuda:0")
+
+    require(SDXL.total)
+    if mode in OFFLOADED:
+        with pytest.raises(EngineError, match=r"6\.6 GiB of main memory"):
+            require(SDXL.total - 1)
+    else:
+        require(0)

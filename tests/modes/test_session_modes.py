@@ -1,0 +1,119 @@
+"""Modes through the engine's session: asked for, chosen, shown, refused."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from engine.events import (
+    BackupMoved,
+    CommandFailed,
+    Event,
+    GenerationFinished,
+    MemoryChanged,
+    ModelLoaded,
+    Switched,
+    Verified,
+)
+from engine.generate.request import GenerateRequest
+from engine.modes import decide
+from engine.modes.names import MODES, OFFLOADED, Mode
+from engine.refs import LoraRef
+from engine.session import Session
+
+E = TypeVar("E")
+Ask = Callable[[type[E]], E]
+
+
+@pytest.fixture
+def events() -> queue.Queue[Event]:
+    return queue.Queue()
+
+
+@pytest.fixture
+def session(events: queue.Queue[Event]) -> Iterator[Session]:
+    session = Session(events.put)
+    yield session
+    assert session.close(60)
+
+
+@pytest.fixture
+def wait(events: queue.Queue[Event]) -> Ask[object]:
+    """The next event of a kind; fails on a failure that was not waited for."""
+
+    def next_of(kind: type[E]) -> E:
+        while True:
+            event = events.get(timeout=120)
+            if isinstance(event, kind):
+                return event
+            assert not isinstance(event, CommandFailed), event
+
+    return next_of
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_switches_draws_and_comes_back(
+    session: Session,
+    wait: Ask[object],
+    tiny_checkpoint: Path,
+    tiny_loras: Path,
+    tmp_path: Path,
+    mode: Mode,
+) -> None:
+    session.load(tiny_checkpoint, mode=mode)
+    assert wait(ModelLoaded).model.mode == mode
+    memory = wait(MemoryChanged).memory
+    assert memory.offloaded == (mode in OFFLOADED)
+    session.switch([LoraRef(tiny_loras / "neon.safetensors")])
+    assert wait(Switched).report.merged > 0
+    session.generate(GenerateRequest("a fox", tmp_path, steps=1, width=64, height=64))
+    assert len(wait(GenerationFinished).pictures) == 1
+    session.switch([])
+    wait(Switched)
+    session.verify()
+    assert not wait(Verified).report.different
+    session.set_backup("device")
+    if mode in OFFLOADED:
+        assert memory.backup_tier == "cpu"
+        assert f"In the mode {mode} the weights rest in main memory" in wait(CommandFailed).message
+    else:
+        wait(BackupMoved)
+
+
+def test_what_is_free_decides_and_refuses(
+    session: Session,
+    wait: Ask[object],
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = 1 << 40
+    monkeypatch.setattr(decide, "free_bytes", lambda device: free)
+    session.load(tiny_checkpoint)
+    assert wait(ModelLoaded).model.mode == "resident"
+    free = 1 << 10
+    session.load(tiny_checkpoint)
+    failed = wait(CommandFailed)
+    assert "tiny.safetensors takes 0.0 GiB of cpu in the mode tiled" in failed.message
+    assert not failed.unexpected
+
+
+def test_backups_on_a_device_without_the_weights_are_refused(
+    session: Session, wait: Ask[object], tiny_checkpoint: Path
+) -> None:
+    session.load(tiny_checkpoint, backup="device", mode="group-offload")
+    assert "choose cpu, file or auto" in wait(CommandFailed).message
+
+
+def test_only_weights_that_stay_are_compiled(
+    session: Session, wait: Ask[object], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    session.load(tiny_checkpoint, mode="model-offload", compiled=True)
+    assert "compiled code does not follow" in wait(CommandFailed).message
+    session.load(tiny_checkpoint, compiled=True)
+    assert wait(ModelLoaded).model.mode == "resident"

@@ -1,0 +1,49 @@
+"""Bytes told by headers are those of the loaded parameters; on a CPU the file itself costs none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.checkpoint import open_checkpoint
+from engine.checkpoint.layout import PARTS
+from engine.checkpoint.open import read_files
+from engine.demo import DEMO_MODEL
+from engine.modes.size import ModelBytes, model_bytes
+
+
+def bytes_of(path: Path, dtype: torch.dtype, *, mapped: bool = False) -> ModelBytes:
+    return model_bytes(read_files(path, None, half=True), dtype, mapped=mapped)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_file_takes_what_its_parameters_take(tiny_checkpoint: Path, dtype: torch.dtype) -> None:
+    checkpoint = open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype)
+    size = bytes_of(tiny_checkpoint, dtype)
+    for part in PARTS:
+        loaded = sum(p.nbytes for p in checkpoint.modules[part].parameters())
+        assert getattr(size, part) == pytest.approx(loaded, rel=0.01), part
+    assert size.pixels == checkpoint.default_size**2
+    assert size.total > size.largest == size.unet
+
+
+def test_a_folder_takes_what_its_parameters_take(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16).pipeline
+    pipe.save_pretrained(tmp_path)
+    size = bytes_of(tmp_path, torch.float16)
+    for part in PARTS:
+        loaded = sum(p.nbytes for p in getattr(pipe, part).parameters())
+        assert getattr(size, part) == pytest.approx(loaded, rel=0.01), part
+
+
+def test_what_is_the_mapped_file_takes_no_memory(tiny_checkpoint: Path) -> None:
+    stored = bytes_of(tiny_checkpoint, torch.float16, mapped=True)
+    converted = bytes_of(tiny_checkpoint, torch.float32, mapped=True)
+    assert (stored.unet, stored.text_encoder, stored.text_encoder_2) == (0, 0, 0)
+    assert converted == bytes_of(tiny_checkpoint, torch.float32)
+
+
+def test_the_demo_is_small() -> None:
+    assert bytes_of(DEMO_MODEL, torch.float32).pixels == 128 * 128

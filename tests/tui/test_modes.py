@@ -1,0 +1,45 @@
+"""The memory mode on the screen: status line, log, gauges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.events import MemoryChanged, ModelLoaded
+from engine.modes.names import MODE_WORDS, MODES, OFFLOADED
+from engine.monitor.reading import GpuReading, Reading
+from engine.reports import MemoryReport
+from tui_loraswitch.panes.gauge_lines import BACKUP, MODEL, Figures, gauge_lines
+from tui_loraswitch.panes.log_lines import describe
+
+from .conftest import MODEL as SDXL
+
+GIB = 2**30
+
+
+async def test_a_mode_that_is_not_the_usual_one_is_shown(start):
+    async with start() as driver:
+        await driver.load(replace(SDXL, mode="model-offload"))
+        await driver.emit(MemoryChanged(MemoryReport(offloaded=True)))
+        assert "float16 · cuda:0 RTX 4090 · model-offload" in driver.screen[0]
+        assert "the networks take turns on the device" in "\n".join(driver.log)
+
+
+def test_every_mode_has_words():
+    for mode in MODES:
+        lines = describe(ModelLoaded(replace(SDXL, mode=mode), 1.0))
+        shown = [line.text for line in lines[1:]]
+        assert shown == ([] if mode == "resident" else [f"mode {mode}: {MODE_WORDS[mode]}"])
+    assert set(MODE_WORDS) == set(MODES) > OFFLOADED
+
+
+def test_weights_that_rest_in_main_memory_are_drawn_there():
+    gpu = GpuReading("RTX 3060", 2 * GIB, 8 * GIB, 50, 60, 100.0, 170.0)
+    reading = Reading(0.0, 16 * GIB, 32 * GIB, 12 * GIB, gpu)
+    memory = MemoryReport(model=6 * GIB, backup=4 * GIB, backup_tier="cpu", offloaded=True)
+    vram, _, ram, *_ = (line.plain for line in gauge_lines(Figures(reading, memory, True), 60))
+    assert MODEL not in vram
+    assert ram.count(MODEL) > ram.count(BACKUP) > 0
+    staying = replace(memory, offloaded=False)
+    vram, _, ram, *_ = (line.plain for line in gauge_lines(Figures(reading, staying, True), 60))
+    assert MODEL in vram
+    assert MODEL not in ram

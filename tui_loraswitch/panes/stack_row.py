@@ -1,0 +1,39 @@
+"""One member of the stack as styled text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content
+
+from engine.refs import LoraRef
+from tui_loraswitch.stack_control import StackView
+from tui_loraswitch.text import block_words, member_name, strength
+from tui_loraswitch.theme import FAINT, MUTED
+
+_BLOCKS_WIDTH = 14
+"""Cells that block weights get at least: ` lbw IN04=0.5…`."""
+
+
+def member_row(ref: LoraRef, view: StackView, presets: Mapping[str, str], width: int) -> Content:
+    """Sign, name, block weights and strengths of a member; the name gives way first."""
+    sign, style = ("●", "$text-success") if ref in view.live else ("◌", "$text-warning")
+    name = Content.assemble((f"{sign} ", style), member_name(ref, view.tagged))
+    words = block_words(ref.blocks, presets)
+    blocks = Content.styled(f" lbw {words}" if words else "", MUTED)
+    numbers = _labelled(ref)
+    least = min(blocks.cell_length, _BLOCKS_WIDTH)
+    if blocks and name.cell_length + least + numbers.cell_length + 1 > width:
+        numbers = Content(strength(ref))
+    room = width - numbers.cell_length - 1
+    blocks = blocks.truncate(max(least, room - name.cell_length), ellipsis=True)
+    name = name.truncate(max(4, room - blocks.cell_length), ellipsis=True)
+    left = Content.assemble(name, blocks)
+    return Content.assemble(left.truncate(room, pad=True), " ", numbers)
+
+
+def _labelled(ref: LoraRef) -> Content:
+    encoders = f"{ref.text_encoder:.2f}"
+    if ref.text_encoder_2_strength != ref.text_encoder:
+        encoders += f"/{ref.text_encoder_2_strength:.2f}"
+    return Content.assemble(("unet ", FAINT), f"{ref.unet:5.2f}", ("  te ", FAINT), encoders)
