@@ -38,9 +38,11 @@ class Switch:
 
 @dataclass(frozen=True)
 class Generate:
-    """Draw pictures with the live stack."""
+    """Draw pictures with the live stack, or refuse to when that is not the one expected."""
 
     request: GenerateRequest
+    stack: tuple[LoraRef, ...] | None = None
+    """The members, in any order; None: whatever is live."""
     name: CommandName = "generate"
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class EngineError(Exception):
     """Something the user asked for cannot be done; the message says what, and what to do."""
+
+    path: Path | None = None
+    """The one file at fault among those that were asked for, where that is known."""
 
 
 class FileFormatError(EngineError):

@@ -156,9 +156,10 @@ class MemoryChanged:
 
 @dataclass(frozen=True)
 class CommandFailed:
-    """A command could not be done; `message` is a sentence for the user, nothing else changed.
+    """A command could not be done; `message` is a sentence for the user.
 
-    `unexpected` marks a fault of the program (its traceback is in the log file).
+    What else changed is told by events before it: a load that fails late has unloaded the model
+    that was there. `unexpected` marks a fault of the program (its traceback is in the log file).
     """
 
     command: CommandName
@@ -168,6 +169,8 @@ class CommandFailed:
     """A LoRA's file is to blame: it is broken or does not fit, and nothing was touched."""
     cancelled: bool = False
     """The user stopped it, running or waiting; this is no fault."""
+    path: Path | None = None
+    """The LoRA's file that is to blame, where it is known."""
 
 
 Event = (

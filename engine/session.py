@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.commands import (
     CANCELLABLE,
@@ -25,6 +26,9 @@ from engine.heavy_imports import heavy_imports
 from engine.modes.names import ModeChoice
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
+
+if TYPE_CHECKING:
+    from engine.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +76,13 @@ class Session:
         """Make `stack` live; an empty one is the base."""
         self._put(Switch(tuple(stack)))
 
-    def generate(self, request: GenerateRequest) -> None:
-        """Draw the pictures of a request with the live stack."""
-        self._put(Generate(request))
+    def generate(self, request: GenerateRequest, stack: Sequence[LoraRef] | None = None) -> None:
+        """Draw the pictures of a request with the live stack.
+
+        They are refused when `stack` is given and has other members, in whatever order: a switch
+        before them has failed.
+        """
+        self._put(Generate(request, None if stack is None else tuple(stack)))
 
     def set_backup(self, tier: Tier) -> None:
         """Move the backups to another memory; the live weights do not change."""
@@ -126,16 +134,19 @@ class Session:
             try:
                 if worker is None:
                     self._on_event(LoadProgress("Starting PyTorch"))
-                    with heavy_imports():
-                        from engine.worker import Worker
-
-                    worker = Worker(self._on_event)
+                    worker = _import_worker()(self._on_event)
                 worker.do(command, cancelled)
             except EngineError as error:
                 refused = isinstance(error, LoraRefusedError | FileFormatError)
                 stopped = isinstance(error, CancelledError)
                 self._on_event(
-                    CommandFailed(command.name, str(error), refused=refused, cancelled=stopped)
+                    CommandFailed(
+                        command.name,
+                        str(error),
+                        refused=refused,
+                        cancelled=stopped,
+                        path=error.path,
+                    )
                 )
             except Exception as error:
                 # The thread must outlive any fault; the log file has the traceback.
@@ -151,3 +162,15 @@ class Session:
             case Load():
                 words = "The loading was cancelled before it began."
                 self._on_event(CommandFailed("load", words, cancelled=True))
+
+
+def _import_worker() -> type[Worker]:
+    """Import what needs torch; raises `EngineError` where that is not installed, or broken."""
+    try:
+        with heavy_imports():
+            from engine.worker import Worker
+    except ImportError as error:
+        raise EngineError(
+            f"The engine cannot be started: {error}. Install loraswitch anew, with what it needs."
+        ) from error
+    return Worker

@@ -34,6 +34,7 @@ from engine.events import (
     Verified,
 )
 from engine.generate.quiet import quiet_libraries
+from engine.host_memory import is_out_of_memory
 from engine.modes.names import OFFLOADED, Mode
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 quiet_libraries()
 
 # diffusers' pipelines log while they are imported, so whatever needs them comes after that.
-from engine.checkpoint import Checkpoint, check_checkpoint, open_checkpoint  # noqa: E402
+from engine.checkpoint import Checkpoint, CheckpointPlan, plan_checkpoint  # noqa: E402
 from engine.embeddings.inject import token_widths  # noqa: E402
 from engine.embeddings.store import EmbeddingStore  # noqa: E402
 from engine.generate.encode import EmbeddingsCache  # noqa: E402
@@ -84,38 +85,44 @@ class Worker:
         vae = command.vae.expanduser().absolute() if command.vae else None
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
-        _require_checkpoint_at(path, vae)
-        self._unload()
 
         def progress(done: int, total: int) -> None:
             if cancelled():
                 raise CancelledError("The loading was cancelled.")
             self._emit(LoadProgress(f"Reading {path.name}", done, total))
 
+        progress(0, 0)
+        require_backup(command.mode, command.backup)
+        if command.compiled:
+            from engine.modes.compiled import require_compilable
+
+            require_compilable(command.mode)
+        plan = _plan(path, vae, dtype)
+        # What is refused from here on is for want of memory, which the old model may be taking.
+        self._unload()
         try:
-            progress(0, 0)
             mode = decide_mode(command.mode, path, vae, device, dtype, compiled=command.compiled)
             require_backup(mode, command.backup)
-            checkpoint = open_checkpoint(
-                path, device=load_device(mode, device), dtype=dtype, vae=vae, progress=progress
-            )
-            # A folder is read in one go: this is where a cancel counts.
+            checkpoint = plan.load(device=load_device(mode, device), progress=progress)
+            # Of what follows nothing can be stopped.
             progress(0, 0)
             place(checkpoint.pipeline, mode, device)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+            self._emit(LoadProgress("Taking fingerprints of the base weights"))
+            pipeline = checkpoint.pipeline
+            switcher = LoraSwitcher(
+                pipeline.unet,
+                pipeline.text_encoder,
+                pipeline.text_encoder_2,
+                backup=command.backup,
+                source=checkpoint.source,
+            )
+            if mode in OFFLOADED and switcher.tier == "device":
+                # Beside the weights, which is main memory here.
+                switcher.set_backup("cpu")
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise EngineError(f"{path.name} does not fit into the memory of {device}.") from error
-        self._emit(LoadProgress("Taking fingerprints of the base weights"))
-        pipeline = checkpoint.pipeline
-        switcher = LoraSwitcher(
-            pipeline.unet,
-            pipeline.text_encoder,
-            pipeline.text_encoder_2,
-            backup=command.backup,
-            source=checkpoint.source,
-        )
-        if mode in OFFLOADED and switcher.tier == "device":
-            # Beside the weights, which is main memory here.
-            switcher.set_backup("cpu")
         if command.compiled:
             from engine.modes.compiled import compile_unet
 
@@ -155,6 +162,8 @@ class Worker:
         request, saved = command.request, list[PictureSaved]()
         done, total = 0, 0
         stack = switcher.stack
+        if command.stack is not None and set(command.stack) != set(stack):
+            raise EngineError("The picture was not drawn: its LoRAs could not be switched to.")
         hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
 
         vocabulary = self._inversions.find(
@@ -206,7 +215,9 @@ class Worker:
         except CancelledError:
             self._emit(GenerationCancelled(done, total))
             return
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise EngineError(
                 "The GPU has not enough memory for this picture. Choose a smaller size, move "
                 "the backups to the CPU, or open the model in another mode (it is in the mode "
@@ -314,12 +325,12 @@ class Worker:
         )
 
 
-def _require_checkpoint_at(path: Path, vae: Path | None) -> None:
+def _plan(path: Path, vae: Path | None, dtype: torch.dtype) -> CheckpointPlan:
     """Raise `EngineError` unless the paths lead to SDXL, also for one that no system can open."""
     try:
-        check_checkpoint(path, vae=vae)
-    except (OSError, ValueError) as error:
-        # Asking what a path leads to fails for a NUL in it, a name too long, a closed folder.
+        return plan_checkpoint(path, vae=vae, dtype=dtype)
+    except OSError as error:
+        # Asking what a path leads to fails for a name too long, or a closed folder.
         raise CheckpointError(f"{path}: cannot be opened ({error}).") from error
 
 

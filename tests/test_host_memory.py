@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.host_memory import host_buffer, host_copy
+from engine.host_memory import host_buffer, host_copy, is_out_of_memory
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -31,6 +31,15 @@ def test_copies_of_views_without_their_gaps() -> None:
 @pytest.mark.parametrize("size", [0, 1, 1 << 20])
 def test_sizes(size: int) -> None:
     assert host_buffer(size).shape == (size,)
+
+
+def test_too_much_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError):
+        host_buffer(1 << 60)
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("something else"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -30,7 +30,6 @@ from tui_loraswitch.key_order import KeyOrder
 from tui_loraswitch.keys import APP_BINDINGS
 from tui_loraswitch.messages import (
     EngineReported,
-    EngineUnavailable,
     EntryHighlighted,
     LibraryFound,
     ProblemNoticed,
@@ -157,13 +156,6 @@ class LoraSwitchApp(App[None]):
             case GenerationFinished(warnings=warnings) if warnings:
                 self._toast("\n".join(warnings), "warning")
         self._show_control()
-
-    @on(EngineUnavailable)
-    def _lack_engine(self, message: EngineUnavailable) -> None:
-        failure = CommandFailed("load", message.reason)
-        self.control.receive(failure)
-        self.main.receive(failure)
-        self._toast(message.reason, "error")
 
     @on(ReadingTaken)
     def _show_reading(self, message: ReadingTaken) -> None:

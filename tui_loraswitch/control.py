@@ -150,7 +150,7 @@ class Control:
         if self.queued and self._queue[-1] == wish and request.seed != -1:
             raise CannotError("This very picture is being drawn; r draws one with a new seed.")
         self._queue.append(wish)
-        session.generate(request)
+        session.generate(request, self.stack.whole)
 
     def cancel(self) -> None:
         """Stop the running generation or load, and drop those that wait; each is answered."""
@@ -209,13 +209,10 @@ class Control:
                 self.stack.confirm()
                 for ref in report.stack:
                     self.refused.pop(Path(ref.path), None)
-            case CommandFailed(command="switch", message=message, refused=refused):
-                failed, blamed = self.stack.fail()
-                if any(stack == failed for _, stack in self._queue) and not self.models.is_loading:
-                    # No picture is better than one without what was asked for.
-                    self.cancel()
-                if refused and blamed is not None:
-                    self.refused[blamed] = message
+            case CommandFailed(command="switch", message=message, refused=refused, path=path):
+                self.stack.fail()
+                if refused and path is not None:
+                    self.refused[path] = message
             case CommandFailed(command="generate") | GenerationFinished() | GenerationCancelled():
                 if self._queue:
                     self._queue.popleft()

@@ -85,14 +85,6 @@ class ProblemNoticed(Message):
         self.problem = problem
 
 
-class EngineUnavailable(Message):
-    """The engine could not be started at all; `reason` is a sentence."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
-
-
 class EntryHighlighted(Message):
     """The cursor of the library rests on a LoRA, or on none."""
 

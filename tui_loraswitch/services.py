@@ -23,7 +23,6 @@ from engine.monitor.reading import Reading
 from tui_loraswitch.config import ConfigError, remember
 from tui_loraswitch.messages import (
     EngineReported,
-    EngineUnavailable,
     LibraryFound,
     ModelsFound,
     ProblemNoticed,
@@ -125,14 +124,9 @@ class Services:
 
     def _start_engine(self) -> None:
         if self.session is None:
-            try:
-                from engine.session import Session
+            from engine.session import Session
 
-                session: SessionLike = Session(self.report)
-            except ImportError as error:
-                self._post(EngineUnavailable(f"The engine cannot be started: {error}."))
-                return
-            self.session = session
+            self.session = Session(self.report)
         if not self._stopping.is_set():
             load_model(self.session, self._settings, self._settings.model)
 

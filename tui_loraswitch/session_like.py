@@ -31,8 +31,8 @@ class SessionLike(Protocol):
     def switch(self, stack: Sequence[LoraRef]) -> None:
         """Make `stack` live; an empty one is the base."""
 
-    def generate(self, request: GenerateRequest) -> None:
-        """Draw pictures."""
+    def generate(self, request: GenerateRequest, stack: Sequence[LoraRef] | None = None) -> None:
+        """Draw pictures, or refuse to when `stack` is given and not what is live."""
 
     def cancel(self) -> None:
         """Stop the running generation or load within one step, and drop those that wait."""

@@ -149,20 +149,17 @@ class StackControl:
         if not self._sent:
             self.flush()
 
-    def fail(self) -> tuple[Stack, Path | None]:
-        """The oldest switch sent has failed; returns it, and the file to blame if just one is new.
+    def fail(self) -> None:
+        """The oldest switch sent has failed.
 
         The wish falls back to the stack without tags, or else to what is live, unless a newer wish
         waits.
         """
         failed = self._sent.popleft() if self._sent else self._wish
-        live_paths = {member.path for member in self.live}
-        new = [Path(member.path) for member in failed.whole if member.path not in live_paths]
         if self._wish == failed:
             self._wish = self._before(failed)
         if not self._sent:
             self.flush()
-        return failed.whole, new[0] if len(new) == 1 else None
 
     def _before(self, failed: Wish) -> Wish:
         """What to want in place of a wish that cannot be."""

@@ -7,15 +7,24 @@ A checkpoint of SDXL's structure in another size (the demo) says so in its heade
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
 
 from engine.errors import CheckpointError
 from engine.lora.header import Header
 
 METADATA_KEY = "loraswitch.config"
 Config = dict[str, dict[str, Any]]
+
+NONSENSE = (
+    TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What comes of building a model by values of any type and size, as a file may hold them."""
 
 
 def checkpoint_config(name: str, header: Header) -> Config:
@@ -45,10 +54,20 @@ def sdxl_config() -> Config:
     return config
 
 
+@contextmanager
+def refuse_nonsense(name: str) -> Iterator[None]:
+    """Raise `CheckpointError` naming the model when the block fails over its configuration."""
+    try:
+        yield
+    except NONSENSE as error:
+        words = " ".join(str(error).split())
+        raise CheckpointError(f"{name}: its configuration makes no sense ({words}).") from error
+
+
 def _overlay(name: str, config: Config, text: str) -> None:
     try:
         changes = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{name}: its {METADATA_KEY} is not JSON.") from error
     if not isinstance(changes, Mapping):
         raise CheckpointError(f"{name}: its {METADATA_KEY} is not a table.")

@@ -22,10 +22,10 @@ _OTHER_SAMPLING = ("EDM", "FlowMatch")
 """How the schedulers are called of models with other noise levels than SDXL's."""
 
 
-def read_folder(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
-    """Read a folder's configurations and headers; `half` prefers weights stored as fp16.
+def networks_in_folder(path: Path, *, half: bool) -> ModelFiles:
+    """Read configurations and headers of all but the VAE; `half` prefers weights stored as fp16.
 
-    Raises `CheckpointError` or `FileFormatError` unless it holds the whole of an SDXL base model.
+    Raises `CheckpointError` or `FileFormatError` unless they are those of an SDXL base model.
     """
     _refuse_what_is_no_model(path)
     config = _read_configs(path)
@@ -33,8 +33,15 @@ def read_folder(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
         part: PartFiles(part_files(path / part, stem, half=half), _spellings)
         for part, stem in _STEMS.items()
     }
-    model = ModelFiles(path, config, parts, tokenizer=path)
-    return use_vae(model, vae or path / "vae")
+    return ModelFiles(path, config, parts, tokenizer=path)
+
+
+def read_folder(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
+    """Read a folder's configurations and headers; `half` prefers weights stored as fp16.
+
+    Raises `CheckpointError` or `FileFormatError` unless it holds the whole of an SDXL base model.
+    """
+    return use_vae(networks_in_folder(path, half=half), vae or path / "vae")
 
 
 def _refuse_what_is_no_model(path: Path) -> None:

@@ -54,7 +54,7 @@ def part_files(folder: Path, stem: str, *, half: bool) -> tuple[WeightFile, ...]
 
 def _shards(index: Path) -> list[str]:
     table = read_config(index.parent, index.name).get("weight_map")
-    names = set(table.values()) if isinstance(table, dict) else set()
+    names = list(table.values()) if isinstance(table, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
         raise CheckpointError(f"{index}: it does not name the files of the weights.")
-    return sorted(names)
+    return sorted(set(names))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.checkpoint.config import Config
 from engine.checkpoint.kinds import is_pickle
 from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.source import WeightFile
-from engine.errors import FileFormatError
+from engine.errors import CheckpointError, FileFormatError
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,22 @@ class ModelFiles:
     tokenizer: Path
     """The folder that a tokenizer of the model's own would be in."""
 
-    def with_vae(self, vae: PartFiles, **config: object) -> ModelFiles:
-        """The same model with another VAE, whose configuration differs in what is given."""
-        merged = {**self.config, "vae": {**self.config["vae"], **config}}
+    @property
+    def default_size(self) -> int:
+        """Pixels a side of the pictures it was trained on; 1024 where the UNet does not say.
+
+        Raises `CheckpointError` when that is no number of pixels.
+        """
+        side = self.config["unet"].get("sample_size")
+        if side is None:
+            side = 128
+        if type(side) is not int or side < 1:
+            raise CheckpointError(f"{self.path}: the UNet's sample_size makes no sense ({side!r}).")
+        return side * 2 ** (len(self.config["vae"]["block_out_channels"]) - 1)
+
+    def with_vae(self, vae: PartFiles, config: Mapping[str, Any] | None = None) -> ModelFiles:
+        """The same model with another VAE, and with its configuration where that has one."""
+        merged = {**self.config, "vae": dict(config or self.config["vae"])}
         return replace(self, config=merged, parts={**self.parts, "vae": vae})
 
 

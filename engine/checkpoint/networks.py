@@ -7,9 +7,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine.checkpoint.config import Config
+from engine.checkpoint.config import Config, refuse_nonsense
 from engine.checkpoint.layout import Part
-from engine.errors import CheckpointError
 
 
 def make_networks(name: str, config: Config) -> dict[Part, nn.Module]:
@@ -17,15 +16,12 @@ def make_networks(name: str, config: Config) -> dict[Part, nn.Module]:
 
     Raises `CheckpointError` naming the model when its configuration makes no sense.
     """
-    try:
-        with init_empty_weights(include_buffers=False):
-            return {
-                "unet": UNet2DConditionModel.from_config(config["unet"]),
-                "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(config["text_encoder"])),
-                "text_encoder_2": CLIPTextModelWithProjection(
-                    CLIPTextConfig.from_dict(config["text_encoder_2"])
-                ),
-                "vae": AutoencoderKL.from_config(config["vae"]),
-            }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{name}: its configuration makes no sense ({error}).") from error
+    with refuse_nonsense(name), init_empty_weights(include_buffers=False):
+        return {
+            "unet": UNet2DConditionModel.from_config(config["unet"]),
+            "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(config["text_encoder"])),
+            "text_encoder_2": CLIPTextModelWithProjection(
+                CLIPTextConfig.from_dict(config["text_encoder_2"])
+            ),
+            "vae": AutoencoderKL.from_config(config["vae"]),
+        }

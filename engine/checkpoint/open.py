@@ -12,13 +12,14 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 from torch import nn
 
-from engine.checkpoint.folder import read_folder
+from engine.checkpoint.config import NONSENSE, refuse_nonsense
+from engine.checkpoint.folder import networks_in_folder, read_folder
 from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.load import Progress, load_weights
 from engine.checkpoint.locate import SCALE_NAMES, locate
 from engine.checkpoint.model_files import ModelFiles
 from engine.checkpoint.networks import make_networks
-from engine.checkpoint.single_file import read_single_file
+from engine.checkpoint.single_file import networks_in_file, read_single_file
 from engine.checkpoint.source import Place, WeightSource
 from engine.checkpoint.tokenizers import CLIP_VOCABULARY, open_tokenizers
 from engine.errors import CheckpointError
@@ -50,6 +51,66 @@ def check_checkpoint(path: Path, *, vae: Path | None = None) -> None:
     read_files(path, vae, half=True)
 
 
+@dataclass(frozen=True)
+class CheckpointPlan:
+    """A model whose files are known to fit together, before any weight is read."""
+
+    files: ModelFiles
+    modules: dict[Part, nn.Module]
+    """Still without weights."""
+    places: Mapping[Part, Mapping[str, Place]]
+    scheduler: EulerDiscreteScheduler
+    tokenizers: tuple[Any, Any]
+    default_size: int
+
+    def load(
+        self, *, device: str, channels_last: bool = False, progress: Progress | None = None
+    ) -> Checkpoint:
+        """Read the weights onto `device`, once; see `open_checkpoint`."""
+        load_weights(
+            self.modules,
+            self.places,
+            device=device,
+            channels_last=channels_last,
+            progress=progress or (lambda done, total: None),
+        )
+        source = WeightSource(self.places)
+        source.require_unchanged()
+        pipeline = StableDiffusionXLPipeline(
+            **self.modules,
+            tokenizer=self.tokenizers[0],
+            tokenizer_2=self.tokenizers[1],
+            scheduler=self.scheduler,
+            add_watermarker=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        latent_rgb = self.files.config["latent_rgb"]
+        return Checkpoint(self.files.path, pipeline, self.default_size, latent_rgb, source)
+
+
+def plan_checkpoint(path: Path, *, dtype: torch.dtype, vae: Path | None = None) -> CheckpointPlan:
+    """Do all of `open_checkpoint` that needs no weights, and so may refuse the model.
+
+    Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
+    """
+    files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
+    size = files.default_size
+    modules = make_networks(path.name, files.config)
+    try:
+        places = {
+            part: locate(files.parts[part], module, torch.float32 if part == "vae" else dtype)
+            for part, module in modules.items()
+        }
+        scheduler = EulerDiscreteScheduler.from_config(files.config["scheduler"])
+    except NONSENSE as error:
+        # Blocks of another kind than SDXL's, whose parameters have no place in the layout.
+        raise CheckpointError(f"{path}: cannot be opened as SDXL ({error}).") from error
+    vocabulary = files.config["text_encoder"].get("vocab_size", CLIP_VOCABULARY)
+    tokenizers = open_tokenizers(files.tokenizer, path.name, vocabulary)
+    _log_unused(path.name, files, places)
+    return CheckpointPlan(files, modules, places, scheduler, tokenizers, size)
+
+
 def open_checkpoint(
     path: str | Path,
     *,
@@ -70,41 +131,8 @@ def open_checkpoint(
     place by others meanwhile.
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
-    path = Path(path)
-    files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
-    modules = make_networks(path.name, files.config)
-    try:
-        places = {
-            part: locate(files.parts[part], module, torch.float32 if part == "vae" else dtype)
-            for part, module in modules.items()
-        }
-        scheduler = EulerDiscreteScheduler.from_config(files.config["scheduler"])
-    except (ValueError, TypeError, KeyError, NotImplementedError) as error:
-        # Blocks of another kind than SDXL's, whose parameters have no place in the layout.
-        raise CheckpointError(f"{path}: cannot be opened as SDXL ({error}).") from error
-    vocabulary = files.config["text_encoder"].get("vocab_size", CLIP_VOCABULARY)
-    tokenizers = open_tokenizers(files.tokenizer, path.name, vocabulary)
-    _log_unused(path.name, files, places)
-    load_weights(
-        modules,
-        places,
-        device=device,
-        channels_last=channels_last,
-        progress=progress or (lambda done, total: None),
-    )
-    source = WeightSource(places)
-    source.require_unchanged()
-    pipeline = StableDiffusionXLPipeline(
-        **modules,
-        tokenizer=tokenizers[0],
-        tokenizer_2=tokenizers[1],
-        scheduler=scheduler,
-        add_watermarker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    scale = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    size = pipeline.unet.config.sample_size * scale
-    return Checkpoint(path, pipeline, size, files.config["latent_rgb"], source)
+    plan = plan_checkpoint(Path(path), dtype=dtype, vae=vae)
+    return plan.load(device=device, channels_last=channels_last, progress=progress)
 
 
 def read_files(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
@@ -112,7 +140,17 @@ def read_files(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
 
     Raises `CheckpointError` or `FileFormatError` when it is no SDXL model, or not all of one.
     """
-    return read_folder(path, vae, half=half) if path.is_dir() else read_single_file(path, vae)
+    with refuse_nonsense(path.name):
+        return read_folder(path, vae, half=half) if path.is_dir() else read_single_file(path, vae)
+
+
+def read_networks(path: Path) -> ModelFiles:
+    """Read the configuration and the headers of a model that may be without a VAE.
+
+    Raises `CheckpointError` or `FileFormatError` when it is no SDXL model.
+    """
+    with refuse_nonsense(path.name):
+        return networks_in_folder(path, half=True) if path.is_dir() else networks_in_file(path)
 
 
 def _log_unused(name: str, files: ModelFiles, places: Mapping[Part, Mapping[str, Place]]) -> None:

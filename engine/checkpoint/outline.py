@@ -10,7 +10,7 @@ from torch import nn
 from engine.checkpoint.config import sdxl_config
 from engine.checkpoint.layout import Part
 from engine.checkpoint.networks import make_networks
-from engine.checkpoint.open import read_files
+from engine.checkpoint.open import read_networks
 
 PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 
@@ -21,6 +21,6 @@ def outline_of(model: Path | None, dtype: torch.dtype) -> dict[str, nn.Module]:
     None is SDXL itself, in its real size. Only configurations and headers are read.
     Raises `CheckpointError` or `FileFormatError` for a path that is no SDXL model.
     """
-    config = sdxl_config() if model is None else read_files(model, None, half=True).config
+    config = sdxl_config() if model is None else read_networks(model).config
     modules = make_networks("SDXL" if model is None else model.name, config)
     return {part: modules[part].to(dtype) for part in PARTS}

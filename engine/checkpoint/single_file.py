@@ -14,20 +14,29 @@ from engine.checkpoint.vae_file import use_vae, vae_beside, vae_in
 from engine.errors import CheckpointError
 
 
-def read_single_file(path: Path, vae: Path | None) -> ModelFiles:
-    """Read a checkpoint's header; the VAE is `vae`, else the one inside, else the one beside it.
+def networks_in_file(path: Path) -> ModelFiles:
+    """Read a checkpoint's header, without a look for its VAE.
 
-    Raises `CheckpointError` or `FileFormatError` when it is no SDXL, or has no VAE.
+    Raises `CheckpointError` or `FileFormatError` when it is no SDXL.
     """
     file = open_weights(path)
     require_sdxl(path.name, file.header)
     networks: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
-    model = ModelFiles(
+    return ModelFiles(
         path,
         checkpoint_config(path.name, file.header),
         {part: PartFiles((file,), _original(part)) for part in networks},
         tokenizer=path.parent,
     )
+
+
+def read_single_file(path: Path, vae: Path | None) -> ModelFiles:
+    """Read a checkpoint's header; the VAE is `vae`, else the one inside, else the one beside it.
+
+    Raises `CheckpointError` or `FileFormatError` when it is no SDXL, or has no VAE.
+    """
+    model = networks_in_file(path)
+    (file,) = model.parts["unet"].files
     if vae is None and holds_vae(file.header):
         return model.with_vae(vae_in(file, model))
     vae = vae or vae_beside(path)

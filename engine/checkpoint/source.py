@@ -7,6 +7,7 @@ changes them: every reading checks that.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class _Descriptor:
     """An open file: it stays readable when it is deleted, or another takes its name."""
 
     def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe would keep the opener waiting until somebody writes into it.
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def __del__(self) -> None:
         if hasattr(self, "number"):
@@ -51,31 +53,41 @@ class WeightFile:
         """Read the header; raises `FileFormatError` for what is no sound safetensors file."""
         try:
             descriptor = _Descriptor(path)
-            stamp = _stamp(os.fstat(descriptor.number))
+            status = os.fstat(descriptor.number)
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        return cls(path, read_header(path), stamp, descriptor)
+        except ValueError as error:
+            raise FileFormatError(f"{path}: cannot be opened ({error}).") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise FileFormatError(
+                f"{path}: this is not a file but a folder, a pipe or a device; give a .safetensors "
+                "file."
+            )
+        return cls(path, read_header(path), _stamp(status), descriptor)
 
     def read_bytes(self, start: int, end: int) -> torch.Tensor:
         """Read a range of the file into fresh memory, uint8.
 
-        Raises `CheckpointError` when the file was written to since it was opened.
+        Raises `CheckpointError` when the file has become too short, or cannot be read.
         """
         buffer = host_buffer(end - start)
         view, number = buffer.numpy().data, self.descriptor.number
         try:
             while view and (count := os.preadv(number, [view], end - len(view))):
                 view = view[count:]
-            # Asked afterwards, so that a change while reading is noticed too.
-            same = _stamp(os.fstat(number)) == self.stamp
         except OSError as error:
             raise CheckpointError(
                 f"{self.path}: the model's weights cannot be read again ({error.strerror}); load "
                 "the model anew."
             ) from error
-        if view or not same:
+        if view:
             raise self._changed()
         return buffer
+
+    def version(self) -> tuple[int, ...]:
+        """Numbers that change when the open file is written to, whatever its name leads to."""
+        stat = os.fstat(self.descriptor.number)
+        return (*_stamp(stat), stat.st_ctime_ns)
 
     def require_unchanged(self) -> None:
         """Raise `CheckpointError` unless the path still leads to the file opened, as it was."""
@@ -167,11 +179,16 @@ class WeightSource:
     def read(self, part: str, name: str) -> torch.Tensor:
         """Read one parameter, bit for bit what was loaded, into fresh memory on the CPU.
 
-        A file that was deleted or replaced by another is read as it was, since it is held open.
+        A file that was deleted or replaced by another is read as it was, since it is held open;
+        for one that is written to, `version` changes, and what is read is to be checked.
         Raises `KeyError` for a parameter the model does not have, and `CheckpointError` when the
-        file itself was written to.
+        file has become too short.
         """
         return self._places[part][name].read()
+
+    def version(self) -> object:
+        """Changes when one of the files is written to."""
+        return tuple(file.version() for file in self.files())
 
     def files(self) -> Iterator[WeightFile]:
         """The files that the weights lie in, each once."""
@@ -184,5 +201,5 @@ class WeightSource:
             file.require_unchanged()
 
 
-def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

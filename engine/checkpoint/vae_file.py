@@ -35,10 +35,10 @@ def use_vae(model: ModelFiles, path: Path) -> ModelFiles:
     Raises `CheckpointError` when that is no VAE.
     """
     if path.is_dir():
-        config = read_config(path, "config.json")
+        config = {**model.config["vae"], **read_config(path, "config.json")}
         files = part_files(path, "diffusion_pytorch_model", half=False)
-        count = len(config.get("block_out_channels", ()))
-        return model.with_vae(PartFiles(files, vae_spellings(count)), **config)
+        count = len(config["block_out_channels"])
+        return model.with_vae(PartFiles(files, vae_spellings(count)), config)
     file = open_weights(path)
     if not holds_vae(file.header):
         raise CheckpointError(f"{path.name}: this is no VAE: {describe(file.header)}")

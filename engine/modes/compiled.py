@@ -8,10 +8,10 @@ from typing import Any
 import torch._inductor.config as inductor
 
 from engine.errors import EngineError
-from engine.modes.names import OFFLOADED, Mode
+from engine.modes.names import OFFLOADED, ModeChoice
 
 
-def require_compilable(mode: Mode) -> None:
+def require_compilable(mode: ModeChoice) -> None:
     """Raise `EngineError` when a compiled UNet would not follow the switches, or not run at all."""
     if inductor.freezing:
         raise EngineError(

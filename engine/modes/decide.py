@@ -27,8 +27,7 @@ def decide_mode(
 ) -> Mode:
     """The mode asked for, or the fastest that fits beside what else is on the device now.
 
-    Only headers are read. Raises `EngineError` with numbers when the weights do not fit, and for a
-    UNet that is to be compiled in a mode that moves it.
+    Only headers are read. Raises `EngineError` with numbers when the weights do not fit.
     """
     files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
     model = model_bytes(files, dtype, mapped=device == "cpu")
@@ -38,16 +37,12 @@ def decide_mode(
     stays = compiled or not device.startswith("cuda")
     modes = tuple(mode for mode in MODES if not (stays and mode in OFFLOADED))
     mode = choose_mode(free, model, modes) if choice == "auto" else choice
-    if compiled:
-        from engine.modes.compiled import require_compilable
-
-        require_compilable(mode)
     host = psutil.virtual_memory().available
     require_fit(path.name, mode, model, free=free, free_host=host, device=device, modes=modes)
     return mode
 
 
-def require_backup(mode: Mode, backup: BackupChoice) -> None:
+def require_backup(mode: ModeChoice, backup: BackupChoice) -> None:
     """Raise `EngineError` for backups on a device that does not even hold the weights."""
     if mode in OFFLOADED and backup == "device":
         raise EngineError(

@@ -48,9 +48,7 @@ def model_bytes(files: ModelFiles, dtype: torch.dtype, *, mapped: bool) -> Model
         )
         for part in PARTS
     }
-    scale = 2 ** (len(files.config["vae"].get("block_out_channels", (0,) * 4)) - 1)
-    side = int(files.config["unet"].get("sample_size", 128)) * scale
-    return ModelBytes(**sizes, pixels=side * side)
+    return ModelBytes(**sizes, pixels=files.default_size**2)
 
 
 def _tensors(files: ModelFiles, part: Part) -> list[TensorInfo]:

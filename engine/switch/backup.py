@@ -17,7 +17,10 @@ class BaseSource(Protocol):
     """Reads base weights again from where the model was loaded from."""
 
     def read(self, part: str, name: str) -> torch.Tensor:
-        """One parameter, bit for bit as it was loaded; raises `EngineError` or `KeyError`."""
+        """One parameter as it was loaded; raises `EngineError` or `KeyError`."""
+
+    def version(self) -> object:
+        """Equal as long as what is read is what was read before."""
 
 
 class Backups:
@@ -82,6 +85,10 @@ class Backups:
                 f"The model's file does not hold {name}; keep the backups in memory."
             ) from error
 
+    def source_version(self) -> object:
+        """The version of what `read_source` reads; None without a source."""
+        return None if self._source is None else self._source.version()
+
     def release(self, names: Iterable[WeightName]) -> None:
         """Give up backups that no live LoRA needs."""
         for name in names:
@@ -93,6 +100,10 @@ class Backups:
                 break
             excess -= self._bytes_of(name)
             self._forget(name)
+
+    def forget_idle(self) -> None:
+        """Drop the copies that no live LoRA needs, whatever the bound."""
+        self.forget(tuple(self._idle))
 
     def forget(self, names: Iterable[WeightName]) -> None:
         """Drop backups, whatever the bound."""
@@ -107,7 +118,7 @@ class Backups:
         """
         if tier == self._tier:
             return
-        self.forget(tuple(self._idle))
+        self.forget_idle()
         moved: list[WeightName] = []
         try:
             for name in self._saved:
@@ -124,8 +135,9 @@ class Backups:
         return 0 if saved is None else saved.nbytes
 
     def _forget(self, name: WeightName) -> None:
-        self._saved.pop(name, None)
+        # In this order an interrupt between them leaves nothing idle that is not there.
         self._idle.pop(name, None)
+        self._saved.pop(name, None)
 
 
 _NO_SOURCE = (

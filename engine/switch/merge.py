@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import torch
 
-from engine.errors import SwitchError
 from engine.lora.families import LowRank
 from engine.lora.families.adapter import wide
 from engine.switch.plan import Term
@@ -19,8 +18,8 @@ BLOCK_ELEMENTS = 1 << 19
 Factors = tuple[torch.Tensor, torch.Tensor]
 """A product's `up` [out, r] and `down` [r, in], float32."""
 
-LARGE_CHANGE = 1000.0
-"""A change of a float16 weight from which on the result is checked to be finite."""
+MARGIN = 64
+"""A change this much smaller than the largest number of a dtype cannot make a weight infinite."""
 
 
 @contextmanager
@@ -29,13 +28,14 @@ def exact_products() -> Iterator[None]:
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:
-        # The program uses the newer switch, by which the older one cannot be read.
-        matmul = torch.backends.cuda.matmul
-        setting, matmul.fp32_precision = matmul.fp32_precision, "ieee"
+        # The program uses the newer switches, by which the older one cannot be read.
+        cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+        settings = cuda.fp32_precision, cpu.fp32_precision
+        cuda.fp32_precision = cpu.fp32_precision = "ieee"
         try:
             yield
         finally:
-            matmul.fp32_precision = setting
+            cuda.fp32_precision, cpu.fp32_precision = settings
         return
     torch.set_float32_matmul_precision("highest")
     try:
@@ -49,7 +49,7 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
 
     `base` may live on another device than `live`. All low-rank terms become one product by joining
     their ranks. Row blocks are converted, changed and rounded one after another, so a weight is
-    read and written once. Raises `SwitchError` when a merged value is beyond the range of the
+    read and written once. Raises `OverflowError` when a merged value is beyond the range of the
     weight's dtype; what is in `live` then is not to be used.
     """
     base = base.to(live.device, non_blocking=True)
@@ -73,30 +73,20 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
             up, down = factors
             total.flatten(1).addmm_(up[rows], down)
         live[rows].copy_(total)
-    if _may_overflow(live.dtype, factors, dense) and not bool(live.isfinite().all()):
-        raise SwitchError(
+    if not _bound(low, dense) < torch.finfo(live.dtype).max / MARGIN and not live.isfinite().all():
+        raise OverflowError(
             f"merged values are beyond the range of {str(live.dtype).removeprefix('torch.')}; use "
-            "a lower strength, or load the model as bfloat16"
+            "a lower strength, or a model in bfloat16"
         )
 
 
-def _may_overflow(
-    dtype: torch.dtype,
-    factors: tuple[torch.Tensor, torch.Tensor] | None,
-    dense: torch.Tensor | None,
-) -> bool:
-    """Whether a change may be so large that float16 cannot hold it, by bounds that cost little.
-
-    No entry of `up @ down` is larger than the longest row of `up` times the longest column of
-    `down` (Cauchy-Schwarz), so the product itself need not be looked at.
-    """
-    if dtype != torch.float16:
-        return False
+def _bound(low: Sequence[Term], dense: torch.Tensor | None) -> float:
+    """What no entry of the change is larger than, at little cost; not finite if it may be so."""
     bound = 0.0 if dense is None else float(dense.abs().amax())
-    if factors is not None:
-        up, down = factors
-        bound += float(up.square().sum(1).amax().sqrt() * down.square().sum(0).amax().sqrt())
-    return not bound < LARGE_CHANGE
+    for term in low:
+        assert isinstance(term.adapter, LowRank)
+        bound += abs(term.strength) * term.adapter.bound
+    return bound
 
 
 def _join(terms: Sequence[Term], live: torch.Tensor) -> Factors:

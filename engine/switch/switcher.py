@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
 from engine.errors import EngineError, SwitchError
+from engine.host_memory import is_out_of_memory
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
@@ -65,6 +67,7 @@ class LoraSwitcher:
         tier = choose_tier(backup, self._parts, has_source=source is not None)
         self._backups = Backups(tier, source, idle_backup_bytes)
         self._proven: set[WeightName] = set()
+        self._proven_version: object = None
         self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
         self._stack: tuple[LoraRef, ...] = ()
         self._embeddings: tuple[BundledEmbedding, ...] = ()
@@ -126,8 +129,13 @@ class LoraSwitcher:
         leaving = [name for name in self._live if name not in wanted]
         with clock.phase("backup"):
             self._backup(changed)
+            version = self._prove_source((*changed, *leaving))
         with clock.phase("merge"), exact_products(), self._writing():
             self._write(changed, leaving, terms, cancelled)
+            if self.tier == "file" and self._backups.source_version() != version:
+                raise SwitchError(
+                    "The model's file was written to during the switch; the base model is live."
+                )
             # Inside: what is live is known the moment it is, whatever interrupts next.
             self._live, self._stack = wanted, tuple(stack)
             self._embeddings = tuple(e for _, file, _ in fitted for e in bundled_embeddings(file))
@@ -183,13 +191,14 @@ class LoraSwitcher:
         """
         self._reachable.require()
         needed = self._backups.names()
-        if tier == "file":
-            self._require_source(needed)
-        elif tier != self.tier:
-            require_memory(tier, self._device, sum(self._find(n).nbytes for n in needed))
+        self._prove_source(needed, tier)
+        if tier != self.tier:
+            self._require_memory(tier, needed)
         try:
             self._backups.move(tier, self._device)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             raise SwitchError(
                 "The backups do not fit there beside the model; they stay where they are."
             ) from error
@@ -213,17 +222,21 @@ class LoraSwitcher:
         with clock.phase("plan"):
             for ref in stack:
                 refuse_strange_strengths(ref)
-            opened = [self._cache.open(resolved(ref)) for ref in stack]
-            for file in opened:
-                refuse_wrong_base(file)
-                if not file.bytes:
-                    self._fit_file(file)
+            opened = []
+            for ref in stack:
+                with _blaming(ref):
+                    file = self._cache.open(resolved(ref))
+                    refuse_wrong_base(file)
+                    if not file.bytes:
+                        self._fit_file(file)
+                    opened.append(file)
         fitted: list[Fitted] = []
         reports = []
         with clock.phase("read"):
             for ref, header in zip(stack, opened, strict=True):
-                file = self._cache.read(header)
-                adapters, report = self._fit_file(file)
+                with _blaming(ref):
+                    file = self._cache.read(header)
+                    adapters, report = self._fit_file(file)
                 fitted.append((ref, file, adapters))
                 reports.append(report)
         return fitted, tuple(reports)
@@ -236,9 +249,8 @@ class LoraSwitcher:
 
     def _backup(self, changed: Sequence[WeightName]) -> None:
         new = [name for name in changed if name not in self._backups]
-        if self.tier == "file":
-            self._require_source(new)
-        require_memory(self.tier, self._device, sum(self._find(n).nbytes for n in new))
+        self._prove_source(new)
+        self._require_memory(self.tier, new)
         try:
             for name in changed:
                 self._backups.save(name, self._find(name))
@@ -251,20 +263,37 @@ class LoraSwitcher:
                 f"The base weights could not be backed up ({_reason(error)}); nothing was changed."
             ) from error
 
-    def _require_source(self, names: Sequence[WeightName]) -> None:
-        """Raise `EngineError` unless the model's file holds these base weights bit for bit.
+    def _require_memory(self, tier: Tier, names: Sequence[WeightName]) -> None:
+        """Raise `SwitchError` unless backups of these weights fit, if need be without idle ones."""
+        needed = sum(self._find(name).nbytes for name in names)
+        try:
+            require_memory(tier, self._device, needed)
+        except SwitchError:
+            self._backups.forget_idle()
+            require_memory(tier, self._device, needed)
 
-        Once proven, the source itself notices a change of its file.
+    def _prove_source(self, names: Sequence[WeightName], tier: Tier | None = None) -> object:
+        """Make sure that the model's file holds these base weights, where it is their backup.
+
+        `tier` is the one that they are to be moved to. Raises `SwitchError` when the file holds
+        others. What is proven is not read again while the version that is returned is the same.
         """
+        if "file" not in (self.tier, tier):
+            return None
+        version = self._backups.source_version()
+        if version != self._proven_version:
+            self._proven.clear()
+            self._proven_version = version
         for name in names:
             if name in self._proven:
                 continue
             if fingerprint(self._backups.read_source(name)) != self._fingerprints[name]:
                 raise SwitchError(
                     f"The model's file does not hold the base weight {name} as it was loaded; "
-                    "keep the backups in memory."
+                    "move the backups into memory before switching, or load the model anew."
                 )
             self._proven.add(name)
+        return version
 
     def _write(
         self,
@@ -334,8 +363,18 @@ class LoraSwitcher:
                 yield WeightName(part, path, kind), parameter.data
 
 
+@contextmanager
+def _blaming(ref: LoraRef) -> Iterator[None]:
+    """Let an error about a member of the stack say whose fault it is."""
+    try:
+        yield
+    except EngineError as error:
+        error.path = Path(ref.path)
+        raise
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return "there was not enough memory"
     return str(error) or type(error).__name__
 

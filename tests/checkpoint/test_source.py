@@ -107,17 +107,28 @@ def test_a_file_that_is_gone_or_replaced_is_read_as_it_was(
 
 
 @pytest.mark.parametrize("change", [append_byte, cut, rewrite])
-def test_a_changed_file_is_refused(
+def test_a_changed_file_has_another_version(
     tiny_checkpoint: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     model = open_copy(tiny_checkpoint, tmp_path)
     assert model.source is not None
     model.source.require_unchanged()
+    before = model.source.version()
+    assert model.source.version() == before
     change(model.path)
-    with pytest.raises(CheckpointError, match=r"tiny\.safetensors.*load the model anew"):
-        model.source.read("unet", "conv_in.weight")
+    assert model.source.version() != before
     with pytest.raises(CheckpointError, match=r"tiny\.safetensors.*load the model anew"):
         model.source.require_unchanged()
+
+
+def test_a_file_that_has_become_too_short_cannot_be_read(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    model = open_copy(tiny_checkpoint, tmp_path)
+    assert model.source is not None
+    os.truncate(model.path, 5000)
+    with pytest.raises(CheckpointError, match=r"tiny\.safetensors.*load the model anew"):
+        model.source.read("unet", "conv_out.weight")
 
 
 def test_a_file_that_changes_while_it_is_loaded_is_refused(

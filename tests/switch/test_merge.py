@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.errors import SwitchError
 from engine.lora.families import LowRank
 from engine.switch.merge import merge_weight
 from engine.switch.plan import Term
@@ -41,7 +40,7 @@ class Traffic(TorchDispatchMode):
 
 def term(out: int, inner: int, rank: int, size: float = 1.0) -> Term:
     up, down = torch.randn(out, rank) * size, torch.randn(rank, inner) * size
-    return Term(LowRank(up, down, 1.0), 0.5, None)  # type: ignore[arg-type]
+    return Term(LowRank(up, down, 1.0), 1.0, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("members", [1, 8])
@@ -54,11 +53,12 @@ def test_each_weight_is_read_and_written_once(members: int) -> None:
     assert (traffic.read, traffic.written) == (base.numel(), base.numel())
 
 
-def test_values_that_float16_cannot_hold_are_noticed() -> None:
-    base = torch.zeros(64, 64, dtype=torch.float16)
-    with pytest.raises(SwitchError, match="range of float16"):
-        merge_weight(base.clone(), base, [term(64, 64, 4, size=300.0)])
-    merge_weight(live := base.bfloat16(), base.bfloat16(), [term(64, 64, 4, size=300.0)])
-    assert live.isfinite().all()
-    merge_weight(live := base.clone(), base, [term(64, 64, 4, size=30.0)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_values_that_the_dtype_cannot_hold_are_noticed(dtype: torch.dtype) -> None:
+    base = torch.zeros(64, 64, dtype=dtype)
+    # Largest entries of about 20 times the square of `size`.
+    limit = (torch.finfo(dtype).max / 20) ** 0.5
+    with pytest.raises(OverflowError, match="range of"):
+        merge_weight(base.clone(), base, [term(64, 64, 4, size=10 * limit)])
+    merge_weight(live := base.clone(), base, [term(64, 64, 4, size=limit / 10)])
     assert live.isfinite().all()

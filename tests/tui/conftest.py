@@ -86,8 +86,9 @@ class FakeSession:
     def switch(self, stack: Any) -> None:
         self.commands.append(("switch", tuple(stack)))
 
-    def generate(self, request: Any) -> None:
+    def generate(self, request: Any, stack: Any = None) -> None:
         self.commands.append(("generate", request))
+        self.expected = stack
 
     def cancel(self) -> None:
         self.commands.append(("cancel",))

@@ -7,6 +7,7 @@ LoRA: Hu et al. 2021, arXiv:2106.09685. LoCon and Tucker: LyCORIS, arXiv:2309.14
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -37,6 +38,16 @@ class LowRank(Adapter):
         columns = self.down.shape[1]
         fits = (out, columns) == (shape[0], shape[1:].numel()) and rank == self.down.shape[0]
         require(fits and len(shape) > 1, f"{out}x{columns} at rank {rank}", shape)
+
+    @cached_property
+    def bound(self) -> float:
+        """No entry of the delta at strength 1 is larger.
+
+        It is the longest row of `up` times the longest column of `down` (Cauchy-Schwarz).
+        """
+        rows = self.up.float().square().sum(dim=1).amax().sqrt()
+        columns = self.down.float().square().sum(dim=0).amax().sqrt()
+        return abs(self.scale) * float(rows * columns)
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         up, down = wide(self.up, base), wide(self.down, base)
