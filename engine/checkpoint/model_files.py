@@ -37,7 +37,8 @@ class ModelFiles:
             side = 128
         if type(side) is not int or side < 1:
             raise CheckpointError(f"{self.path}: the UNet's sample_size makes no sense ({side!r}).")
-        return side * 2 ** (len(self.config["vae"]["block_out_channels"]) - 1)
+        halvings = len(self.config["vae"]["block_out_channels"]) - 1
+        return int(side * 2**halvings)
 
     def with_vae(self, vae: PartFiles, config: Mapping[str, Any] | None = None) -> ModelFiles:
         """The same model with another VAE, and with its configuration where that has one."""

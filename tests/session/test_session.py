@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import queue
+import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+import torch
 from PIL import Image
 
 from engine.events import (
@@ -307,3 +310,80 @@ def test_closing_ends_a_running_generation(tiny_checkpoint: Path, tmp_path: Path
     watched.wait(GenerationStep)
     assert watched.session.close(PATIENCE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"mode": "model-offload", "compiled": True}, "compiled code does not follow"),
+        ({"mode": "group-offload", "backup": "device"}, "choose cpu, file or auto"),
+    ],
+)
+def test_a_load_that_cannot_be_as_asked_leaves_the_model(
+    watched: Watched, tiny_checkpoint: Path, wish: dict[str, Any], words: str
+) -> None:
+    watched.wait(ModelLoaded)
+    watched.session.load(tiny_checkpoint, "cpu", **wish)
+    assert words in watched.wait(CommandFailed).message
+    watched.session.verify()
+    watched.wait(Verified)
+    assert StateChanged("empty") not in watched.seen
+
+
+def test_memory_that_ends_with_the_fingerprints_is_said(
+    watched: Watched, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.wait(ModelLoaded)
+
+    def fail(*args: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("engine.worker.LoraSwitcher", fail)
+    watched.session.load(tiny_checkpoint, "cpu")
+    failed = watched.wait(CommandFailed)
+    assert failed.message == "tiny.safetensors does not fit into the memory of cpu."
+    assert not failed.unexpected
+
+
+def test_a_picture_without_its_loras_is_not_drawn(
+    watched: Watched, tiny_loras: Path, tmp_path: Path
+) -> None:
+    session = watched.session
+    neon = LoraRef(tiny_loras / "neon.safetensors")
+    gone = LoraRef(tiny_loras / "gone.safetensors")
+    session.switch([neon])
+    session.switch([neon, gone])
+    for number, stack in enumerate(([neon, gone], [], [neon], None)):
+        session.generate(request(tmp_path / str(number), steps=1), stack)
+    watched.wait(Switched)
+    failed = watched.wait(CommandFailed)
+    assert (failed.command, failed.path) == ("switch", gone.path)
+    for _ in range(2):
+        failed = watched.wait(CommandFailed)
+        assert failed.command == "generate"
+        assert "its LoRAs could not be switched to" in failed.message
+    for number in (2, 3):
+        assert watched.wait(PictureSaved).path.parent == tmp_path / str(number)
+
+
+def test_the_file_to_blame_is_named_also_when_it_was_live_before(
+    watched: Watched, tiny_loras: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first.safetensors"
+    shutil.copyfile(tiny_loras / "neon.safetensors", first)
+    watched.session.switch([LoraRef(first)])
+    watched.wait(Switched)
+    first.unlink()
+    watched.session.switch([LoraRef(first), LoraRef(tiny_loras / "neon.safetensors")])
+    assert watched.wait(CommandFailed).path == first
+
+
+def test_a_missing_torch_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "engine.worker", None)
+    watched = Watched()
+    watched.session.load(None)
+    failed = watched.wait(CommandFailed)
+    assert failed.command == "load"
+    assert failed.message.startswith("The engine cannot be started: ")
+    assert not failed.unexpected
+    assert watched.session.close(PATIENCE)

@@ -68,6 +68,8 @@ class FakeSession:
 
     def __init__(self) -> None:
         self.commands: list[tuple[Any, ...]] = []
+        self.expected: Any = None
+        """The stack that the last picture was asked for with."""
         self.closes_in_time = True
 
     def load(

@@ -63,7 +63,7 @@ async def test_a_switch_is_pending_then_live_and_the_log_tells(start):
         assert driver.log[-1] == "switched to neon 0.80 · 10 tensors · 6 ms"
 
 
-async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session):
+async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session, loras):
     async with start() as driver:
         await driver.load()
         await driver.highlight("ink")
@@ -72,7 +72,12 @@ async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session):
         await driver.highlight("neon")
         await driver.press("enter")
         await driver.emit(
-            CommandFailed("switch", "neon.safetensors: 3 shapes do not fit.", refused=True)
+            CommandFailed(
+                "switch",
+                "neon.safetensors: 3 shapes do not fit.",
+                refused=True,
+                path=loras / "styles/neon.safetensors",
+            )
         )
         assert driver.toasts == ["neon.safetensors: 3 shapes do not fit."]
         assert "neon.safetensors: 3 shapes do not fit." in driver.log
@@ -81,6 +86,19 @@ async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session):
         assert "refused" in row
         await driver.press("0")
         assert session.sent("switch")[-1] == ()
+
+
+async def test_a_lora_is_not_marked_for_the_fault_of_another(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.confirm()
+        await driver.highlight("neon")
+        await driver.press("space")
+        ink = loras / "styles/ink.safetensors"
+        await driver.emit(CommandFailed("switch", "ink is gone.", refused=True, path=ink))
+        assert driver.app.control.refused == {ink: "ink is gone."}
 
 
 async def test_recovering_is_said_in_words(start):

@@ -108,7 +108,7 @@ def test_a_stack_that_fails_leaves_what_the_prompt_added_with_the_one_before():
         control.live = stack
         control.confirm()
     control.choose((A, B))
-    assert control.fail() == ((A, B), Path(B.path))
+    control.fail()
     assert (control.wanted, control.view.tagged) == ((A,), (C,))
 
 
@@ -120,19 +120,19 @@ def test_tags_that_fail_leave_the_stack():
     control.tag((C,))
     control.live = (A,)
     control.confirm()
-    assert control.fail() == ((A, C), Path(C.path))
+    control.fail()
     assert (control.wanted, control.whole) == ((A,), (A,))
     assert sent == [(A,), (A, C)], "the stack is live: nothing to switch"
 
 
-def test_a_failed_switch_blames_the_file_that_was_new():
+def test_a_failed_switch_leaves_what_was_live():
     control = StackControl(lambda stack: None)
     control.start()
     control.choose((A,))
     control.live = (A,)
     control.confirm()
     control.toggle(B)
-    assert control.fail() == ((A, B), Path(B.path))
+    control.fail()
     assert control.wanted == (A,)
 
 

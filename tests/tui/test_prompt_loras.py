@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.block_weights import PRESETS
-from engine.events import CommandFailed, GenerationCancelled, GenerationFinished
+from engine.events import CommandFailed, GenerationFinished
 from engine.generate.infotext import describe_picture
 from tests.tui.conftest import write_lora
 
@@ -144,8 +144,10 @@ async def test_a_tag_that_the_model_refuses_stops_its_picture(start, session):
         await write(driver, "a fox <lora:neon>")
         await driver.press("g")
         await driver.emit(CommandFailed("switch", "neon does not fit.", refused=True))
-        assert session.commands[-1] == ("cancel",)
-        await driver.emit(GenerationCancelled(0, 0))
+        assert session.commands[-1][0] == "generate", "the engine refuses it: nothing is cancelled"
+        (expected,) = session.expected
+        assert expected.path.stem == "neon"
+        await driver.emit(CommandFailed("generate", "The picture was not drawn."))
         assert driver.screen[0].rstrip().endswith("● base")
         assert driver.app.control.queued == 0
         await driver.press("g")

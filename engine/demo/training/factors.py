@@ -77,7 +77,7 @@ class LoHa(Factors):
     def __init__(self, weight: torch.Tensor, rank: int) -> None:
         super().__init__()
         out, columns = weight.flatten(1).shape
-        self.w1_a, self.w1_b = _normal(out, rank, std=0.1), _normal(rank, columns, std=1.0)
+        self.w1_a, self.w1_b = _normal(out, rank, std=0.5), _normal(rank, columns, std=1.0)
         self.w2_a = nn.Parameter(torch.zeros(out, rank))
         self.w2_b = _normal(rank, columns, std=1.0)
 

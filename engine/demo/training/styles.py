@@ -76,8 +76,8 @@ def neon(scene: Scene) -> Image.Image:
 
 
 def pixel(scene: Scene) -> Image.Image:
-    """Blocks of eight pixels, as on an early game console."""
-    tiny = render(scene).resize((SIZE // 8, SIZE // 8), Image.Resampling.BOX)
+    """Blocks of sixteen pixels, as on an early game console."""
+    tiny = render(scene).resize((SIZE // 16, SIZE // 16), Image.Resampling.BOX)
     return tiny.resize((SIZE, SIZE), Image.Resampling.NEAREST)
 
 
