@@ -76,6 +76,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mode",
         choices=MODE_CHOICES,
+        metavar="MODE",
         default=_ABSENT,
         help="how the model shares the GPU's memory: resident (all of it stays there; 16 GB and "
         "more), tiled (large pictures are decoded in tiles; 10 GB), model-offload (its networks "
