@@ -84,12 +84,12 @@ async def take(size: tuple[int, int], home: Path) -> None:
     label = f"{size[0]}x{size[1]}"
     async with shots.app.run_test(size=size, notifications=True) as pilot:
         await shots.until(pilot, ModelLoaded)
-        await find(pilot, "pastel", "enter")
+        await find(pilot, "stripes", "enter")
         await shots.until(pilot, Switched)
         await pilot.press("g")
         await shots.until(pilot, GenerationFinished)
-        shots.save(f"pastel-{label}")
-        await find(pilot, "stripes", "space")
+        shots.save(f"stripes-{label}")
+        await find(pilot, "warmth", "space")
         await shots.until(pilot, Switched, 2)
         await pilot.press("v")
         await shots.until(pilot, Verified)

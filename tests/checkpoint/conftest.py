@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,17 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 def tiny_weights(tiny_checkpoint: Path) -> dict[str, torch.Tensor]:
     """The tiny checkpoint's weights in float32; not to be changed."""
     return weights(open_float32(tiny_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def saved(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny checkpoint as diffusers saves it, in float32; not to be changed."""
+    folder = tmp_path_factory.mktemp("folder") / "tiny_folder"
+    open_float32(tiny_checkpoint).pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(saved, tmp_path / "tiny_folder"))

@@ -28,20 +28,6 @@ Tensors = dict[str, torch.Tensor]
 SHARDS = "300KB"
 
 
-@pytest.fixture(scope="module")
-def saved(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint as diffusers saves it, in float32; not to be changed."""
-    folder = tmp_path_factory.mktemp("folder") / "tiny_folder"
-    open_float32(tiny_checkpoint).pipeline.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy of it to change."""
-    return Path(shutil.copytree(saved, tmp_path / "tiny_folder"))
-
-
 def test_weights_equal_those_that_diffusers_loads(saved: Path, tiny_weights: Tensors) -> None:
     check_checkpoint(saved)
     ours = open_float32(saved)

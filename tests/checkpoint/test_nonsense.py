@@ -17,21 +17,7 @@ from engine.checkpoint.config import METADATA_KEY
 from engine.checkpoint.outline import outline_of
 from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError, FileFormatError
-from tests.checkpoint.conftest import open_float32
 from tests.support.tiny_checkpoint import rewrite_checkpoint
-
-
-@pytest.fixture(scope="module")
-def saved(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint as a diffusers folder; not to be changed."""
-    folder = tmp_path_factory.mktemp("folder") / "tiny_folder"
-    open_float32(tiny_checkpoint).pipeline.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved, tmp_path / "tiny_folder"))
 
 
 def edit(path: Path, **changes: Any) -> None:

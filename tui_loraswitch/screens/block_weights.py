@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -18,37 +17,23 @@ from engine.block_weights import BlockWeights, block_numbers, parse_block_weight
 from engine.errors import EngineError
 from engine.library.text import clean_line
 from engine.refs import LoraRef
+from tui_loraswitch.screens.list_dialog import ListDialog
 from tui_loraswitch.text import block_words
 from tui_loraswitch.theme import MUTED
 
-WIDTH = 76
 _NAME_WIDTH = 14
 
 
-class BlockWeightsScreen(ModalScreen[BlockWeights | None]):
+class BlockWeightsScreen(ListDialog[BlockWeights | None]):
     """Edits them as a preset's name, as numbers or by block; gives None when left by Escape."""
 
-    DEFAULT_CSS = f"""
-    BlockWeightsScreen {{
-        align: center middle;
-        & > Vertical {{
-            width: {WIDTH}; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
-            background: $background; border: round $border;
-            border-title-color: $primary; border-title-style: bold;
-            border-subtitle-color: $text-muted;
-        }}
-        & Input, & Input:focus {{ border: none; height: 1; padding: 0; background: $background; }}
-        & Input:focus {{ background: $surface; }}
-        & #blocks-note {{ height: 5; padding: 1 0; color: $text-muted; }}
-        & #blocks-note.-trouble {{ color: $text-error; }}
-        & OptionList {{
-            border: none; padding: 0; height: auto; max-height: 50vh;
-            background: $background; scrollbar-size-vertical: 1;
-            & > .option-list--option-highlighted {{ background: $primary 28%; text-style: bold; }}
-            & > .option-list--option {{ padding: 0; }}
-        }}
-        & #blocks-help {{ height: auto; padding-top: 1; color: $text-muted; }}
-    }}
+    DEFAULT_CSS = """
+    BlockWeightsScreen {
+        & #blocks-note { height: 5; padding: 1 0; color: $text-muted; }
+        & #blocks-note.-trouble { color: $text-error; }
+        & OptionList { max-height: 50vh; }
+        & #blocks-help { height: auto; padding-top: 1; color: $text-muted; }
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "close", id="blocks.close",

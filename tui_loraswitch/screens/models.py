@@ -11,46 +11,31 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.library.text import clean_line
 from tui_loraswitch.messages import ModelsFound
 from tui_loraswitch.model_files import ModelFile, demo_model
+from tui_loraswitch.screens.list_dialog import ListDialog
 from tui_loraswitch.text import file_size
 from tui_loraswitch.theme import FAINT, MUTED
 
-WIDTH = 76
 _NAME_WIDTH, _SIZE_WIDTH, _KIND_WIDTH = 44, 9, 12
 
 
-class ModelsScreen(ModalScreen[ModelFile | None]):
+class ModelsScreen(ListDialog[ModelFile | None]):
     """Lists models as they are found; gives the chosen one, or None when left by Escape.
 
     `closed` is set when nobody looks any more.
     """
 
-    DEFAULT_CSS = f"""
-    ModelsScreen {{
-        align: center middle;
-        & > Vertical {{
-            width: {WIDTH}; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
-            background: $background; border: round $border;
-            border-title-color: $primary; border-title-style: bold;
-            border-subtitle-color: $text-muted;
-        }}
-        & Input, & Input:focus {{ border: none; height: 1; padding: 0; background: $background; }}
-        & Input:focus {{ background: $surface; }}
-        & OptionList, & OptionList:focus {{
-            border: none; padding: 0; height: auto; min-height: 3; max-height: 60vh;
-            background: $background; scrollbar-size-vertical: 1;
-            & > .option-list--option-highlighted {{ background: $primary 28%; text-style: bold; }}
-            & > .option-list--option {{ padding: 0; }}
-        }}
-        & #model-note {{ height: 3; padding-top: 1; color: $text-muted; }}
-        & #model-note.-trouble {{ color: $text-error; }}
-    }}
+    DEFAULT_CSS = """
+    ModelsScreen {
+        & OptionList { min-height: 3; max-height: 60vh; }
+        & #model-note { height: 3; padding-top: 1; color: $text-muted; }
+        & #model-note.-trouble { color: $text-error; }
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "close", id="models.close",
