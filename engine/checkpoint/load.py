@@ -14,6 +14,7 @@ from torch import nn
 from engine.checkpoint.layout import Part
 from engine.checkpoint.source import Place
 from engine.errors import CheckpointError
+from engine.host_memory import HostMemory
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all; may raise to stop the loading."""
@@ -36,17 +37,21 @@ def load_weights(
     """
     total = sum(place.nbytes for part in places.values() for place in part.values())
     done = 0
+    memory = HostMemory()
     with ExitStack() as stack:
         mapped = _MappedFiles(stack)
         for part, module in modules.items():
             for name, place in places[part].items():
                 last = channels_last and len(place.shape) == 4
-                if device == "cpu" and place.is_plain and not last:
+                if last:
+                    tensor = place.read().contiguous(memory_format=torch.channels_last)
+                    tensor = memory.copy(tensor) if device == "cpu" else tensor.to(device)
+                elif device != "cpu":
+                    tensor = place.read().to(device)
+                elif place.is_plain:
                     tensor = mapped.read(place)
                 else:
-                    tensor = place.read().to(device)
-                if last:
-                    tensor = tensor.contiguous(memory_format=torch.channels_last)
+                    tensor = place.read(memory)
                 _set_parameter(module, name, tensor)
                 done += place.nbytes
                 progress(done, total)

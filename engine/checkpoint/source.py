@@ -16,7 +16,7 @@ import torch
 
 from engine.checkpoint.layout import Part
 from engine.errors import CheckpointError, FileFormatError
-from engine.host_memory import host_buffer
+from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo, read_header
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -24,6 +24,9 @@ DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
 }  # fmt: skip
 """The dtypes weights may be stored in, by their names in safetensors files."""
+
+_PASSING = HostMemory()
+"""For what is read, used and dropped."""
 
 
 class _Descriptor:
@@ -65,12 +68,12 @@ class WeightFile:
             )
         return cls(path, read_header(path), _stamp(status), descriptor)
 
-    def read_bytes(self, start: int, end: int) -> torch.Tensor:
-        """Read a range of the file into fresh memory, uint8.
+    def read_bytes(self, start: int, end: int, memory: HostMemory) -> torch.Tensor:
+        """Read a range of the file into a buffer of `memory`, uint8.
 
         Raises `CheckpointError` when the file has become too short, or cannot be read.
         """
-        buffer = host_buffer(end - start)
+        buffer = memory.buffer(end - start)
         view, number = buffer.numpy().data, self.descriptor.number
         try:
             while view and (count := os.preadv(number, [view], end - len(view))):
@@ -152,18 +155,22 @@ class Place:
             and self.range[0] % self.dtype.itemsize == 0
         )
 
-    def read(self) -> torch.Tensor:
-        """Read the parameter into fresh memory, converted; reads no byte it does not need.
+    def read(self, memory: HostMemory = _PASSING) -> torch.Tensor:
+        """Read the parameter into a buffer of `memory`, converted; reads no byte it does not need.
 
         Raises `CheckpointError` when the file has changed since it was opened.
         """
-        tensor = self.file.read_bytes(*self.range).view(DTYPES[self.stored.dtype])
+        dtype = DTYPES[self.stored.dtype]
+        as_stored = self.is_plain
+        raw = self.file.read_bytes(*self.range, memory if as_stored else _PASSING)
+        tensor = raw.view(dtype).reshape(self.shape[::-1] if self.transposed else self.shape)
+        if as_stored:
+            return tensor
         if self.scale != 1.0:
             tensor = tensor.float() * self.scale
-        tensor = tensor.to(self.dtype)
         if self.transposed:
-            return tensor.reshape(self.shape[::-1]).T.contiguous()
-        return tensor.reshape(self.shape)
+            tensor = tensor.T.contiguous()
+        return memory.copy(tensor, self.dtype)
 
 
 class WeightSource:

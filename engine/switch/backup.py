@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from engine.errors import SwitchError
-from engine.host_memory import host_copy
+from engine.host_memory import HostMemory
 from engine.reports import Tier
 from engine.switch.plan import WeightName
 
@@ -38,6 +38,7 @@ class Backups:
             raise SwitchError(_NO_SOURCE)
         self._tier: Tier = tier
         self._source = source
+        self._memory = HostMemory()
         self._saved: dict[WeightName, torch.Tensor | None] = {}
         self._idle: dict[WeightName, None] = {}
         self.idle_limit = idle_limit
@@ -64,7 +65,7 @@ class Backups:
         if name in self._saved:
             self._idle.pop(name, None)
         else:
-            self._saved[name] = _copy_to_tier(weight, self._tier, weight.device)
+            self._saved[name] = self._copy(weight, self._tier, weight.device)
 
     def get(self, name: WeightName) -> torch.Tensor:
         """A base weight that is backed up; raises `KeyError` for another.
@@ -122,13 +123,22 @@ class Backups:
         moved: list[WeightName] = []
         try:
             for name in self._saved:
-                self._saved[name] = _copy_to_tier(self.get(name), tier, device)
+                self._saved[name] = self._copy(self.get(name), tier, device)
                 moved.append(name)
         except BaseException:
             for name in moved:
-                self._saved[name] = _copy_to_tier(self.get(name), self._tier, device)
+                self._saved[name] = self._copy(self.get(name), self._tier, device)
             raise
         self._tier = tier
+
+    def _copy(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
+        if tier == "file":
+            return None
+        if device.type == "cpu":
+            return self._memory.copy(tensor)
+        if tier == "device":
+            return tensor.to(device, copy=True)
+        return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
 
     def _bytes_of(self, name: WeightName) -> int:
         saved = self._saved[name]
@@ -144,13 +154,3 @@ _NO_SOURCE = (
     "The file of this model is not known here, so its base weights cannot be read again; "
     "keep the backups on the device or the CPU."
 )
-
-
-def _copy_to_tier(tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
-    if tier == "file":
-        return None
-    if device.type == "cpu":
-        return host_copy(tensor)
-    if tier == "device":
-        return tensor.to(device, copy=True)
-    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)

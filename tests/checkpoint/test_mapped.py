@@ -63,16 +63,17 @@ def test_converting_holds_one_tensor_beside_the_parameters(
     import weakref
 
     from engine.checkpoint.source import WeightFile
+    from engine.host_memory import HostMemory
 
     alive: list[weakref.ref[torch.Tensor]] = []
     most = 0
     inner = WeightFile.read_bytes
 
-    def counting(self: WeightFile, start: int, end: int) -> torch.Tensor:
+    def counting(self: WeightFile, start: int, end: int, memory: HostMemory) -> torch.Tensor:
         nonlocal most
         gc.collect(0)
         most = max(most, sum(ref() is not None for ref in alive))
-        buffer = inner(self, start, end)
+        buffer = inner(self, start, end, memory)
         alive.append(weakref.ref(buffer))
         return buffer
 

@@ -13,6 +13,7 @@ import torch
 from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.checkpoint.layout import PARTS
 from engine.errors import CheckpointError
+from engine.host_memory import HostMemory
 
 FUSED = "text_model.encoder.layers.1.self_attn.k_proj.weight"
 
@@ -52,9 +53,9 @@ def test_a_third_of_a_fused_tensor_reads_only_its_bytes(
     read: list[int] = []
     inner = type(file).read_bytes
 
-    def counting(self: object, start: int, end: int) -> torch.Tensor:
+    def counting(self: object, start: int, end: int, memory: HostMemory) -> torch.Tensor:
         read.append(end - start)
-        return inner(self, start, end)
+        return inner(self, start, end, memory)
 
     monkeypatch.setattr(type(file), "read_bytes", counting)
     weight = model.source.read("text_encoder_2", FUSED)
