@@ -15,6 +15,12 @@ SMALLEST_BUFFER = 1 << 17
 CHUNK = 1 << 28
 """Bytes of address space taken at a time; memory comes when it is written to."""
 
+PINNED_CHUNK = 1 << 26
+"""Bytes of pinned memory taken at a time: a power of two, to which PyTorch rounds them up."""
+
+_ALIGNMENT = 64
+_HUGE_PAGE = 1 << 21
+
 
 class HostMemory:
     """Hands out buffers one behind the other, for things that live about equally long.
@@ -23,37 +29,56 @@ class HostMemory:
     which for gigabytes of weights matters; a mapping for each buffer would be filled in pages of
     4 KiB, which takes longer than to copy them. Here the system gives huge pages where it has them,
     and takes back the pages of each buffer with its last view. May be used from several threads.
+
+    `pinned` memory, for copies to and from a GPU, goes back to PyTorch with the last buffer of a
+    chunk. Cut out of chunks, since PyTorch rounds every allocation up to a power of two.
     """
 
-    def __init__(self) -> None:
-        self._chunk: mmap.mmap | None = None
+    def __init__(self, *, pinned: bool = False) -> None:
+        self._pinned = pinned
+        self._chunk: _Mapping | torch.Tensor | None = None
         self._used = 0
         self._lock = threading.Lock()
 
     def buffer(self, size: int) -> torch.Tensor:
         """An uninitialised tensor of `size` bytes (uint8) on the CPU.
 
-        Raises `MemoryError` when there is not so much.
+        Raises `MemoryError` or torch's own error when there is not so much.
         """
+        if self._pinned:
+            start, chunk = self._take(size, _ALIGNMENT)
+            assert isinstance(chunk, torch.Tensor)
+            return chunk[start : start + size]
         if size < SMALLEST_BUFFER or not hasattr(mmap, "MADV_DONTNEED"):
             return torch.empty(size, dtype=torch.uint8)
-        room = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        with self._lock:
-            if self._chunk is None or self._used + room > len(self._chunk):
-                self._chunk, self._used = _mapping(max(room, CHUNK)), 0
-            chunk, start = self._chunk, self._used
-            self._used += room
-        view = memoryview(chunk)[start : start + size]
-        # The tensor's storage holds this view: what holds the storage keeps the memory.
-        finalizer = weakref.finalize(view, chunk.madvise, mmap.MADV_DONTNEED, start, room)
-        finalizer.atexit = False
-        return torch.frombuffer(view, dtype=torch.uint8)
+        start, chunk = self._take(size, _ALIGNMENT)
+        assert isinstance(chunk, _Mapping)
+        return chunk.cut(start, size)
+
+    def like(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """An uninitialised tensor in the same order of dimensions, without gaps."""
+        dtype = dtype or tensor.dtype
+        flat = self.buffer(tensor.numel() * dtype.itemsize).view(dtype)
+        return flat.as_strided(tensor.shape, _dense_strides(tensor))
 
     def copy(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Copy a tensor from any device, converted to `dtype`, in the same order of dimensions."""
-        dtype = dtype or tensor.dtype
-        flat = self.buffer(tensor.numel() * dtype.itemsize).view(dtype)
-        return flat.as_strided(tensor.shape, _dense_strides(tensor)).copy_(tensor)
+        return self.like(tensor, dtype).copy_(tensor)
+
+    def _take(self, size: int, alignment: int) -> tuple[int, _Mapping | torch.Tensor]:
+        """Reserve `size` bytes; gives where they begin, and in which chunk."""
+        room = _up(size, alignment)
+        with self._lock:
+            if self._chunk is None or self._used + room > len(self._chunk):
+                self._chunk, self._used = None, 0
+                if self._pinned:
+                    least = max(room, PINNED_CHUNK)
+                    self._chunk = torch.empty(least, dtype=torch.uint8, pin_memory=True)
+                else:
+                    self._chunk = _Mapping(max(room, CHUNK))
+            start = self._used
+            self._used += room
+            return start, self._chunk
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -63,21 +88,58 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _mapping(size: int) -> mmap.mmap:
-    try:
-        mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:
-        if error.errno != errno.ENOMEM:
-            raise
-        raise MemoryError(f"{size} bytes") from error
-    if hasattr(mmap, "MADV_HUGEPAGE"):
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+class _Mapping:
+    """Address space whose pages come when they are written to, and go when nothing uses them.
+
+    They go by huge pages, since the system can take back no less of one.
+    """
+
+    def __init__(self, size: int) -> None:
         try:
-            mapping.madvise(mmap.MADV_HUGEPAGE)
+            self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
-            # A system built without huge pages; the others do as well.
-            if error.errno != errno.EINVAL:
+            if error.errno != errno.ENOMEM:
                 raise
-    return mapping
+            raise MemoryError(f"{size} bytes") from error
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            try:
+                self._map.madvise(mmap.MADV_HUGEPAGE)
+            except OSError as error:
+                # A system built without huge pages; the others do as well.
+                if error.errno != errno.EINVAL:
+                    raise
+        self._users = [0] * -(-size // _HUGE_PAGE)
+        # A collection of garbage, which can begin anywhere, may end other buffers.
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def cut(self, start: int, size: int) -> torch.Tensor:
+        """A tensor (uint8) over a range; its storage keeps the memory."""
+        pages = range(start // _HUGE_PAGE, (start + size - 1) // _HUGE_PAGE + 1)
+        with self._lock:
+            for page in pages:
+                self._users[page] += 1
+        view = memoryview(self._map)[start : start + size]
+        finalizer = weakref.finalize(view, self._leave, pages)
+        finalizer.atexit = False
+        return torch.frombuffer(view, dtype=torch.uint8)
+
+    def _leave(self, pages: range) -> None:
+        with self._lock:
+            for page in pages:
+                self._users[page] -= 1
+            unused = [page for page in pages if not self._users[page]]
+            if unused:
+                # Only the first and the last can be shared with others: these are in one piece.
+                start = unused[0] * _HUGE_PAGE
+                length = min(len(unused) * _HUGE_PAGE, len(self._map) - start)
+                self._map.madvise(mmap.MADV_DONTNEED, start, length)
 
 
 def _dense_strides(tensor: torch.Tensor) -> tuple[int, ...]:

@@ -91,6 +91,8 @@ class SwitchReport:
 
     stack: tuple[LoraRef, ...]
     loras: tuple[LoraReport, ...]
+    found_in_memory: int
+    """How many of them were read before, ahead of the switch or for an earlier one."""
     merged: int
     restored: int
     kept: int

@@ -25,9 +25,6 @@ DTYPES: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 """The dtypes weights may be stored in, by their names in safetensors files."""
 
-_PASSING = HostMemory()
-"""For what is read, used and dropped."""
-
 
 class _Descriptor:
     """An open file: it stays readable when it is deleted, or another takes its name."""
@@ -68,12 +65,13 @@ class WeightFile:
             )
         return cls(path, read_header(path), _stamp(status), descriptor)
 
-    def read_bytes(self, start: int, end: int, memory: HostMemory) -> torch.Tensor:
-        """Read a range of the file into a buffer of `memory`, uint8.
+    def read_bytes(self, start: int, end: int, memory: HostMemory | None) -> torch.Tensor:
+        """Read a range of the file into `memory` (the allocator's if None), uint8.
 
         Raises `CheckpointError` when the file has become too short, or cannot be read.
         """
-        buffer = memory.buffer(end - start)
+        size = end - start
+        buffer = memory.buffer(size) if memory else torch.empty(size, dtype=torch.uint8)
         view, number = buffer.numpy().data, self.descriptor.number
         try:
             while view and (count := os.preadv(number, [view], end - len(view))):
@@ -155,22 +153,22 @@ class Place:
             and self.range[0] % self.dtype.itemsize == 0
         )
 
-    def read(self, memory: HostMemory = _PASSING) -> torch.Tensor:
-        """Read the parameter into a buffer of `memory`, converted; reads no byte it does not need.
+    def read(self, memory: HostMemory | None = None) -> torch.Tensor:
+        """Read the parameter, converted; reads no byte it does not need.
 
+        What is to stay goes into `memory`; the allocator's is for what is used and dropped.
         Raises `CheckpointError` when the file has changed since it was opened.
         """
-        dtype = DTYPES[self.stored.dtype]
-        as_stored = self.is_plain
-        raw = self.file.read_bytes(*self.range, memory if as_stored else _PASSING)
-        tensor = raw.view(dtype).reshape(self.shape[::-1] if self.transposed else self.shape)
-        if as_stored:
+        raw = self.file.read_bytes(*self.range, memory if self.is_plain else None)
+        tensor = raw.view(DTYPES[self.stored.dtype])
+        tensor = tensor.reshape(self.shape[::-1] if self.transposed else self.shape)
+        if self.is_plain:
             return tensor
         if self.scale != 1.0:
             tensor = tensor.float() * self.scale
         if self.transposed:
             tensor = tensor.T.contiguous()
-        return memory.copy(tensor, self.dtype)
+        return memory.copy(tensor, self.dtype) if memory else tensor.to(self.dtype)
 
 
 class WeightSource:

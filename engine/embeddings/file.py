@@ -8,6 +8,7 @@ import torch
 
 from engine.embeddings.inversion import TextualInversion, make_inversion
 from engine.errors import FileFormatError
+from engine.host_memory import HostMemory
 from engine.library.hashes import hash_file
 from engine.lora.header import read_header
 from engine.lora.identify import identify
@@ -55,5 +56,5 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise FileFormatError(f"{path.name}: too large for a textual inversion.")
     for info in header.tensors.values():
         meta_tensor(path, info)
-    data = read_data(path, header)
+    data = read_data(path, header, HostMemory())
     return {key: tensor_in(data, header, info) for key, info in header.tensors.items()}

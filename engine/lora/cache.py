@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 
+from engine.host_memory import HostMemory
 from engine.lora.file import FileStamp, LoraFile, read_lora, read_lora_header
 
 DEFAULT_BYTES = 2 << 30
 
 
 class LoraCache:
-    """Reads LoRA files and keeps the last ones; a file replaced on disk is read again."""
+    """Reads LoRA files and keeps the last ones; a file replaced on disk is read again.
 
-    def __init__(self, limit: int = DEFAULT_BYTES) -> None:
+    `pinned` memory is for a model on a GPU, to which it is copied faster.
+    """
+
+    def __init__(self, limit: int = DEFAULT_BYTES, *, pinned: bool = False) -> None:
         self.limit = limit
+        self._memory = HostMemory(pinned=pinned)
         self._files: OrderedDict[FileStamp, LoraFile] = OrderedDict()
 
     @property
@@ -29,7 +34,7 @@ class LoraCache:
 
     def read(self, opened: LoraFile) -> LoraFile:
         """Give an opened file with its values, reading them unless held."""
-        file = self._files.pop(opened.stamp, None) or read_lora(opened)
+        file = self._files.pop(opened.stamp, None) or read_lora(opened, self._memory)
         self._files[file.stamp] = file
         while self.bytes > self.limit and len(self._files) > 1:
             self._files.popitem(last=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
+from engine.host_memory import HostMemory
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify
@@ -131,21 +132,21 @@ def _has_root_scaling(header: Header) -> bool:
     return isinstance(arguments, dict) and str(arguments.get("rs_lora")).lower() in ("true", "1")
 
 
-def read_lora(opened: LoraFile) -> LoraFile:
-    """Read the values of a LoRA opened by its header.
+def read_lora(opened: LoraFile, memory: HostMemory | None = None) -> LoraFile:
+    """Read the values of a LoRA opened by its header, into `memory` if any is given.
 
     Raises `FileFormatError` when the file changed or ended early, `LoraRefusedError` for values
     that are not finite.
     """
-    file = read_values(opened)
+    file = read_values(opened, memory)
     refuse_non_finite(file)
     return file
 
 
-def read_values(opened: LoraFile) -> LoraFile:
+def read_values(opened: LoraFile, memory: HostMemory | None = None) -> LoraFile:
     """Read the values of a LoRA whatever they are; raises `FileFormatError` as `read_lora` does."""
     path, header = opened.path, opened.header
-    buffer = read_data(path, header)
+    buffer = read_data(path, header, memory or HostMemory())
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
     modules = {

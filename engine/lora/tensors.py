@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from engine.errors import FileFormatError
+from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo
 
 _DTYPES = {
@@ -32,18 +33,18 @@ def meta_tensor(path: Path, info: TensorInfo) -> torch.Tensor:
     return torch.empty(info.shape, dtype=_DTYPES[info.dtype], device="meta")
 
 
-def read_data(path: Path, header: Header) -> bytearray:
-    """Read all bytes after the header.
+def read_data(path: Path, header: Header, memory: HostMemory) -> torch.Tensor:
+    """Read all bytes after the header into a buffer of `memory`, uint8.
 
     The file is read, not mapped: one that shrinks meanwhile gives an error, not a crash.
     Raises `FileFormatError` when it ends early or cannot be read.
     """
-    buffer = bytearray(header.file_size - header.data_start)
+    buffer = memory.buffer(header.file_size - header.data_start)
+    view, done = buffer.numpy().data, 0
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(header.data_start)
-            view, done = memoryview(buffer), 0
-            while done < len(buffer):
+            while done < len(view):
                 count = file.readinto(view[done : done + _SLICE])
                 if not count:
                     raise FileFormatError(f"{path.name}: the file ended while it was read.")
@@ -53,15 +54,13 @@ def read_data(path: Path, header: Header) -> bytearray:
     return buffer
 
 
-def tensor_in(buffer: bytearray, header: Header, info: TensorInfo) -> torch.Tensor:
-    """A tensor whose values are those in the buffer, without a copy."""
-    count = torch.Size(info.shape).numel()
-    if count == 0:
-        return torch.empty(info.shape, dtype=_DTYPES[info.dtype])
-    flat = torch.frombuffer(
-        buffer, dtype=_DTYPES[info.dtype], count=count, offset=info.start - header.data_start
-    )
-    return flat.reshape(info.shape)
+def tensor_in(buffer: torch.Tensor, header: Header, info: TensorInfo) -> torch.Tensor:
+    """A tensor whose values are those in the buffer, without a copy where they are aligned."""
+    raw = buffer[info.start - header.data_start : info.end - header.data_start]
+    dtype = _DTYPES[info.dtype]
+    if raw.storage_offset() % dtype.itemsize:
+        raw = raw.clone()
+    return raw.view(dtype).reshape(info.shape)
 
 
 def count_non_finite(tensors: Mapping[str, torch.Tensor]) -> int:

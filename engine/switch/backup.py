@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import torch
@@ -38,7 +38,7 @@ class Backups:
             raise SwitchError(_NO_SOURCE)
         self._tier: Tier = tier
         self._source = source
-        self._memory = HostMemory()
+        self._memory: HostMemory | None = None
         self._saved: dict[WeightName, torch.Tensor | None] = {}
         self._idle: dict[WeightName, None] = {}
         self.idle_limit = idle_limit
@@ -60,12 +60,17 @@ class Backups:
         """The weights that are backed up and needed."""
         return tuple(name for name in self._saved if name not in self._idle)
 
-    def save(self, name: WeightName, weight: torch.Tensor) -> None:
-        """Keep a base weight; `weight` must not have been changed yet."""
-        if name in self._saved:
+    def save(self, weights: Mapping[WeightName, torch.Tensor]) -> None:
+        """Keep base weights; those that are not kept yet must not have been changed."""
+        new = {name: weight for name, weight in weights.items() if name not in self._saved}
+        if self._tier == "file":
+            self._saved.update(dict.fromkeys(new))
+        elif new:
+            copies = [self._room_for(weight, self._tier, weight.device) for weight in new.values()]
+            copy_all(copies, list(new.values()))
+            self._saved.update(zip(new, copies, strict=True))
+        for name in weights:
             self._idle.pop(name, None)
-        else:
-            self._saved[name] = self._copy(weight, self._tier, weight.device)
 
     def get(self, name: WeightName) -> torch.Tensor:
         """A base weight that is backed up; raises `KeyError` for another.
@@ -134,11 +139,17 @@ class Backups:
     def _copy(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
         if tier == "file":
             return None
-        if device.type == "cpu":
-            return self._memory.copy(tensor)
-        if tier == "device":
-            return tensor.to(device, copy=True)
-        return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
+        copy = self._room_for(tensor, tier, device)
+        copy_all([copy], [tensor])
+        return copy
+
+    def _room_for(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor:
+        """Memory for a copy in a tier, for a model on `device`."""
+        if tier == "device" and device.type != "cpu":
+            return torch.empty_like(tensor, device=device)
+        if self._memory is None:
+            self._memory = HostMemory(pinned=device.type == "cuda")
+        return self._memory.like(tensor)
 
     def _bytes_of(self, name: WeightName) -> int:
         saved = self._saved[name]
@@ -148,6 +159,16 @@ class Backups:
         # In this order an interrupt between them leaves nothing idle that is not there.
         self._idle.pop(name, None)
         self._saved.pop(name, None)
+
+
+def copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+    """Copy tensors, few at a time or hundreds, with as few launches as the device allows.
+
+    Waits for copies from a GPU to main memory: nothing reads those before they are whole.
+    """
+    torch._foreach_copy_(targets, sources, non_blocking=True)
+    if any(t.device.type == "cpu" != s.device.type for t, s in zip(targets, sources, strict=True)):
+        torch.cuda.synchronize(sources[0].device)
 
 
 _NO_SOURCE = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from engine.lora.families import LowRank
 from engine.lora.families.adapter import wide
+from engine.switch.grouped import GroupedMerge
 from engine.switch.plan import Term
 
 BLOCK_ELEMENTS = 1 << 19
@@ -44,22 +46,59 @@ def exact_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) -> None:
-    """Write the merged weight into `live`, computed from `base` (W0) alone.
+@dataclass(frozen=True)
+class Merge:
+    """One weight to be written: `live` from `base` (W0) and the terms of a stack.
 
-    `base` may live on another device than `live`. All low-rank terms become one product by joining
-    their ranks. Row blocks are converted, changed and rounded one after another, so a weight is
-    read and written once. Raises `OverflowError` when a merged value is beyond the range of the
-    weight's dtype; what is in `live` then is not to be used.
+    `base` may be `live` itself where that holds W0.
     """
-    base = base.to(live.device, non_blocking=True)
+
+    live: torch.Tensor
+    base: torch.Tensor
+    terms: Sequence[Term]
+
+
+def merge(merges: Iterable[Merge]) -> None:
+    """Write merged weights, each computed from its base alone.
+
+    Raises `OverflowError` when a merged value is beyond the range of its weight's dtype; what is
+    live then is not to be used. On a GPU nothing is waited for but that answer.
+    """
+    grouped = GroupedMerge()
+    flags: list[torch.Tensor | None] = []
+    dtypes: set[torch.dtype] = set()
+    with exact_products():
+        for each in merges:
+            dtypes.add(each.live.dtype)
+            if not grouped.take(each):
+                flags.append(merge_weight(each.live, each.base, each.terms))
+        flags += grouped.run()
+    doubtful = [finite for finite in flags if finite is not None]
+    if doubtful and not torch.stack(doubtful).all():
+        narrowest = min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
+        raise OverflowError(
+            f"merged values are beyond the range of {str(narrowest).removeprefix('torch.')}; use "
+            "a lower strength, or a model in bfloat16"
+        )
+
+
+def merge_weight(
+    live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]
+) -> torch.Tensor | None:
+    """Write one merged weight into `live`, computed from `base`, which lies on the same device.
+
+    All low-rank terms become one product by joining their ranks. Row blocks are converted, changed
+    and rounded one after another, so a weight is read and written once. Returns whether all values
+    are finite, as a tensor that need not be computed yet; None where they cannot be otherwise.
+    """
     low = [term for term in terms if isinstance(term.adapter, LowRank)]
     rest = [term for term in terms if not isinstance(term.adapter, LowRank)]
     factors = _join(low, live) if low else None
     dense = _sum_deltas(rest, base) if rest else None
 
     count = live.shape[0]
-    step = max(1, BLOCK_ELEMENTS // live[0].numel()) if live.device.type == "cpu" else count
+    on_cpu = live.device.type == "cpu"
+    step = max(1, BLOCK_ELEMENTS // live[0].numel()) if on_cpu else count
     # One block for all rows: fresh memory for each would cost page faults.
     shape = (min(step, count), *live.shape[1:])
     block = torch.empty(shape, dtype=torch.float32, device=live.device)
@@ -73,11 +112,10 @@ def merge_weight(live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]) 
             up, down = factors
             total.flatten(1).addmm_(up[rows], down)
         live[rows].copy_(total)
-    if not _bound(low, dense) < torch.finfo(live.dtype).max / MARGIN and not live.isfinite().all():
-        raise OverflowError(
-            f"merged values are beyond the range of {str(live.dtype).removeprefix('torch.')}; use "
-            "a lower strength, or a model in bfloat16"
-        )
+    # A bound spares the CPU another reading of the weight; on a GPU it would have to be waited for.
+    if on_cpu and _bound(low, dense) < torch.finfo(live.dtype).max / MARGIN:
+        return None
+    return live.isfinite().all()
 
 
 def _bound(low: Sequence[Term], dense: torch.Tensor | None) -> float:

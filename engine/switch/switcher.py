@@ -14,20 +14,20 @@ from torch import nn
 
 from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
 from engine.errors import EngineError, SwitchError
-from engine.host_memory import is_out_of_memory
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
+from engine.lora.on_device import DeviceLoras
 from engine.lora.targets import TEXT_ENCODERS, TargetTable
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, LoraReport, StateName, SwitchReport, Tier, VerifyReport
-from engine.switch.backup import Backups, BaseSource
-from engine.switch.fingerprint import fingerprint
+from engine.switch.backup import BaseSource
+from engine.switch.base import BaseModel, reason
 from engine.switch.fit import fit, refuse_wrong_base
-from engine.switch.merge import exact_products, merge_weight
+from engine.switch.merge import Merge, merge
 from engine.switch.offload import ReachableWeights
 from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths, resolved
-from engine.switch.tier import choose_tier, require_memory
+from engine.switch.tier import choose_tier, lora_bytes
 
 Fit = tuple[Mapping[WeightName, Adapter], LoraReport]
 Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
@@ -63,17 +63,15 @@ class LoraSwitcher:
         # torch.compile(module) wraps the module, whose names of weights would get a prefix.
         self._parts = {part: getattr(m, "_orig_mod", m) for part, m in present.items()}
         self._table = TargetTable(self._parts)
-        self._cache = cache or LoraCache()
         tier = choose_tier(backup, self._parts, has_source=source is not None)
-        self._backups = Backups(tier, source, idle_backup_bytes)
-        self._proven: set[WeightName] = set()
-        self._proven_version: object = None
+        self._base = BaseModel(self._parts, tier, source, idle_backup_bytes)
+        self._cache = cache or LoraCache(pinned=self._base.device.type == "cuda")
+        self._on_device: DeviceLoras | None = None
         self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
         self._stack: tuple[LoraRef, ...] = ()
         self._embeddings: tuple[BundledEmbedding, ...] = ()
         self._live: Identities = {}
         self._known = True
-        self._fingerprints = {name: fingerprint(p) for name, p in self._parameters()}
 
     @property
     def stack(self) -> tuple[LoraRef, ...]:
@@ -95,12 +93,12 @@ class LoraSwitcher:
     @property
     def tier(self) -> Tier:
         """Where backups are kept."""
-        return self._backups.tier
+        return self._base.tier
 
     @property
     def backup_bytes(self) -> int:
         """Bytes of backups held."""
-        return self._backups.bytes
+        return self._base.backup_bytes
 
     @property
     def cache_bytes(self) -> int:
@@ -120,7 +118,7 @@ class LoraSwitcher:
         if not self._known:
             self._recover()
         clock = _Clock()
-        fitted, reports = self._fit(stack, clock)
+        fitted, reports, found = self._fit(stack, clock)
         terms = combine(fitted)
         wanted: Identities = {
             name: tuple(term.identity for term in parts) for name, parts in terms.items()
@@ -128,27 +126,28 @@ class LoraSwitcher:
         changed = [name for name in wanted if wanted[name] != self._live.get(name)]
         leaving = [name for name in self._live if name not in wanted]
         with clock.phase("backup"):
-            self._backup(changed)
-            version = self._prove_source((*changed, *leaving))
-        with clock.phase("merge"), exact_products(), self._writing():
+            self._base.back_up(changed)
+            version = self._base.prove_source((*changed, *leaving))
+        with clock.phase("merge"), self._writing():
             self._write(changed, leaving, terms, cancelled)
-            if self.tier == "file" and self._backups.source_version() != version:
+            if self._base.source_version() != version:
                 raise SwitchError(
                     "The model's file was written to during the switch; the base model is live."
                 )
             # Inside: what is live is known the moment it is, whatever interrupts next.
             self._live, self._stack = wanted, tuple(stack)
             self._embeddings = tuple(e for _, file, _ in fitted for e in bundled_embeddings(file))
-        self._backups.release(name for name in self._backups.names() if name not in wanted)
+        self._base.release(all_but=wanted)
         return SwitchReport(
             stack=self._stack,
             loras=reports,
+            found_in_memory=found,
             merged=len(changed),
             restored=len(leaving),
             kept=len(wanted) - len(changed),
-            bytes_written=sum(self._find(n).nbytes for n in (*changed, *leaving)),
-            backup_bytes=self._backups.bytes,
-            tier=self._backups.tier,
+            bytes_written=sum(self._base.live(n).nbytes for n in (*changed, *leaving)),
+            backup_bytes=self._base.backup_bytes,
+            tier=self._base.tier,
             text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),
             milliseconds=clock.milliseconds(),
         )
@@ -159,8 +158,8 @@ class LoraSwitcher:
         The first of sd-scripts' three steps; `apply` does it too. Raises what `apply` would.
         """
         self._reachable.require()
-        fitted, _ = self._fit(stack, _Clock())
-        self._backup(list(combine(fitted)))
+        fitted, _, _ = self._fit(stack, _Clock())
+        self._base.back_up(combine(fitted))
 
     def pre_calculation(self, stack: Sequence[LoraRef]) -> SwitchReport:
         """Merge `stack` into the weights: sd-scripts' name for `apply`."""
@@ -173,15 +172,7 @@ class LoraSwitcher:
     def verify(self) -> VerifyReport:
         """Compare the base with its fingerprints: backups of changed weights, all others live."""
         self._reachable.require()
-        different, weights = [], 0
-        for name, live in self._parameters():
-            weights += live.numel()
-            copies = [self._backups.get(name)] if name in self._backups else []
-            if name not in self._live:
-                copies.append(live)
-            if any(fingerprint(copy) != self._fingerprints[name] for copy in copies):
-                different.append(str(name))
-        return VerifyReport(len(self._fingerprints), tuple(different), weights)
+        return self._base.verify(self._live)
 
     def set_backup(self, tier: Tier) -> None:
         """Move the backups; the live weights do not change.
@@ -190,35 +181,26 @@ class LoraSwitcher:
         hold the base any more; the backups then stay.
         """
         self._reachable.require()
-        needed = self._backups.names()
-        self._prove_source(needed, tier)
-        if tier != self.tier:
-            self._require_memory(tier, needed)
-        try:
-            self._backups.move(tier, self._device)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise SwitchError(
-                "The backups do not fit there beside the model; they stay where they are."
-            ) from error
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._base.move(tier)
 
     def prefetch(self, ref: LoraRef) -> None:
-        """Read a LoRA into host memory ahead of a switch; raises what `apply` would.
+        """Read a LoRA ahead of a switch, and send it to the GPU; raises what `apply` would.
 
         A file that would fill the cache alone is left for the switch itself.
         """
         opened = self._cache.open(resolved(ref))
         refuse_wrong_base(opened)
         if opened.header.file_size <= self._cache.limit // 4:
-            self._cache.read(opened)
+            file = self._cache.read(opened)
+            self._where_the_weights_are(file, self._fit_file(file)[0])
 
     def _fit(
         self, stack: Sequence[LoraRef], clock: _Clock
-    ) -> tuple[list[Fitted], tuple[LoraReport, ...]]:
-        """Check every LoRA by its header first, then read those that all fit."""
+    ) -> tuple[list[Fitted], tuple[LoraReport, ...], int]:
+        """Check every LoRA by its header first, then read those that all fit.
+
+        Gives them, their reports, and how many needed no reading.
+        """
         with clock.phase("plan"):
             for ref in stack:
                 refuse_strange_strengths(ref)
@@ -237,9 +219,9 @@ class LoraSwitcher:
                 with _blaming(ref):
                     file = self._cache.read(header)
                     adapters, report = self._fit_file(file)
-                fitted.append((ref, file, adapters))
+                fitted.append((ref, file, self._where_the_weights_are(file, adapters)))
                 reports.append(report)
-        return fitted, tuple(reports)
+        return fitted, tuple(reports), sum(file.bytes > 0 for file in opened)
 
     def _fit_file(self, file: LoraFile) -> Fit:
         """How a file fits; worked out once as long as the cache holds it."""
@@ -247,53 +229,22 @@ class LoraSwitcher:
             self._fits[file] = fit(file, self._table, self._parts)
         return self._fits[file]
 
-    def _backup(self, changed: Sequence[WeightName]) -> None:
-        new = [name for name in changed if name not in self._backups]
-        self._prove_source(new)
-        self._require_memory(self.tier, new)
+    def _where_the_weights_are(
+        self, file: LoraFile, adapters: Mapping[WeightName, Adapter]
+    ) -> Mapping[WeightName, Adapter]:
+        """A file's adapters on the device of the weights; raises `SwitchError` without room."""
+        device = self._base.device
+        if device.type == "cpu":
+            return adapters
+        if self._on_device is None or self._on_device.device != device:
+            self._on_device = DeviceLoras(device, lora_bytes(device))
         try:
-            for name in changed:
-                self._backups.save(name, self._find(name))
-        except BaseException as error:
-            # Nothing was written yet: the former stack stays live.
-            self._backups.forget(new)
-            if isinstance(error, EngineError) or not isinstance(error, Exception):
-                raise
+            return self._on_device.adapters(file, adapters)
+        except torch.OutOfMemoryError as error:
             raise SwitchError(
-                f"The base weights could not be backed up ({_reason(error)}); nothing was changed."
+                f"{file.path.name} does not fit into the memory of {device} beside the model; "
+                "nothing was changed."
             ) from error
-
-    def _require_memory(self, tier: Tier, names: Sequence[WeightName]) -> None:
-        """Raise `SwitchError` unless backups of these weights fit, if need be without idle ones."""
-        needed = sum(self._find(name).nbytes for name in names)
-        try:
-            require_memory(tier, self._device, needed)
-        except SwitchError:
-            self._backups.forget_idle()
-            require_memory(tier, self._device, needed)
-
-    def _prove_source(self, names: Sequence[WeightName], tier: Tier | None = None) -> object:
-        """Make sure that the model's file holds these base weights, where it is their backup.
-
-        `tier` is the one that they are to be moved to. Raises `SwitchError` when the file holds
-        others. What is proven is not read again while the version that is returned is the same.
-        """
-        if "file" not in (self.tier, tier):
-            return None
-        version = self._backups.source_version()
-        if version != self._proven_version:
-            self._proven.clear()
-            self._proven_version = version
-        for name in names:
-            if name in self._proven:
-                continue
-            if fingerprint(self._backups.read_source(name)) != self._fingerprints[name]:
-                raise SwitchError(
-                    f"The model's file does not hold the base weight {name} as it was loaded; "
-                    "move the backups into memory before switching, or load the model anew."
-                )
-            self._proven.add(name)
-        return version
 
     def _write(
         self,
@@ -302,14 +253,23 @@ class LoraSwitcher:
         terms: Terms,
         cancelled: Callable[[], bool],
     ) -> None:
-        for name in leaving:
-            self._find(name).copy_(self._backups.get(name))
-        for name in changed:
-            if cancelled():
-                raise SwitchError("The switch was cancelled; the base model is live.")
-            merge_weight(self._find(name), self._backups.get(name), terms[name])
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        """Restore what no LoRA changes any more, and merge the rest, each weight from W0."""
+        self._base.restore(leaving)
+
+        def merges() -> Iterator[Merge]:
+            for name in changed:
+                if cancelled():
+                    raise SwitchError("The switch was cancelled; the base model is live.")
+                live = self._base.live(name)
+                # What no LoRA has changed is W0 itself.
+                base = self._base.saved(name) if name in self._live else live
+                if base.device != live.device:
+                    base = live.copy_(base, non_blocking=True)
+                yield Merge(live, base, terms[name])
+
+        merge(merges())
+        if self._base.device.type == "cuda":
+            torch.cuda.synchronize(self._base.device)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -324,17 +284,14 @@ class LoraSwitcher:
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
             raise SwitchError(
-                f"The switch failed and the base model is live again: {_reason(error)}."
+                f"The switch failed and the base model is live again: {reason(error)}."
             ) from error
         self._known = True
 
     def _recover(self) -> None:
         """Copy every backup back and check it against its fingerprint."""
-        names = self._backups.names()
         try:
-            for name in names:
-                self._find(name).copy_(self._backups.get(name))
-            damaged = [n for n in names if fingerprint(self._find(n)) != self._fingerprints[n]]
+            damaged = self._base.restore_all()
         except Exception as error:
             raise SwitchError(
                 f"The switch failed and the base could not be brought back yet ({error}); "
@@ -345,22 +302,8 @@ class LoraSwitcher:
                 f"{len(damaged)} weights could not be brought back (such as {damaged[0]}); "
                 "load the model again."
             )
-        self._backups.release(names)
         self._live, self._stack, self._embeddings = {}, (), ()
         self._known = True
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._parts["unet"].parameters()).device
-
-    def _find(self, name: WeightName) -> torch.Tensor:
-        return name.find(self._parts)
-
-    def _parameters(self) -> Iterator[tuple[WeightName, torch.Tensor]]:
-        for part, module in self._parts.items():
-            for name, parameter in module.named_parameters():
-                path, _, kind = name.rpartition(".")
-                yield WeightName(part, path, kind), parameter.data
 
 
 @contextmanager
@@ -371,12 +314,6 @@ def _blaming(ref: LoraRef) -> Iterator[None]:
     except EngineError as error:
         error.path = Path(ref.path)
         raise
-
-
-def _reason(error: Exception) -> str:
-    if is_out_of_memory(error):
-        return "there was not enough memory"
-    return str(error) or type(error).__name__
 
 
 class _Clock:

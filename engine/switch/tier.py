@@ -15,6 +15,15 @@ HEADROOM_BYTES = 4 << 30
 """Left free for the activations of a generation."""
 
 
+LORA_SHARE = 1 / 32
+"""Of a GPU's memory, for LoRAs sent ahead: some at 24 GB, one or two at 8."""
+
+
+def lora_bytes(device: torch.device) -> int:
+    """What the LoRAs held on a GPU may take of it."""
+    return int(torch.cuda.get_device_properties(device).total_memory * LORA_SHARE)
+
+
 def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module], *, has_source: bool) -> Tier:
     """Pick the fastest tier in which a backup of everything fits beside a generation."""
     if choice != "auto":

@@ -69,7 +69,7 @@ def test_converting_holds_one_tensor_beside_the_parameters(
     most = 0
     inner = WeightFile.read_bytes
 
-    def counting(self: WeightFile, start: int, end: int, memory: HostMemory) -> torch.Tensor:
+    def counting(self: WeightFile, start: int, end: int, memory: HostMemory | None) -> torch.Tensor:
         nonlocal most
         gc.collect(0)
         most = max(most, sum(ref() is not None for ref in alive))

@@ -53,7 +53,7 @@ def test_a_third_of_a_fused_tensor_reads_only_its_bytes(
     read: list[int] = []
     inner = type(file).read_bytes
 
-    def counting(self: object, start: int, end: int, memory: HostMemory) -> torch.Tensor:
+    def counting(self: object, start: int, end: int, memory: HostMemory | None) -> torch.Tensor:
         read.append(end - start)
         return inner(self, start, end, memory)
 

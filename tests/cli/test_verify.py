@@ -128,7 +128,8 @@ def _break_the_second(monkeypatch: pytest.MonkeyPatch, name: str, then: Any = No
 
 
 def _lose_the_base(switcher: Any) -> None:
-    switcher._fingerprints = dict.fromkeys(switcher._fingerprints)
+    base = switcher._base
+    base._fingerprints = dict.fromkeys(base._fingerprints)
 
 
 @pytest.mark.parametrize(

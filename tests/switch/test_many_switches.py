@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from engine.block_weights import BLOCKS
 from engine.checkpoint import open_checkpoint
 from engine.errors import EngineError
+from engine.host_memory import HostMemory
 from engine.lora import file as lora_file
 from engine.lora.cache import LoraCache
 from engine.refs import LoraRef
-from engine.switch import switcher as switcher_module
+from engine.switch import merge as merge_module
 from engine.switch.backup import Backups
 from engine.switch.switcher import LoraSwitcher
 from tests.support.all_formats import write_all_formats
@@ -99,9 +100,9 @@ def fault(
 
     hidden = None
     if kind in ("merge", "interrupt"):
-        once(switcher_module, "merge_weight", lambda live, *_: live.fill_(7.0))
+        once(merge_module, "merge_weight", lambda live, *_: live.fill_(7.0))
     elif kind == "backup":
-        once(Backups, "save")
+        once(HostMemory, "like")
     elif kind == "restore":
         once(Backups, "get")
     elif kind == "read":

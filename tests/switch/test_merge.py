@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.lora.families import LowRank
-from engine.switch.merge import merge_weight
+from engine.switch.merge import Merge, merge, merge_weight
 from engine.switch.plan import Term
 
 
@@ -59,6 +59,6 @@ def test_values_that_the_dtype_cannot_hold_are_noticed(dtype: torch.dtype) -> No
     # Largest entries of about 20 times the square of `size`.
     limit = (torch.finfo(dtype).max / 20) ** 0.5
     with pytest.raises(OverflowError, match="range of"):
-        merge_weight(base.clone(), base, [term(64, 64, 4, size=10 * limit)])
-    merge_weight(live := base.clone(), base, [term(64, 64, 4, size=limit / 10)])
+        merge([Merge(base.clone(), base, [term(64, 64, 4, size=10 * limit)])])
+    merge([Merge(live := base.clone(), base, [term(64, 64, 4, size=limit / 10)])])
     assert live.isfinite().all()

@@ -11,7 +11,8 @@ import torch
 
 from engine.checkpoint import open_checkpoint
 from engine.errors import SwitchError
-from engine.switch import switcher as switcher_module
+from engine.switch import base as base_module
+from engine.switch import merge as merge_module
 from engine.switch.backup import Backups
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import Loaded
@@ -42,12 +43,12 @@ def test_backups_that_are_damaged_are_said_and_not_taken_for_the_base(
     loaded.switcher.apply([loaded.ref("neon")])
 
     def damaged(live: torch.Tensor, *_: object) -> None:
-        for copy in loaded.switcher._backups._saved.values():
+        for copy in loaded.switcher._base._backups._saved.values():
             assert copy is not None
             copy.view(torch.uint8).view(-1)[0] ^= 1
         raise RuntimeError("no")
 
-    monkeypatch.setattr(switcher_module, "merge_weight", damaged)
+    monkeypatch.setattr(merge_module, "merge_weight", damaged)
     with pytest.raises(SwitchError, match=r"weights could not be brought back .*load the model"):
         loaded.switcher.apply([loaded.ref("styles/ink")])
     assert loaded.switcher.state == "recovering"
@@ -79,7 +80,7 @@ def test_idle_backups_are_bounded_and_give_way(
         if asked[-1]:
             raise SwitchError("full")
 
-    monkeypatch.setattr(switcher_module, "require_memory", short)
+    monkeypatch.setattr(base_module, "require_memory", short)
     switcher.apply([loaded.ref("neon")])
     assert asked[-1] == 0
 

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from engine.errors import EngineError, FileFormatError, LoraRefusedError, SwitchError
 from engine.refs import LoraRef
+from engine.switch import base as base_module
+from engine.switch import merge as merge_module
 from engine.switch import switcher as switcher_module
 from tests.switch.conftest import Loaded, same_bits
 
@@ -123,17 +125,17 @@ def test_a_fault_while_writing_ends_in_the_exact_base(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, fault: BaseException, after: int
 ) -> None:
     loaded.switcher.apply([loaded.ref("styles/ink")])
-    real, calls = switcher_module.merge_weight, 0
+    real, calls = merge_module.merge_weight, 0
 
-    def failing(live: torch.Tensor, *rest: object) -> None:
+    def failing(live: torch.Tensor, *rest: object) -> torch.Tensor | None:
         nonlocal calls
         calls += 1
         if calls > after:
             live.fill_(7.0)
             raise fault
-        real(live, *rest)  # type: ignore[arg-type]
+        return real(live, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(switcher_module, "merge_weight", failing)
+    monkeypatch.setattr(merge_module, "merge_weight", failing)
     expected = SwitchError if isinstance(fault, Exception) else KeyboardInterrupt
     with pytest.raises(expected):
         loaded.switcher.apply([loaded.ref("neon"), loaded.ref("styles/wash")])
@@ -153,7 +155,7 @@ def test_memory_running_out_for_backups_changes_nothing(
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(switcher_module.Backups, "save", full)
+    monkeypatch.setattr(base_module.Backups, "save", full)
     with pytest.raises(SwitchError, match=r"not enough memory.*nothing was changed"):
         loaded.switcher.apply([loaded.ref("neon")])
     assert all(same_bits(weight, before[name]) for name, weight in loaded.weights().items())

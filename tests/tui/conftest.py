@@ -190,7 +190,7 @@ class Driver:
 
 def switched(stack: tuple[LoraRef, ...]) -> Switched:
     phases = (("plan", 0.4), ("merge", 5.6))
-    report = SwitchReport(stack, (), 10, 0, 0, 100, 100, "device", False, phases)
+    report = SwitchReport(stack, (), 1, 10, 0, 0, 100, 100, "device", False, phases)
     return Switched(report)
 
 

@@ -1,0 +1,89 @@
+"""Adapters whose factors lie on a GPU: one copy per LoRA file, bounded in bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TypeVar
+
+import torch
+
+from engine.lora.families import Adapter
+from engine.lora.file import LoraFile
+
+Name = TypeVar("Name")
+Move = Callable[[torch.Tensor], torch.Tensor]
+
+
+class DeviceLoras:
+    """Copies LoRA files to a device as wholes, and keeps the last ones, up to `limit` bytes.
+
+    The newest stays whatever its size. What a file's adapters for a model are does not change, so
+    they are kept with its bytes.
+    """
+
+    def __init__(self, device: torch.device, limit: int) -> None:
+        self.device = device
+        self.limit = limit
+        self._held: OrderedDict[LoraFile, Mapping[object, Adapter]] = OrderedDict()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the files held on the device."""
+        return sum(file.bytes for file in self._held)
+
+    def adapters(self, file: LoraFile, adapters: Mapping[Name, Adapter]) -> Mapping[Name, Adapter]:
+        """The adapters of a file that was read, with their tensors on the device.
+
+        Raises torch's own error when the device has no room.
+        """
+        held = self._held.pop(file, None)
+        if held is None:
+            self.make_room(file.bytes)
+            move = _Mover(self.device)
+            held = {name: _moved(adapter, move) for name, adapter in adapters.items()}
+        self._held[file] = held
+        return held  # type: ignore[return-value]
+
+    def make_room(self, needed: int) -> None:
+        """Drop the files that were not used for the longest time."""
+        while self._held and self.bytes + needed > self.limit:
+            self._held.popitem(last=False)
+
+
+class _Mover:
+    """Moves tensors; those that share a buffer are moved with it, by one copy."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._buffers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        start = tensor.data_ptr() - storage.data_ptr()
+        if not tensor.numel() or start % tensor.itemsize:
+            return tensor.to(self._device)
+        if storage.data_ptr() not in self._buffers:
+            host = torch.empty(0, dtype=torch.uint8).set_(storage)
+            # The host's is kept until all are moved: another storage could take its address.
+            self._buffers[storage.data_ptr()] = host, host.to(self._device, non_blocking=True)
+        _, moved = self._buffers[storage.data_ptr()]
+        flat = moved[start:]
+        usable = flat.numel() // tensor.itemsize * tensor.itemsize
+        return flat[:usable].view(tensor.dtype).as_strided(tensor.shape, tensor.stride())
+
+
+def _moved(adapter: Adapter, move: Move) -> Adapter:
+    values = {field.name: getattr(adapter, field.name) for field in fields(adapter)}  # type: ignore[arg-type]
+    return replace(adapter, **{name: _moved_value(value, move) for name, value in values.items()})  # type: ignore[type-var]
+
+
+def _moved_value(value: object, move: Move) -> object:
+    if isinstance(value, torch.Tensor):
+        return move(value)
+    if isinstance(value, Adapter):
+        return _moved(value, move)
+    if isinstance(value, tuple):
+        return tuple(_moved_value(member, move) for member in value)
+    return value
