@@ -11,6 +11,9 @@ from hypothesis import settings
 
 # Read by huggingface_hub when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Without a GPU its kernels are run by Triton's interpreter. Read when they are imported.
+if not Path("/dev/nvidia0").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # A shell that starts the tests in the background has Ctrl-C ignored, here and in what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -19,15 +20,14 @@ from engine.lora.peft_config import PeftConfig, companion, read_peft_config
 from engine.lora.tensors import count_non_finite, meta_tensor, read_data, tensor_in
 
 
-@dataclass(frozen=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """Which version of a file was read: it changes when the file is replaced or rewritten."""
 
-    path: Path
-    size: int
     mtime_ns: int
     inode: int
-    config_mtime_ns: int | None = None
+    size: int
+    path: Path
+    config_mtime_ns: int | None
     """Of the PEFT configuration beside it, which changes what the file means."""
 
     @classmethod
@@ -39,7 +39,7 @@ class FileStamp:
             config_time = config.stat().st_mtime_ns if config else None
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        return cls(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, config_time)
+        return cls(stat.st_mtime_ns, stat.st_ino, stat.st_size, path, config_time)
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,10 +68,11 @@ class _Mover:
             host = torch.empty(0, dtype=torch.uint8).set_(storage)
             # The host's is kept until all are moved: another storage could take its address.
             self._buffers[storage.data_ptr()] = host, host.to(self._device, non_blocking=True)
-        _, moved = self._buffers[storage.data_ptr()]
-        flat = moved[start:]
+        flat = self._buffers[storage.data_ptr()][1][start:]
         usable = flat.numel() // tensor.itemsize * tensor.itemsize
-        return flat[:usable].view(tensor.dtype).as_strided(tensor.shape, tensor.stride())
+        view = flat[:usable].view(tensor.dtype).as_strided(tensor.shape, tensor.stride())
+        # Files begin tensors anywhere; kernels read fastest from where the allocator begins them.
+        return view.clone()
 
 
 def _moved(adapter: Adapter, move: Move) -> Adapter:

@@ -61,16 +61,20 @@ class Backups:
         return tuple(name for name in self._saved if name not in self._idle)
 
     def save(self, weights: Mapping[WeightName, torch.Tensor]) -> None:
-        """Keep base weights; those that are not kept yet must not have been changed."""
-        new = {name: weight for name, weight in weights.items() if name not in self._saved}
+        """Keep base weights that are not kept yet, and that have not been changed."""
         if self._tier == "file":
-            self._saved.update(dict.fromkeys(new))
-        elif new:
-            copies = [self._room_for(weight, self._tier, weight.device) for weight in new.values()]
-            copy_all(copies, list(new.values()))
-            self._saved.update(zip(new, copies, strict=True))
-        for name in weights:
-            self._idle.pop(name, None)
+            self._saved.update(dict.fromkeys(weights))
+        elif weights:
+            sources = list(weights.values())
+            copies = [self._room_for(weight, self._tier, weight.device) for weight in sources]
+            copy_all(copies, sources)
+            self._saved.update(zip(weights, copies, strict=True))
+
+    def keep(self, names: Iterable[WeightName]) -> None:
+        """Need these copies, should any of them be idle."""
+        if self._idle:
+            for name in names:
+                self._idle.pop(name, None)
 
     def get(self, name: WeightName) -> torch.Tensor:
         """A base weight that is backed up; raises `KeyError` for another.

@@ -32,6 +32,7 @@ class BaseModel:
         self._parts = parts
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
+        self._bytes = {name: self.live(name).nbytes for name in self._owners}
         self._backups = Backups(tier, source, idle_limit)
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
@@ -54,8 +55,13 @@ class BaseModel:
 
     def live(self, name: WeightName) -> torch.Tensor:
         """A parameter as it is now; raises `KeyError` for one that the model does not have."""
-        parameter: torch.Tensor = getattr(self._owners[name], name.kind)
+        parameter = self._owners[name]._parameters[name.kind]
+        assert parameter is not None
         return parameter.data
+
+    def bytes(self, names: Iterable[WeightName]) -> int:
+        """How many bytes these parameters have."""
+        return sum(self._bytes[name] for name in names)
 
     def saved(self, name: WeightName) -> torch.Tensor:
         """W0 of a parameter that is backed up; raises `EngineError` when its file has changed."""
@@ -72,7 +78,8 @@ class BaseModel:
         self.prove_source(new)
         self._require_memory(self.tier, new)
         try:
-            self._backups.save({name: self.live(name) for name in names})
+            self._backups.save({name: self.live(name) for name in new})
+            self._backups.keep(names)
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.
             self._backups.forget(new)
@@ -163,7 +170,7 @@ class BaseModel:
 
     def _require_memory(self, tier: Tier, names: Sequence[WeightName]) -> None:
         """Raise `SwitchError` unless backups of these weights fit, if need be without idle ones."""
-        needed = sum(self.live(name).nbytes for name in names)
+        needed = self.bytes(names)
         try:
             require_memory(tier, self.device, needed)
         except SwitchError:

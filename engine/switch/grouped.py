@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,10 @@ import torch
 from engine.lora.families import LowRank
 
 if TYPE_CHECKING:
-    from engine.switch.kernel import Product
+    from engine.switch.kernel import Launch
     from engine.switch.merge import Merge
 
-WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
-_FACTORS = {
-    torch.float16: torch.float16,
-    torch.bfloat16: torch.bfloat16,
-    torch.float8_e4m3fn: torch.float16,
-    torch.float8_e5m2: torch.float16,
-}
-"""What factors are multiplied as without losing a bit; all others in float32."""
+_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @cache
@@ -45,51 +37,39 @@ class GroupedMerge:
     """Takes what one kernel can merge, and merges all of it by one launch for each shape."""
 
     def __init__(self) -> None:
-        self._groups: defaultdict[Hashable, list[tuple[Merge, list[Product]]]] = defaultdict(list)
+        self._launches: dict[object, Launch] = {}
 
     def take(self, merge: Merge) -> bool:
         """Keep a merge for `run`; False where it is to be done otherwise."""
-        live = merge.live
-        fits = (
-            kernels_run_on(live.device)
-            and live.dtype in WEIGHTS
-            and live.dim() > 1
-            and live.is_contiguous()
-            and merge.base.is_contiguous()
-            and all(isinstance(term.adapter, LowRank) for term in merge.terms)
-        )
-        if fits:
-            products = _products(merge)
-            columns = live.shape[1:].numel()
-            factor = products[0].up.dtype
-            key = live.dtype, live.shape[0], columns, len(products), factor
-            self._groups[key].append((merge, products))
-        return fits
+        live, base = merge.live, merge.base
+        if not kernels_run_on(live.device) or live.dtype not in _WEIGHTS or live.dim() < 2:
+            return False
+        adapters = [a for a, _, _ in merge.terms if isinstance(a, LowRank)]
+        whole = live.is_contiguous() and base.is_contiguous()
+        if len(adapters) < len(merge.terms) or not whole:
+            return False
+        factors = [adapter.factors for adapter in adapters]
+        dtype = factors[0].up.dtype
+        if any(f.up.dtype != dtype for f in factors):
+            return False
+        key = live.dtype, live.shape, dtype, len(factors)
+        if key not in self._launches:
+            self._launches[key] = _launch_for(live, dtype, len(factors))
+        scales = [
+            a.scale * strength for a, (_, strength, _) in zip(adapters, merge.terms, strict=True)
+        ]
+        self._launches[key].add(live, base, factors, scales)
+        return True
 
     def run(self) -> Iterator[torch.Tensor]:
         """Launch everything; gives for each launch whether all its values are finite."""
-        for group in self._groups.values():
-            from engine.switch.kernel import merge_alike
-
-            merges, products = zip(*group, strict=True)
-            yield merge_alike([m.live for m in merges], [m.base for m in merges], products)
-        self._groups.clear()
+        for launch in self._launches.values():
+            yield launch.run()
+        self._launches.clear()
 
 
-def _products(merge: Merge) -> list[Product]:
-    """The terms as products whose factors have one dtype that the kernel knows."""
-    from engine.switch.kernel import Product
+def _launch_for(weight: torch.Tensor, factors: torch.dtype, terms: int) -> Launch:
+    # Where no kernel runs, Triton need not be there.
+    from engine.switch.kernel import Launch
 
-    adapters = [term.adapter for term in merge.terms]
-    factors = [f for a in adapters if isinstance(a, LowRank) for f in (a.up, a.down)]
-    dtypes = {_FACTORS.get(factor.dtype, torch.float32) for factor in factors}
-    dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
-    return [
-        Product(
-            term.adapter.up.to(dtype).contiguous(),
-            term.adapter.down.to(dtype).contiguous(),
-            term.adapter.scale * term.strength,
-        )
-        for term in merge.terms
-        if isinstance(term.adapter, LowRank)
-    ]
+    return Launch(weight, factors, terms)

@@ -6,66 +6,81 @@ Imported only where Triton is installed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 
+from engine.lora.families.lora import Factors
+
 TILE = {"BLOCK_ROWS": 128, "BLOCK_COLUMNS": 128, "BLOCK_RANK": 32}
 _TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
-@dataclass(frozen=True)
-class Product:
-    """scale * up @ down; `up` [rows, r] and `down` [r, columns] without gaps, of one dtype."""
+class Launch:
+    """Merges of weights of one dtype and shape, each with as many products of one dtype.
 
-    up: torch.Tensor
-    down: torch.Tensor
-    scale: float
-
-
-def merge_alike(
-    lives: Sequence[torch.Tensor],
-    bases: Sequence[torch.Tensor],
-    products: Sequence[Sequence[Product]],
-) -> torch.Tensor:
-    """Write base + the sum of its products, rounded once, into each live weight.
-
-    All weights have one dtype and one shape when flattened to [rows, columns], without gaps; all
-    have as many products, of factors of one dtype. A base may be its live weight itself. Returns
-    whether all that was written is finite, as a tensor that need not be computed yet.
+    live = base + the sum of scale * up @ down, rounded once. Weights, flattened to
+    [rows, columns], and factors (`up` [rows, r], `down` [r, columns]) have no gaps. A base may be
+    its live weight itself.
     """
-    first = lives[0]
-    rows, columns = first.shape[0], first[0].numel()
-    factor = products[0][0].up.dtype
-    addresses = [
-        [live.data_ptr(), base.data_ptr()]
-        + [p.up.data_ptr() for p in each]
-        + [p.down.data_ptr() for p in each]
-        for live, base, each in zip(lives, bases, products, strict=True)
-    ]
-    ranks = [[p.up.shape[1] for p in each] for each in products]
-    aligned = all(a % 16 == 0 for row in addresses for a in row) and all(
-        side * factor.itemsize % 16 == 0 for each in ranks for side in (*each, columns)
-    )
-    finite = torch.ones((), dtype=torch.int32, device=first.device)
-    tiles = triton.cdiv(rows, TILE["BLOCK_ROWS"]) * triton.cdiv(columns, TILE["BLOCK_COLUMNS"])
-    merge_kernel[(tiles, len(lives))](
-        _table(addresses, torch.int64, first.device),
-        _table(ranks, torch.int32, first.device),
-        _table([[p.scale for p in each] for each in products], torch.float32, first.device),
-        finite,
-        rows,
-        columns,
-        WEIGHT=_TYPES[first.dtype],
-        FACTOR=_TYPES[factor],
-        TERMS=len(products[0]),
-        ALIGNED=aligned,
-        **TILE,
-        num_warps=8,
-    )
-    return finite.bool()
+
+    def __init__(self, weight: torch.Tensor, factors: torch.dtype, terms: int) -> None:
+        self._device, self._dtype = weight.device, weight.dtype
+        self._rows, self._columns = weight.shape[0], weight.shape[1:].numel()
+        self._factors, self._terms = factors, terms
+        self._addresses: list[list[int]] = []
+        self._ranks: list[list[int]] = []
+        self._scales: list[list[float]] = []
+        self._offsets = self._columns * factors.itemsize
+        # Only addresses go to the kernel; nothing they lead to may end before it.
+        self._kept: list[object] = []
+
+    def add(
+        self,
+        live: torch.Tensor,
+        base: torch.Tensor,
+        factors: Sequence[Factors],
+        scales: list[float],
+    ) -> None:
+        """Take one weight with the factors of its terms and their scales."""
+        ups = [f.up_address for f in factors]
+        downs = [f.down_address for f in factors]
+        addresses = [live.data_ptr(), base.data_ptr(), *ups, *downs]
+        for number in addresses:
+            self._offsets |= number
+        ranks = [f.rank for f in factors]
+        for rank in ranks:
+            self._offsets |= rank * self._factors.itemsize
+        self._addresses.append(addresses)
+        self._ranks.append(ranks)
+        self._scales.append(scales)
+        self._kept.append((live, base, factors))
+
+    def run(self) -> torch.Tensor:
+        """Write all live weights.
+
+        Returns whether all that was written is finite, as a tensor that need not be computed yet.
+        """
+        finite = torch.ones((), dtype=torch.int32, device=self._device)
+        tiles = triton.cdiv(self._rows, TILE["BLOCK_ROWS"])
+        tiles *= triton.cdiv(self._columns, TILE["BLOCK_COLUMNS"])
+        merge_kernel[(tiles, len(self._addresses))](
+            _table(self._addresses, torch.int64, self._device),
+            _table(self._ranks, torch.int32, self._device),
+            _table(self._scales, torch.float32, self._device),
+            finite,
+            self._rows,
+            self._columns,
+            WEIGHT=_TYPES[self._dtype],
+            FACTOR=_TYPES[self._factors],
+            TERMS=self._terms,
+            # Everything begins on multiples of 16 bytes, rows too: read as many at once.
+            ALIGNED=self._offsets % 16 == 0,
+            **TILE,
+            num_warps=8,
+        )
+        return finite.bool()
 
 
 def _table(

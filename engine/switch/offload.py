@@ -22,32 +22,40 @@ class ReachableWeights:
 
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         # Hooks come and go, the modules stay; walking the tree anew would take milliseconds.
-        self._modules = [(part, module) for part in parts for module in parts[part].modules()]
+        self._modules = [module for part in parts.values() for module in part.modules()]
+        # Offloading layer by layer takes all parameters of a module together: one will tell.
+        self._owners = [
+            (part, module, next(iter(module._parameters)))
+            for part in parts
+            for module in parts[part].modules()
+            if any(p is not None for p in module._parameters.values())
+        ]
 
     def require(self) -> None:
         """Bring weights that an unfinished run left on the device back to where they count.
 
         Raises `EngineError` where a write to the parameters would be lost.
         """
-        for part, module in self._modules:
-            if any(p is not None and p.is_meta for p in module._parameters.values()):
+        for part, module, name in self._owners:
+            parameter = module._parameters[name]
+            if parameter is not None and parameter.is_meta:
                 raise EngineError(
                     f"The {part} is offloaded layer by layer (its weights are on the meta "
                     "device), so a switch would change nothing; use model or group offload instead."
                 )
-        modules = [module for _, module in self._modules]
-        if any(group.offload_to_disk_path is not None for group in _groups(modules)):
+        groups = list(_groups(self._modules))
+        if any(group.offload_to_disk_path is not None for group in groups):
             raise EngineError(
                 "The model is offloaded to disk, from where its weights are read anew for every "
                 "step, so a switch would change nothing; offload it to main memory instead."
             )
-        if _freezes_weights() and any(map(_is_compiled, modules)):
+        if _freezes_weights() and any(map(_is_compiled, self._modules)):
             raise EngineError(
                 "The model is compiled with its weights frozen into the code "
                 "(torch._inductor.config.freezing), so a switch would change nothing; compile it "
                 "without freezing."
             )
-        bring_home(modules)
+        _bring_home(groups)
 
 
 def bring_home(modules: Iterable[nn.Module]) -> None:
@@ -57,7 +65,11 @@ def bring_home(modules: Iterable[nn.Module]) -> None:
     its group is onloaded, and then a copy on the device whose changes are dropped. Groups are back
     after a run, but not when an error ended it.
     """
-    for group in _groups(modules):
+    _bring_home(_groups(modules))
+
+
+def _bring_home(groups: Iterable[Any]) -> None:
+    for group in groups:
         if group.stream is not None:
             # Copies to the device may still be on their way.
             group.stream.synchronize()

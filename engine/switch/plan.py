@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -18,8 +18,7 @@ from engine.refs import LoraRef
 from engine.switch.blocks import block_factor
 
 
-@dataclass(frozen=True, order=True)
-class WeightName:
+class WeightName(NamedTuple):
     """One parameter of the model: part, module path, `weight` or `bias`."""
 
     part: str
@@ -40,14 +39,16 @@ class WeightName:
         return parameter.data
 
 
-@dataclass(frozen=True)
-class Term:
+Identity = tuple[FileStamp, float]
+"""What one LoRA's share in a weight depends on: equal identities give equal values."""
+
+
+class Term(NamedTuple):
     """One LoRA's share in one weight."""
 
     adapter: Adapter
     strength: float
-    identity: tuple[FileStamp, float]
-    """What the share depends on: equal identities give equal values."""
+    identity: Identity
 
 
 Terms = dict[WeightName, list[Term]]
@@ -55,7 +56,7 @@ Terms = dict[WeightName, list[Term]]
 
 def strength_for(ref: LoraRef, part: str, path: str) -> float:
     """The strength a reference asks for in a module: its part's, times its block's factor."""
-    factor = block_factor(ref.blocks, part, path)
+    factor = block_factor(ref.blocks, part, path) if ref.blocks else 1.0
     if part == "unet":
         return ref.unet * factor
     return factor * (ref.text_encoder if part == "text_encoder" else ref.text_encoder_2_strength)
@@ -70,11 +71,12 @@ def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapte
     terms: Terms = {}
     ordered = sorted(fitted, key=lambda item: (str(item[1].path), _strengths(item[0])))
     for ref, file, adapters in ordered:
+        identities: dict[float, Identity] = {}
         for name, adapter in adapters.items():
             strength = strength_for(ref, name.part, name.path)
             if strength != 0.0:
-                term = Term(adapter, strength, (file.stamp, strength))
-                terms.setdefault(name, []).append(term)
+                identity = identities.setdefault(strength, (file.stamp, strength))
+                terms.setdefault(name, []).append(Term(adapter, strength, identity))
     return terms
 
 

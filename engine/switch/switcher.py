@@ -145,7 +145,7 @@ class LoraSwitcher:
             merged=len(changed),
             restored=len(leaving),
             kept=len(wanted) - len(changed),
-            bytes_written=sum(self._base.live(n).nbytes for n in (*changed, *leaving)),
+            bytes_written=self._base.bytes((*changed, *leaving)),
             backup_bytes=self._base.backup_bytes,
             tier=self._base.tier,
             text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),

@@ -125,7 +125,7 @@ def _another_version(real: Callable[[Path], lora_file.FileStamp]) -> Callable[..
     def changing(path: Path) -> lora_file.FileStamp:
         nonlocal count
         count += 1
-        return replace(real(path), mtime_ns=count)
+        return real(path)._replace(mtime_ns=count)
 
     return changing
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +23,26 @@ from engine.lora.families.adapter import (
     scaling,
     wide,
 )
+
+
+class Factors(NamedTuple):
+    """The factors of a product as a GPU's kernel takes them."""
+
+    up: torch.Tensor
+    down: torch.Tensor
+    """Both of one dtype (float16, bfloat16 or float32), without gaps."""
+    up_address: int
+    down_address: int
+    rank: int
+
+
+_KERNEL_DTYPES = {
+    torch.float16: torch.float16,
+    torch.bfloat16: torch.bfloat16,
+    torch.float8_e4m3fn: torch.float16,
+    torch.float8_e5m2: torch.float16,
+}
+"""What factors are multiplied as without losing a bit; all others in float32."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,14 @@ class LowRank(Adapter):
         rows = self.up.float().square().sum(dim=1).amax().sqrt()
         columns = self.down.float().square().sum(dim=0).amax().sqrt()
         return abs(self.scale) * float(rows * columns)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """The factors for a kernel, made ready once as long as the adapter is kept."""
+        dtypes = {_KERNEL_DTYPES.get(f.dtype, torch.float32) for f in (self.up, self.down)}
+        dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
+        up, down = self.up.to(dtype).contiguous(), self.down.to(dtype).contiguous()
+        return Factors(up, down, up.data_ptr(), down.data_ptr(), up.shape[1])
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         up, down = wide(self.up, base), wide(self.down, base)
