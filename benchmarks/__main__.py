@@ -18,12 +18,14 @@ from engine.generate.quiet import quiet_libraries
 
 NAMES = (
     "switching",
+    "stacks",
     "memory",
     "merge_accuracy",
     "demo_picture",
     "first_frame",
     "keys",
     "terminal_bytes",
+    "beside_app",
     "large_library",
 )
 FULL_SIZE_ONLY = ("memory",)

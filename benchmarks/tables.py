@@ -129,6 +129,68 @@ def _merge_accuracy(figures: Figures) -> Iterator[str]:
     )
 
 
+def _stacks(figures: Figures) -> Iterator[str]:
+    members = figures["members"]
+    yield from _table(
+        (
+            "rank r",
+            "one",
+            f"{members} of them",
+            "× one",
+            f"one of rank {members} r",
+            f"{members} of them × that",
+        ),
+        (
+            (
+                str(row["rank"]),
+                f"{row['one_seconds']:.3g} s",
+                f"{row['eight_seconds']:.3g} s",
+                f"{row['eight_to_one']:.2f}",
+                f"{row['one_of_eightfold_rank_seconds']:.3g} s",
+                f"{row['eight_to_one_of_eightfold_rank']:.2f}",
+            )
+            for row in figures["stacks"]
+        ),
+    )
+
+
+def _memory(figures: Figures) -> Iterator[str]:
+    yield from _table(
+        ("opening as", "model", "peak ÷ model", "seconds", "safetensors' own", "× that"),
+        (
+            (
+                row["dtype"],
+                f"{row['model_gib']} GiB",
+                f"{row['peak_to_model']:.2f}",
+                f"{row['open_and_read_seconds']:.3g}",
+                f"{row['safetensors_seconds']:.3g}",
+                f"{row['open_and_read_to_safetensors']:.2f}",
+            )
+            for row in figures["loading"]
+        ),
+    )
+    yield ""
+    yield from _table(
+        (
+            "backup",
+            "touched",
+            "backups",
+            "beyond merged weights and LoRA cache",
+            "after the restore",
+        ),
+        (
+            (
+                row["tier"],
+                f"{row['touched_mib']:,} MiB",
+                f"{row['backup_mib']:,} MiB",
+                f"{row['beyond_merged_and_cache_after_switch_mib']:,} MiB",
+                f"{row['beyond_merged_and_cache_after_restore_mib']:,} MiB",
+            )
+            for row in figures["switching"]
+        ),
+    )
+
+
 def _keys(figures: Figures) -> Iterator[str]:
     yield from _table(
         (f"with {figures['loras']:,} LoRAs", "keys", "median", "99th percentile", "slowest"),
@@ -164,6 +226,8 @@ def _mib(count: int) -> str:
 
 _RENDERERS: Mapping[str, Callable[[Figures], Iterator[str]]] = {
     "switching": _switching,
+    "stacks": _stacks,
+    "memory": _memory,
     "merge_accuracy": _merge_accuracy,
     "keys": _keys,
 }

@@ -90,12 +90,16 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
         os.close(master)
 
 
-def remember_long_drawing(home: Path) -> None:
-    """Let the app start with settings that keep it drawing for minutes: see `start_drawing`."""
+def remember(home: Path, **settings: object) -> None:
+    """Let the app start with these settings of a generation."""
     path = home / "loraswitch" / "state.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {"prompt": "a red star", "steps": 500, "batch": PICTURES}
-    path.write_text(json.dumps(state), encoding="utf-8")
+    path.write_text(json.dumps(settings), encoding="utf-8")
+
+
+def remember_long_drawing(home: Path) -> None:
+    """Let the app start with settings that keep it drawing for minutes: see `start_drawing`."""
+    remember(home, prompt="a red star", steps=500, batch=PICTURES)
 
 
 def start_drawing(terminal: Terminal) -> None:

@@ -124,12 +124,12 @@ class Session:
 
             def cancelled(number: int = number, command: Command = command) -> bool:
                 dropped = isinstance(command, CANCELLABLE) and number < self._cancelled_below
-                return dropped or self._closing.is_set()
+                # Reading ahead gives way to anything that somebody waits for.
+                late = isinstance(command, Prefetch) and not self._queue.empty()
+                return dropped or late or self._closing.is_set()
 
             if cancelled():
                 self._answer_dropped(command)
-                continue
-            if isinstance(command, Prefetch) and not self._queue.empty():
                 continue
             try:
                 if worker is None:

@@ -248,7 +248,7 @@ class Worker:
     @do.register
     def _prefetch(self, command: Prefetch, cancelled: Cancelled) -> None:
         try:
-            self._require_switcher("read LoRAs for").prefetch(command.ref)
+            self._require_switcher("read LoRAs for").prefetch(command.ref, cancelled)
         except EngineError as error:
             # Nobody asked for this LoRA yet; a switch to it will say what is wrong.
             log.info("not read ahead: %s", error)

@@ -27,16 +27,18 @@ def load_weights(
     device: str,
     channels_last: bool,
     progress: Progress,
-) -> None:
+) -> set[tuple[str, str]]:
     """Give every module its parameters on `device`, one by one, frozen and in evaluation mode.
 
     On a CPU a parameter stored in its own dtype and order becomes a view of the privately mapped
     file; any other is read and converted alone, so that beside the parameters there is never more
     than one tensor. `channels_last` orders the weights of convolutions so.
+    Returns which parameters, by part and name, are views of the file.
     Raises `CheckpointError` when a file has changed since it was opened.
     """
     total = sum(place.nbytes for part in places.values() for place in part.values())
     done = 0
+    views: set[tuple[str, str]] = set()
     memory = HostMemory()
     with ExitStack() as stack:
         mapped = _MappedFiles(stack)
@@ -50,6 +52,7 @@ def load_weights(
                     tensor = place.read().to(device)
                 elif place.is_plain:
                     tensor = mapped.read(place)
+                    views.add((part, name))
                 else:
                     tensor = place.read(memory)
                 _set_parameter(module, name, tensor)
@@ -58,6 +61,7 @@ def load_weights(
     for module in modules.values():
         # The buffers, which no file holds, are still on the CPU.
         module.to(device).eval().requires_grad_(False)
+    return views
 
 
 class _MappedFiles:

@@ -12,7 +12,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 from torch import nn
 
-from engine.checkpoint.config import NONSENSE, refuse_nonsense
+from engine.checkpoint.config import NONSENSE, Config, refuse_nonsense
 from engine.checkpoint.folder import networks_in_folder, read_folder
 from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.load import Progress, load_weights
@@ -67,14 +67,14 @@ class CheckpointPlan:
         self, *, device: str, channels_last: bool = False, progress: Progress | None = None
     ) -> Checkpoint:
         """Read the weights onto `device`, once; see `open_checkpoint`."""
-        load_weights(
+        mapped = load_weights(
             self.modules,
             self.places,
             device=device,
             channels_last=channels_last,
             progress=progress or (lambda done, total: None),
         )
-        source = WeightSource(self.places)
+        source = WeightSource(self.places, mapped)
         source.require_unchanged()
         pipeline = StableDiffusionXLPipeline(
             **self.modules,
@@ -86,6 +86,15 @@ class CheckpointPlan:
         pipeline.set_progress_bar_config(disable=True)
         latent_rgb = self.files.config["latent_rgb"]
         return Checkpoint(self.files.path, pipeline, self.default_size, latent_rgb, source)
+
+
+def _require_colours(config: Config) -> None:
+    """Raise `ValueError` unless previews can be drawn of latents with `latent_rgb`."""
+    channels = config["unet"]["in_channels"]
+    for name, shape in (("factors", (channels, 3)), ("bias", (3,))):
+        values = torch.tensor(config["latent_rgb"][name], dtype=torch.float32)
+        if values.shape != shape or not values.isfinite().all():
+            raise ValueError(f"the {name} of latent_rgb are not {shape} numbers")
 
 
 def plan_checkpoint(path: Path, *, dtype: torch.dtype, vae: Path | None = None) -> CheckpointPlan:
@@ -106,6 +115,8 @@ def plan_checkpoint(path: Path, *, dtype: torch.dtype, vae: Path | None = None) 
         # Blocks of another kind than SDXL's, whose parameters have no place in the layout.
         raise CheckpointError(f"{path}: cannot be opened as SDXL ({error}).") from error
     vocabulary = files.config["text_encoder"].get("vocab_size", CLIP_VOCABULARY)
+    with refuse_nonsense(path.name):
+        _require_colours(files.config)
     tokenizers = open_tokenizers(files.tokenizer, path.name, vocabulary)
     _log_unused(path.name, files, places)
     return CheckpointPlan(files, modules, places, scheduler, tokenizers, size)

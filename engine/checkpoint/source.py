@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
 }  # fmt: skip
 """The dtypes weights may be stored in, by their names in safetensors files."""
+
+_PASSING = HostMemory()
+"""For what is read, used and dropped."""
 
 
 class _Descriptor:
@@ -65,14 +68,13 @@ class WeightFile:
             )
         return cls(path, read_header(path), _stamp(status), descriptor)
 
-    def read_bytes(self, start: int, end: int, memory: HostMemory | None) -> torch.Tensor:
-        """Read a range of the file into `memory` (the allocator's if None), uint8.
+    def read_into(self, buffer: torch.Tensor, start: int) -> None:
+        """Fill a tensor on the CPU, which has no gaps, with the file's bytes from `start` on.
 
         Raises `CheckpointError` when the file has become too short, or cannot be read.
         """
-        size = end - start
-        buffer = memory.buffer(size) if memory else torch.empty(size, dtype=torch.uint8)
-        view, number = buffer.numpy().data, self.descriptor.number
+        view, number = buffer.view(-1).view(torch.uint8).numpy().data, self.descriptor.number
+        end = start + len(view)
         try:
             while view and (count := os.preadv(number, [view], end - len(view))):
                 view = view[count:]
@@ -83,7 +85,6 @@ class WeightFile:
             ) from error
         if view:
             raise self._changed()
-        return buffer
 
     def version(self) -> tuple[int, ...]:
         """Numbers that change when the open file is written to, whatever its name leads to."""
@@ -156,10 +157,11 @@ class Place:
     def read(self, memory: HostMemory | None = None) -> torch.Tensor:
         """Read the parameter, converted; reads no byte it does not need.
 
-        What is to stay goes into `memory`; the allocator's is for what is used and dropped.
+        What is to stay goes into `memory`; without any, it is to be used and dropped.
         Raises `CheckpointError` when the file has changed since it was opened.
         """
-        raw = self.file.read_bytes(*self.range, memory if self.is_plain else None)
+        raw = (memory if self.is_plain and memory else _PASSING).buffer(self.nbytes)
+        self.file.read_into(raw, self.range[0])
         tensor = raw.view(DTYPES[self.stored.dtype])
         tensor = tensor.reshape(self.shape[::-1] if self.transposed else self.shape)
         if self.is_plain:
@@ -170,16 +172,34 @@ class Place:
             tensor = tensor.T.contiguous()
         return memory.copy(tensor, self.dtype) if memory else tensor.to(self.dtype)
 
+    def read_into(self, target: torch.Tensor) -> None:
+        """Read the parameter into a tensor of its shape and dtype, on any device.
+
+        Raises `CheckpointError` as `read` does; what is in the tensor then is not to be used.
+        """
+        if self.is_plain and target.device.type == "cpu" and target.is_contiguous():
+            self.file.read_into(target, self.range[0])
+        else:
+            target.copy_(self.read())
+
 
 class WeightSource:
     """Reads the base weights of a loaded model again from its files.
 
     Names are diffusers' and transformers' (`down_blocks.1.attentions.0.proj_in.weight`), by part
-    (`unet`, `text_encoder`, `text_encoder_2`, `vae`).
+    (`unet`, `text_encoder`, `text_encoder_2`, `vae`). `mapped` are parameters that `load_weights`
+    made of the file's own pages.
     """
 
-    def __init__(self, places: Mapping[Part, Mapping[str, Place]]) -> None:
+    def __init__(
+        self, places: Mapping[Part, Mapping[str, Place]], mapped: Collection[tuple[str, str]] = ()
+    ) -> None:
         self._places: dict[str, Mapping[str, Place]] = dict(places.items())
+        self._mapped = frozenset(mapped)
+
+    def is_mapped(self, part: str, name: str) -> bool:
+        """Whether the parameter was loaded as a view of the mapped file."""
+        return (part, name) in self._mapped
 
     def read(self, part: str, name: str) -> torch.Tensor:
         """Read one parameter, bit for bit what was loaded, into fresh memory on the CPU.
@@ -190,6 +210,10 @@ class WeightSource:
         file has become too short.
         """
         return self._places[part][name].read()
+
+    def read_into(self, part: str, name: str, target: torch.Tensor) -> None:
+        """Read one parameter into a tensor like it; raises what `read` does."""
+        self._places[part][name].read_into(target)
 
     def version(self) -> object:
         """Changes when one of the files is written to."""

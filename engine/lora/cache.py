@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.host_memory import HostMemory
@@ -32,9 +33,10 @@ class LoraCache:
         held = self._files.get(FileStamp.of(path))
         return held if held is not None else read_lora_header(path)
 
-    def read(self, opened: LoraFile) -> LoraFile:
-        """Give an opened file with its values, reading them unless held."""
-        file = self._files.pop(opened.stamp, None) or read_lora(opened, self._memory)
+    def read(self, opened: LoraFile, cancelled: Callable[[], bool] = lambda: False) -> LoraFile:
+        """Give an opened file with its values, reading them unless held; raises as `read_lora`."""
+        file = self._files.pop(opened.stamp, None)
+        file = file or read_lora(opened, self._memory, cancelled)
         self._files[file.stamp] = file
         while self.bytes > self.limit and len(self._files) > 1:
             self._files.popitem(last=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -132,21 +132,29 @@ def _has_root_scaling(header: Header) -> bool:
     return isinstance(arguments, dict) and str(arguments.get("rs_lora")).lower() in ("true", "1")
 
 
-def read_lora(opened: LoraFile, memory: HostMemory | None = None) -> LoraFile:
+def read_lora(
+    opened: LoraFile,
+    memory: HostMemory | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> LoraFile:
     """Read the values of a LoRA opened by its header, into `memory` if any is given.
 
     Raises `FileFormatError` when the file changed or ended early, `LoraRefusedError` for values
-    that are not finite.
+    that are not finite, `CancelledError` when it is `cancelled` meanwhile.
     """
-    file = read_values(opened, memory)
+    file = read_values(opened, memory, cancelled)
     refuse_non_finite(file)
     return file
 
 
-def read_values(opened: LoraFile, memory: HostMemory | None = None) -> LoraFile:
+def read_values(
+    opened: LoraFile,
+    memory: HostMemory | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> LoraFile:
     """Read the values of a LoRA whatever they are; raises `FileFormatError` as `read_lora` does."""
     path, header = opened.path, opened.header
-    buffer = read_data(path, header, memory or HostMemory())
+    buffer = read_data(path, header, memory or HostMemory(), cancelled)
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
     modules = {

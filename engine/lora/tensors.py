@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from engine.errors import FileFormatError
+from engine.errors import CancelledError, FileFormatError
 from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo
 
@@ -33,11 +33,17 @@ def meta_tensor(path: Path, info: TensorInfo) -> torch.Tensor:
     return torch.empty(info.shape, dtype=_DTYPES[info.dtype], device="meta")
 
 
-def read_data(path: Path, header: Header, memory: HostMemory) -> torch.Tensor:
+def read_data(
+    path: Path,
+    header: Header,
+    memory: HostMemory,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> torch.Tensor:
     """Read all bytes after the header into a buffer of `memory`, uint8.
 
     The file is read, not mapped: one that shrinks meanwhile gives an error, not a crash.
-    Raises `FileFormatError` when it ends early or cannot be read.
+    Raises `FileFormatError` when it ends early or cannot be read, and `CancelledError` when it
+    is `cancelled` meanwhile, which is asked for every few megabytes.
     """
     buffer = memory.buffer(header.file_size - header.data_start)
     view, done = buffer.numpy().data, 0
@@ -45,6 +51,8 @@ def read_data(path: Path, header: Header, memory: HostMemory) -> torch.Tensor:
         with path.open("rb", buffering=0) as file:
             file.seek(header.data_start)
             while done < len(view):
+                if cancelled():
+                    raise CancelledError(f"The reading of {path.name} was cancelled.")
                 count = file.readinto(view[done : done + _SLICE])
                 if not count:
                     raise FileFormatError(f"{path.name}: the file ended while it was read.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -12,6 +13,9 @@ from engine.host_memory import HostMemory
 from engine.reports import Tier
 from engine.switch.plan import WeightName
 
+Live = Callable[[WeightName], torch.Tensor]
+"""Finds the live weight of a name."""
+
 
 class BaseSource(Protocol):
     """Reads base weights again from where the model was loaded from."""
@@ -19,8 +23,14 @@ class BaseSource(Protocol):
     def read(self, part: str, name: str) -> torch.Tensor:
         """One parameter as it was loaded; raises `EngineError` or `KeyError`."""
 
+    def read_into(self, part: str, name: str, target: torch.Tensor) -> None:
+        """Read one parameter into a tensor like it; raises what `read` does."""
+
     def version(self) -> object:
         """Equal as long as what is read is what was read before."""
+
+    def is_mapped(self, part: str, name: str) -> bool:
+        """Whether the parameter is a view of the mapped file, which takes memory once written."""
 
 
 class Backups:
@@ -84,12 +94,31 @@ class Backups:
         saved = self._saved[name]
         return self.read_source(name) if saved is None else saved
 
+    def bring_back(self, names: Iterable[WeightName], live: Live) -> None:
+        """Write base weights that are backed up into the live ones, found by `live`.
+
+        Raises as `get` does; what is live then is not to be used.
+        """
+        if self._tier == "file":
+            for name in names:
+                with self._reading(name) as source:
+                    source.read_into(name.part, name.parameter, live(name))
+            return
+        targets = {name: live(name) for name in names}
+        if targets:
+            copy_all(list(targets.values()), [self.get(name) for name in targets])
+
     def read_source(self, name: WeightName) -> torch.Tensor:
         """Read a base weight from the source; raises `EngineError` when that cannot be."""
+        with self._reading(name) as source:
+            return source.read(name.part, name.parameter)
+
+    @contextmanager
+    def _reading(self, name: WeightName) -> Iterator[BaseSource]:
         if self._source is None:
             raise SwitchError(_NO_SOURCE)
         try:
-            return self._source.read(name.part, name.parameter)
+            yield self._source
         except KeyError as error:
             raise SwitchError(
                 f"The model's file does not hold {name}; keep the backups in memory."

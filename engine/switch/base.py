@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from torch import nn
 from engine.errors import EngineError, SwitchError
 from engine.host_memory import is_out_of_memory
 from engine.reports import Tier, VerifyReport
-from engine.switch.backup import Backups, BaseSource, copy_all
+from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
 from engine.switch.plan import WeightName
 from engine.switch.tier import require_memory
@@ -33,6 +33,10 @@ class BaseModel:
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
+        # Pages of a mapped file, which become memory of this process when they are written to.
+        self._mapped = {
+            name for name in self._owners if source and source.is_mapped(name.part, name.parameter)
+        }
         self._backups = Backups(tier, source, idle_limit)
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
@@ -63,9 +67,17 @@ class BaseModel:
         """How many bytes these parameters have."""
         return sum(self._bytes[name] for name in names)
 
-    def saved(self, name: WeightName) -> torch.Tensor:
-        """W0 of a parameter that is backed up; raises `EngineError` when its file has changed."""
-        return self._backups.get(name)
+    def for_merging(self, name: WeightName) -> torch.Tensor:
+        """W0 of a parameter that is backed up, on the device of its live weight.
+
+        Where that takes a way over the bus or out of the file, it is the live weight, to which W0
+        is written first. Raises `EngineError` when the file has changed.
+        """
+        live = self.live(name)
+        if self.tier == "device" or (live.device.type == "cpu" and self.tier == "cpu"):
+            return self._backups.get(name)
+        self._backups.bring_back([name], self.live)
+        return live
 
     def back_up(self, names: Iterable[WeightName]) -> None:
         """Keep W0 of parameters, of which those without a backup must not have been changed yet.
@@ -76,10 +88,11 @@ class BaseModel:
         names = tuple(names)
         new = [name for name in names if name not in self._backups]
         self.prove_source(new)
-        self._require_memory(self.tier, new)
+        self._require_memory(self.tier, new, self._mapped.intersection(names))
         try:
             self._backups.save({name: self.live(name) for name in new})
             self._backups.keep(names)
+            self._mapped.difference_update(names)
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.
             self._backups.forget(new)
@@ -91,8 +104,7 @@ class BaseModel:
 
     def restore(self, names: Iterable[WeightName]) -> None:
         """Copy W0 of parameters back into the model."""
-        for lives, saved in self._batches(names):
-            copy_all(lives, saved)
+        self._backups.bring_back(names, self.live)
 
     def release(self, *, all_but: Container[WeightName]) -> None:
         """Give up the backups of all other parameters."""
@@ -113,7 +125,7 @@ class BaseModel:
         for name, expected in self._fingerprints.items():
             live = self.live(name)
             weights += live.numel()
-            copies = [self.saved(name)] if name in self._backups else []
+            copies = [self._backups.get(name)] if name in self._backups else []
             if name not in changed:
                 copies.append(live)
             if any(fingerprint(copy) != expected for copy in copies):
@@ -168,26 +180,19 @@ class BaseModel:
         """The version of the model's file; None where it is not the backup."""
         return self._backups.source_version() if self.tier == "file" else None
 
-    def _require_memory(self, tier: Tier, names: Sequence[WeightName]) -> None:
-        """Raise `SwitchError` unless backups of these weights fit, if need be without idle ones."""
-        needed = self.bytes(names)
+    def _require_memory(
+        self, tier: Tier, new: Iterable[WeightName], written: Iterable[WeightName] = ()
+    ) -> None:
+        """Raise `SwitchError` unless new backups, and mapped weights once they are written, fit.
+
+        If need be, copies that no live LoRA needs make room.
+        """
+        backups, copies = self.bytes(new), self.bytes(written)
         try:
-            require_memory(tier, self.device, needed)
+            require_memory(tier, self.device, backups, copies)
         except SwitchError:
             self._backups.forget_idle()
-            require_memory(tier, self.device, needed)
-
-    def _batches(
-        self, names: Iterable[WeightName]
-    ) -> Iterator[tuple[list[torch.Tensor], list[torch.Tensor]]]:
-        """Live weights with their W0: all at once, or one by one where W0 has to be read."""
-        if self.tier == "file":
-            for name in names:
-                yield [self.live(name)], [self.saved(name)]
-            return
-        pairs = [(self.live(name), self.saved(name)) for name in names]
-        if pairs:
-            yield [live for live, _ in pairs], [saved for _, saved in pairs]
+            require_memory(tier, self.device, backups, copies)
 
 
 def _names(parts: Mapping[str, nn.Module]) -> Iterator[WeightName]:

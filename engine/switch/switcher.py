@@ -112,13 +112,14 @@ class LoraSwitcher:
 
         Everything is checked before the first write: a refusal (`LoraRefusedError`,
         `FileFormatError`) leaves the model as it was. An error, a cancel or a lack of memory after
-        the first write ends in the exact base (`SwitchError`; a `KeyboardInterrupt` passes on).
+        the first write ends in the exact base (`SwitchError`; a `KeyboardInterrupt` passes on). A
+        cancel while files are still read raises `CancelledError`, and the former stack stays.
         """
         self._reachable.require()
         if not self._known:
             self._recover()
         clock = _Clock()
-        fitted, reports, found = self._fit(stack, clock)
+        fitted, reports, found = self._fit(stack, clock, cancelled)
         terms = combine(fitted)
         wanted: Identities = {
             name: tuple(term.identity for term in parts) for name, parts in terms.items()
@@ -183,7 +184,7 @@ class LoraSwitcher:
         self._reachable.require()
         self._base.move(tier)
 
-    def prefetch(self, ref: LoraRef) -> None:
+    def prefetch(self, ref: LoraRef, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Read a LoRA ahead of a switch, and send it to the GPU; raises what `apply` would.
 
         A file that would fill the cache alone is left for the switch itself.
@@ -191,11 +192,14 @@ class LoraSwitcher:
         opened = self._cache.open(resolved(ref))
         refuse_wrong_base(opened)
         if opened.header.file_size <= self._cache.limit // 4:
-            file = self._cache.read(opened)
+            file = self._cache.read(opened, cancelled)
             self._where_the_weights_are(file, self._fit_file(file)[0])
 
     def _fit(
-        self, stack: Sequence[LoraRef], clock: _Clock
+        self,
+        stack: Sequence[LoraRef],
+        clock: _Clock,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> tuple[list[Fitted], tuple[LoraReport, ...], int]:
         """Check every LoRA by its header first, then read those that all fit.
 
@@ -217,7 +221,7 @@ class LoraSwitcher:
         with clock.phase("read"):
             for ref, header in zip(stack, opened, strict=True):
                 with _blaming(ref):
-                    file = self._cache.read(header)
+                    file = self._cache.read(header, cancelled)
                     adapters, report = self._fit_file(file)
                 fitted.append((ref, file, self._where_the_weights_are(file, adapters)))
                 reports.append(report)
@@ -262,9 +266,7 @@ class LoraSwitcher:
                     raise SwitchError("The switch was cancelled; the base model is live.")
                 live = self._base.live(name)
                 # What no LoRA has changed is W0 itself.
-                base = self._base.saved(name) if name in self._live else live
-                if base.device != live.device:
-                    base = live.copy_(base, non_blocking=True)
+                base = self._base.for_merging(name) if name in self._live else live
                 yield Merge(live, base, terms[name])
 
         merge(merges())

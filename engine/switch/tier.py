@@ -40,20 +40,26 @@ def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module], *, has_sou
     return "cpu" if device.type == "cuda" else "device"
 
 
-def require_memory(tier: Tier, device: torch.device, needed: int) -> None:
-    """Raise `SwitchError` with numbers unless `needed` bytes of backups fit into the tier."""
-    if tier == "file":
-        return
-    on_gpu = tier == "device" and device.type == "cuda"
-    if on_gpu:
+def require_memory(tier: Tier, device: torch.device, backups: int, copies: int = 0) -> None:
+    """Raise `SwitchError` with numbers unless what a switch keeps fits, in bytes.
+
+    `backups` go into the tier. `copies` are weights on the CPU that were the mapped file until now,
+    and take main memory once they are written to.
+    """
+    if tier == "device" and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        where, advice, needed = "the GPU", " Move the backups to the CPU.", backups
+        what = "The backups"
+    elif tier == "file":
+        free, needed = psutil.virtual_memory().available, copies
+        where, advice, what = "main memory", "", "Changed weights"
     else:
-        free = psutil.virtual_memory().available
+        free, needed = psutil.virtual_memory().available, backups + copies
+        where, advice = "main memory", " Move the backups to the file."
+        what = "Backups and changed weights" if copies else "The backups"
     if needed > free:
-        where = "the GPU" if on_gpu else "main memory"
-        advice = "the CPU" if on_gpu else "the file"
         raise SwitchError(
-            f"The backups need {needed / 2**30:.1f} GiB of {where}, and {free / 2**30:.1f} GiB "
-            f"are free; nothing was changed. Move the backups to {advice}."
+            f"{what} need {needed / 2**30:.1f} GiB of {where}, and {free / 2**30:.1f} GiB are "
+            f"free; nothing was changed.{advice}"
         )

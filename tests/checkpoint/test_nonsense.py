@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from engine.checkpoint import plan_checkpoint
 from engine.checkpoint.config import METADATA_KEY
@@ -104,3 +105,25 @@ def test_an_outline_needs_no_vae(
     for part, module in whole.items():
         shapes = {name: value.shape for name, value in module.named_parameters()}
         assert {n: value.shape for n, value in bare[part].named_parameters()} == shapes
+
+
+@pytest.mark.parametrize(
+    "colours",
+    [
+        {"factors": [[1.0, 0.0]] * 4},
+        {"factors": "red"},
+        {"bias": [0.0, 0.0]},
+        {"bias": [0.0, 0.0, float("inf")]},
+        {"bias": None},
+    ],
+    ids=str,
+)
+def test_colours_of_previews_that_make_no_sense(
+    tiny_checkpoint: Path, tmp_path: Path, colours: dict[str, Any]
+) -> None:
+    """Noticed when the model is opened, not when the first preview is drawn."""
+    with safe_open(tiny_checkpoint, framework="pt") as file:
+        own = json.loads(file.metadata()[METADATA_KEY])
+    text = json.dumps(own | {"latent_rgb": colours})
+    path = rewrite_checkpoint(tiny_checkpoint, tmp_path, lambda t: None, **{METADATA_KEY: text})
+    assert "makes no sense" in refusal(path)

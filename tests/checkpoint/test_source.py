@@ -12,8 +12,8 @@ import torch
 
 from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.checkpoint.layout import PARTS
+from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError
-from engine.host_memory import HostMemory
 
 FUSED = "text_model.encoder.layers.1.self_attn.k_proj.weight"
 
@@ -51,13 +51,13 @@ def test_a_third_of_a_fused_tensor_reads_only_its_bytes(
     assert model.source is not None
     (file,) = model.source.files()
     read: list[int] = []
-    inner = type(file).read_bytes
+    inner = type(file).read_into
 
-    def counting(self: object, start: int, end: int, memory: HostMemory | None) -> torch.Tensor:
-        read.append(end - start)
-        return inner(self, start, end, memory)
+    def counting(self: WeightFile, buffer: torch.Tensor, start: int) -> None:
+        read.append(buffer.nbytes)
+        inner(self, buffer, start)
 
-    monkeypatch.setattr(type(file), "read_bytes", counting)
+    monkeypatch.setattr(type(file), "read_into", counting)
     weight = model.source.read("text_encoder_2", FUSED)
     assert read == [2 * weight.numel()]
 
@@ -146,3 +146,19 @@ def test_a_file_that_changes_while_it_is_loaded_is_refused(
                 dtype=dtype,
                 progress=lambda done, total: rewrite(copy) if done == total else None,
             )
+
+
+def test_reading_into_a_tensor_gives_what_reading_gives(tiny_checkpoint: Path) -> None:
+    """Plain and fused, in the file's dtype and converted, with and without gaps."""
+    for dtype in (torch.float16, torch.float32):
+        model = open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype)
+        assert model.source is not None
+        for part in PARTS:
+            for name, live in model.modules[part].named_parameters():
+                expected = model.source.read(part, name)
+                target = torch.zeros_like(expected)
+                model.source.read_into(part, name, target)
+                gaps = torch.zeros(*live.shape, 2, dtype=expected.dtype)[..., 0]
+                model.source.read_into(part, name, gaps)
+                assert torch.equal(target, expected), name
+                assert torch.equal(gaps, expected), name

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.errors import CancelledError
 from engine.events import (
     BackupMoved,
     CommandFailed,
@@ -38,6 +39,7 @@ from engine.library.hashes import hash_file
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
 from engine.session import Session
+from engine.switch.switcher import LoraSwitcher
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
 E = TypeVar("E")
@@ -254,6 +256,25 @@ def test_what_a_cancel_drops_is_answered_in_order(
     assert watched.seen_failures == [
         CommandFailed("load", "The loading was cancelled before it began.", cancelled=True)
     ]
+
+
+def test_reading_ahead_gives_way_to_what_somebody_waits_for(
+    watched: Watched, tiny_loras: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def endless(self: LoraSwitcher, ref: LoraRef, cancelled: Callable[[], bool]) -> None:
+        begun.set()
+        while not cancelled():
+            pass
+        raise CancelledError("given up")
+
+    monkeypatch.setattr(LoraSwitcher, "prefetch", endless)
+    watched.session.prefetch(LoraRef(tiny_loras / "neon.safetensors"))
+    assert begun.wait(PATIENCE)
+    watched.session.verify()
+    watched.wait(Verified)
+    assert watched.seen_failures == []
 
 
 def test_a_vae_takes_the_place_of_the_models_own(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from engine.checkpoint import open_checkpoint
 from engine.errors import SwitchError
 from engine.switch import base as base_module
 from engine.switch import merge as merge_module
+from engine.switch import tier as tier_module
 from engine.switch.backup import Backups
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import Loaded
@@ -75,7 +77,7 @@ def test_idle_backups_are_bounded_and_give_way(
     assert 0 < switcher.backup_bytes <= 1000
     asked: list[int] = []
 
-    def short(tier: str, device: object, needed: int) -> None:
+    def short(*_: object) -> None:
         asked.append(switcher.backup_bytes)
         if asked[-1]:
             raise SwitchError("full")
@@ -136,3 +138,29 @@ def test_a_file_that_was_overwritten_is_noticed_before_anything_is_touched(
     assert all(torch.equal(p, before[name]) for name, p in in_file.unet.named_parameters())
     with pytest.raises(SwitchError, match="does not hold the base weight"):
         in_file.switcher.set_backup("cpu")
+
+
+def test_pages_of_the_file_that_a_switch_would_write_must_fit_into_memory(
+    tiny_checkpoint: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model mapped from its file takes memory only when it is written to."""
+    model = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16)
+    pipe = model.pipeline
+    switcher = LoraSwitcher(
+        pipe.unet, pipe.text_encoder, pipe.text_encoder_2, backup="file", source=model.source
+    )
+
+    def free(count: int) -> None:
+        memory = SimpleNamespace(available=count)
+        monkeypatch.setattr(tier_module.psutil, "virtual_memory", lambda: memory)
+
+    touched = loaded.switcher.apply([loaded.ref("neon")]).bytes_written
+    free(touched - 1)
+    with pytest.raises(SwitchError, match="Changed weights"):
+        switcher.apply([loaded.ref("neon")])
+    assert switcher.state == "base"
+    free(touched)
+    switcher.apply([loaded.ref("neon")])
+    free(0)
+    switcher.apply([loaded.ref("neon", 0.5)])
+    assert switcher.state == "stack", "what was written once is memory already"

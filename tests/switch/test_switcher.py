@@ -10,7 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.errors import EngineError, FileFormatError, LoraRefusedError, SwitchError
+from engine.errors import (
+    CancelledError,
+    EngineError,
+    FileFormatError,
+    LoraRefusedError,
+    SwitchError,
+)
 from engine.refs import LoraRef
 from engine.switch import base as base_module
 from engine.switch import merge as merge_module
@@ -34,6 +40,32 @@ def test_base_comes_back_bit_for_bit(load: Callable[..., Loaded], dtype: torch.d
     assert loaded.switcher.state == "base"
     assert loaded.switcher.backup_bytes == 0
     assert loaded.switcher.verify().different == ()
+
+
+def test_weights_are_written_where_they_are(loaded: Loaded) -> None:
+    """Compiled code and captured graphs go on using the memory they were made with."""
+    addresses = {name: weight.data_ptr() for name, weight in loaded.weights().items()}
+    for stack in ([loaded.ref("neon")], [loaded.ref("styles/ink"), loaded.ref("neon")], []):
+        loaded.switcher.apply(stack)
+        assert {name: w.data_ptr() for name, w in loaded.weights().items()} == addresses
+
+
+def test_the_report_says_how_many_loras_were_read_ahead(loaded: Loaded) -> None:
+    neon, ink = loaded.ref("neon"), loaded.ref("styles/ink")
+    assert loaded.switcher.apply([neon]).found_in_memory == 0
+    loaded.switcher.prefetch(ink)
+    assert loaded.switcher.apply([ink, loaded.ref("styles/wash")]).found_in_memory == 1
+    assert loaded.switcher.apply([neon, ink]).found_in_memory == 2
+
+
+def test_reading_that_is_cancelled_changes_nothing(loaded: Loaded) -> None:
+    loaded.switcher.apply([loaded.ref("neon")])
+    ink = loaded.ref("styles/ink")
+    for read in (loaded.switcher.prefetch, lambda ref, stop: loaded.switcher.apply([ref], stop)):
+        with pytest.raises(CancelledError, match=r"reading of ink\.safetensors was cancelled"):
+            read(ink, lambda: True)
+    assert loaded.switcher.stack == (loaded.ref("neon"),)
+    assert loaded.switcher.apply([ink]).found_in_memory == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

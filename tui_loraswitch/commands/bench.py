@@ -119,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
                 rank=args.rank,
                 device=settings.device,
                 dtype=settings.dtype,
+                vae=settings.vae,
             )
         report = run_bench(
             subject,

@@ -59,7 +59,9 @@ def describe(event: Event) -> list[LogLine]:
             took = duration(report.total_milliseconds / 1000)
             if report.stack:
                 changed = plural(report.merged + report.restored, "tensor")
-                words = f"switched to {stack_words(report.stack)} · {changed} · {took}"
+                # Nothing had to be read from the disk.
+                warm = " (warm)" if report.found_in_memory == len(report.stack) else ""
+                words = f"switched to {stack_words(report.stack)} · {changed} · {took}{warm}"
             else:
                 words = f"back to base · {plural(report.restored, 'tensor')} restored · {took}"
             return [_line("done", words), *(_line("warning", text) for text in warnings)]

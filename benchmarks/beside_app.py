@@ -1,0 +1,97 @@
+"""How much the app slows a generation: the same pictures by the engine alone and under the app.
+
+The demo draws pictures so large that a step takes as long as one of SDXL on a good GPU does. The
+engine alone is a `Session` whose events nobody looks at. Both take turns, so that a machine that
+grows slower does not favour one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.demo_picture import wait
+from benchmarks.terminal import remember, started
+from engine.events import Event, GenerationFinished, ModelLoaded
+from engine.generate.request import GenerateRequest
+from engine.session import Session
+
+STEPS = 100
+SIDE = 256
+PROMPT = "a red star"
+ROUNDS = 5
+IMAGES = ("off", "halfcell")
+PATIENCE = 600.0
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Seconds of a picture, each way; medians, and the least of all runs."""
+    steps, rounds = (3, 1) if quick else (STEPS, ROUNDS)
+    found: dict[str, list[float]] = {"alone": [], **{images: [] for images in IMAGES}}
+    for _ in range(rounds):
+        found["alone"].append(_alone_in_a_process(steps))
+        for images in IMAGES:
+            found[images].append(_in_the_app(images, steps))
+    medians = {way: statistics.median(seconds) for way, seconds in found.items()}
+    return {
+        "steps": steps,
+        "side": SIDE,
+        "step_ms_alone": round(1000 * medians["alone"] / steps, 1),
+        "seconds": {way: round(value, 3) for way, value in medians.items()},
+        "fastest_seconds": {way: round(min(seconds), 3) for way, seconds in found.items()},
+        "to_alone": {way: round(medians[way] / medians["alone"], 3) for way in IMAGES},
+        "fastest_to_alone": {
+            way: round(min(found[way]) / min(found["alone"]), 3) for way in IMAGES
+        },
+    }
+
+
+def alone(steps: int) -> float:
+    """Seconds of the second picture of a session without an app."""
+    events: queue.Queue[Event] = queue.Queue()
+    session = Session(events.put)
+    session.load(None, device="cpu")
+    wait(events, ModelLoaded)
+    seconds = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (1, steps):
+            request = GenerateRequest(
+                PROMPT, Path(folder), seed=7, steps=count, width=SIDE, height=SIDE
+            )
+            start = time.perf_counter()
+            session.generate(request)
+            wait(events, GenerationFinished)
+            seconds = time.perf_counter() - start
+    session.close(timeout=10)
+    return seconds
+
+
+def _alone_in_a_process(steps: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.beside_app", str(steps)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _in_the_app(images: str, steps: int) -> float:
+    """Seconds from the key to the log's word that the picture is saved; the second of two."""
+    with tempfile.TemporaryDirectory() as home:
+        remember(Path(home), prompt=PROMPT, steps=steps, width=SIDE, height=SIDE, seed=7)
+        with started(Path(home), "--demo", "--images", images) as terminal:
+            terminal.seconds_until("loaded ")
+            seconds = 0.0
+            for _ in range(2):
+                terminal.bytes_within(1.0)
+                terminal.press("g")
+                seconds = terminal.seconds_until(" saved", PATIENCE)
+    return seconds
+
+
+if __name__ == "__main__":
+    print(json.dumps(alone(int(sys.argv[1]))))
