@@ -48,7 +48,8 @@ class HostMemory:
         if self._pinned:
             start, chunk = self._take(size, _ALIGNMENT)
             assert isinstance(chunk, torch.Tensor)
-            return chunk[start : start + size]
+            # A storage of its own, so that what copies a storage does not copy the chunk.
+            return _own_storage(chunk[start : start + size])
         if size < SMALLEST_BUFFER or not hasattr(mmap, "MADV_DONTNEED"):
             return torch.empty(size, dtype=torch.uint8)
         start, chunk = self._take(size, _ALIGNMENT)
@@ -73,7 +74,7 @@ class HostMemory:
                 self._chunk, self._used = None, 0
                 if self._pinned:
                     least = max(room, PINNED_CHUNK)
-                    self._chunk = torch.empty(least, dtype=torch.uint8, pin_memory=True)
+                    self._chunk = _pinned(least)
                 else:
                     self._chunk = _Mapping(max(room, CHUNK))
             start = self._used
@@ -86,6 +87,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _pinned(size: int) -> torch.Tensor:
+    return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+
+def _own_storage(part: torch.Tensor) -> torch.Tensor:
+    """The same memory as a tensor whose storage is that alone, and keeps the whole."""
+    return torch.frombuffer(part.numpy(), dtype=torch.uint8) if part.numel() else part.clone()
 
 
 def _up(size: int, multiple: int) -> int:

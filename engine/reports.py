@@ -130,6 +130,9 @@ class MemoryReport:
     backup: int = 0
     backup_tier: Tier = "device"
     lora_cache: int = 0
+    """LoRA files held in main memory."""
+    lora_on_gpu: int = 0
+    """Those of them that were sent to the GPU too."""
     torch_allocated: int = 0
     torch_reserved: int = 0
     offloaded: bool = False

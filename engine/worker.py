@@ -317,6 +317,7 @@ class Worker:
                     backup=switcher.backup_bytes,
                     backup_tier=switcher.tier,
                     lora_cache=switcher.cache_bytes,
+                    lora_on_gpu=switcher.device_cache_bytes,
                     torch_allocated=torch.cuda.memory_allocated(device) if cuda else 0,
                     torch_reserved=torch.cuda.memory_reserved(device) if cuda else 0,
                     offloaded=self._mode in OFFLOADED,

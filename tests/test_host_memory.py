@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.host_memory import CHUNK, HostMemory, is_out_of_memory
+from engine import host_memory
+from engine.host_memory import CHUNK, PINNED_CHUNK, HostMemory, is_out_of_memory
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -84,3 +85,25 @@ def test_memory_goes_back_when_dropped() -> None:
     assert anonymous() - before > 19 << 20
     held[:] = [(torch.empty(0), small) for _, small in held]
     assert anonymous() - before < 2 << 20
+
+
+def test_pinned_buffers_have_storages_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What moves a LoRA by its storage moves the file, not all that shares the chunk."""
+    taken: list[int] = []
+
+    def plain(size: int) -> torch.Tensor:
+        taken.append(size)
+        return torch.zeros(size, dtype=torch.uint8)
+
+    monkeypatch.setattr(host_memory, "_pinned", plain)
+    memory = HostMemory(pinned=True)
+    sizes = (1000, 0, 3, PINNED_CHUNK // 2, PINNED_CHUNK // 2, PINNED_CHUNK + 1)
+    buffers = [memory.buffer(size).fill_(number) for number, size in enumerate(sizes)]
+    assert taken == [PINNED_CHUNK, PINNED_CHUNK, PINNED_CHUNK + _up_to_64(1)]
+    assert [b.untyped_storage().nbytes() for b in buffers] == list(sizes)
+    for number, buffer in enumerate(buffers):
+        assert (buffer == number).all()
+
+
+def _up_to_64(size: int) -> int:
+    return -(-size // 64) * 64

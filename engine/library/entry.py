@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from engine.library.text import clean_line
@@ -59,23 +60,23 @@ class LibraryEntry:
     error: str = ""
     """Why the file cannot be used; empty when it can."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity within the library: the path below its folder, with forward slashes."""
         return self.path.relative_to(self.root).as_posix()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """File name without its ending, fit for a terminal (`path` is the exact one)."""
         return clean_line(self.path.stem)
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """Folder below the library folder, with forward slashes; empty at the top."""
         parent = self.path.parent.relative_to(self.root).as_posix()
         return "" if parent == "." else clean_line(parent)
 
-    @property
+    @cached_property
     def fits_sdxl(self) -> bool:
         """True when the file can be applied to SDXL as far as its header tells."""
         return not self.error and self.base_model in ("SDXL", "")

@@ -43,6 +43,9 @@ class DeviceLoras:
             self.make_room(file.bytes)
             move = _Mover(self.device)
             held = {name: _moved(adapter, move) for name, adapter in adapters.items()}
+            if self.device.type == "cuda":
+                # The host's copy of the file may be dropped before the GPU would have read it.
+                torch.cuda.current_stream(self.device).synchronize()
         self._held[file] = held
         return held  # type: ignore[return-value]
 

@@ -72,9 +72,9 @@ class Launch:
             finite,
             self._rows,
             self._columns,
+            self._terms,
             WEIGHT=_TYPES[self._dtype],
             FACTOR=_TYPES[self._factors],
-            TERMS=self._terms,
             # Everything begins on multiples of 16 bytes, rows too: read as many at once.
             ALIGNED=self._offsets % 16 == 0,
             **TILE,
@@ -91,7 +91,8 @@ def _table(
     return torch.tensor(values, dtype=dtype, pin_memory=on_gpu).to(device, non_blocking=True)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# One for stacks of any size: compiling takes a second or two.
+@triton.jit(do_not_specialize=["terms"])  # type: ignore[untyped-decorator]
 def merge_kernel(  # type: ignore[no-untyped-def]
     addresses,
     ranks,
@@ -99,9 +100,9 @@ def merge_kernel(  # type: ignore[no-untyped-def]
     finite,
     rows,
     columns,
+    terms,
     WEIGHT: tl.constexpr,  # noqa: N803
     FACTOR: tl.constexpr,  # noqa: N803
-    TERMS: tl.constexpr,  # noqa: N803
     ALIGNED: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_COLUMNS: tl.constexpr,  # noqa: N803
@@ -112,12 +113,12 @@ def merge_kernel(  # type: ignore[no-untyped-def]
     row = tl.program_id(0) // tiles * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(0) % tiles * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     weight = tl.program_id(1)
-    here = addresses + weight * (2 + 2 * TERMS)
+    here = addresses + weight * (2 + 2 * terms)
     total = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), dtype=tl.float32)
-    for term in tl.static_range(TERMS):
-        rank = tl.load(ranks + weight * TERMS + term)
+    for term in range(terms):
+        rank = tl.load(ranks + weight * terms + term)
         up = tl.load(here + 2 + term).to(tl.pointer_type(FACTOR))
-        down = tl.load(here + 2 + TERMS + term).to(tl.pointer_type(FACTOR))
+        down = tl.load(here + 2 + terms + term).to(tl.pointer_type(FACTOR))
         if ALIGNED:
             rank = tl.multiple_of(rank, 16 // (FACTOR.primitive_bitwidth // 8))
             up = tl.multiple_of(up, 16)
@@ -137,7 +138,7 @@ def merge_kernel(  # type: ignore[no-untyped-def]
             )
             # Factors of half precision multiply exactly into float32; float32 ones keep all bits.
             product = tl.dot(a, b, product, input_precision="ieee")
-        total += product * tl.load(scales + weight * TERMS + term)
+        total += product * tl.load(scales + weight * terms + term)
     inside = (row[:, None] < rows) & (column[None, :] < columns)
     place = row[:, None] * columns + column[None, :]
     live = tl.load(here).to(tl.pointer_type(WEIGHT))

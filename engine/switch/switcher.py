@@ -105,6 +105,11 @@ class LoraSwitcher:
         """Bytes of LoRA files held in host memory."""
         return self._cache.bytes
 
+    @property
+    def device_cache_bytes(self) -> int:
+        """Bytes of LoRA files that were sent to the GPU and are held there."""
+        return self._on_device.bytes if self._on_device else 0
+
     def apply(
         self, stack: Sequence[LoraRef], cancelled: Callable[[], bool] = lambda: False
     ) -> SwitchReport:

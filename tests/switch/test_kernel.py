@@ -145,11 +145,11 @@ from triton.compiler import ASTSource, compile
 from engine.switch.kernel import TILE, merge_kernel
 
 types = {"addresses": "*i64", "ranks": "*i32", "scales": "*fp32", "finite": "*i32",
-         "rows": "i32", "columns": "i32"}
-fixed = {"WEIGHT": tl.float16, "FACTOR": tl.float16, "TERMS": 2, "ALIGNED": True, **TILE}
+         "rows": "i32", "columns": "i32", "terms": "i32"}
+fixed = {"WEIGHT": tl.float16, "FACTOR": tl.float16, "ALIGNED": True, **TILE}
 signature = types | dict.fromkeys(fixed, "constexpr")
 places = {(list(signature).index(name),): value for name, value in fixed.items()}
-multiples = {(i,): [["tt.divisibility", 16]] for i in range(len(types))}
+multiples = {(i,): [["tt.divisibility", 16]] for i in range(len(types) - 1)}
 for capability in (80, 90):
     source = ASTSource(merge_kernel, signature, places, multiples)
     target = GPUTarget("cuda", capability, 32)

@@ -78,7 +78,7 @@ def _vram(figures: Figures, width: int) -> Content:
 def _parts(figures: Figures, on_device: bool) -> list[tuple[str, int]]:
     """The engine's shares of the GPU's memory, or of the machine's.
 
-    LoRAs are cached in the machine's. Without a GPU all is there.
+    LoRAs are cached in the machine's, the last ones on the GPU too. Without a GPU all is there.
     """
     memory, together = figures.memory, not figures.on_gpu
     shares = []
@@ -86,8 +86,7 @@ def _parts(figures: Figures, on_device: bool) -> list[tuple[str, int]]:
         shares.append((MODEL, memory.model))
     if together or on_device == (memory.backup_tier == "device"):
         shares.append((BACKUP, memory.backup))
-    if not on_device or together:
-        shares.append((LORA, memory.lora_cache))
+    shares.append((LORA, memory.lora_on_gpu if on_device else memory.lora_cache))
     return shares
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from engine.library.entry import LibraryEntry
 from engine.library.search import natural_key
@@ -20,8 +22,7 @@ class FolderRow:
     is_open: bool
 
 
-@dataclass(frozen=True)
-class LoraRow:
+class LoraRow(NamedTuple):
     """A LoRA file; `folder` is named where the list is flat."""
 
     entry: LibraryEntry
@@ -38,7 +39,20 @@ class _Folder:
     key: str
     folders: dict[str, _Folder] = field(default_factory=dict)
     entries: list[LibraryEntry] = field(default_factory=list)
-    count: int = 0
+
+    @property
+    def count(self) -> int:
+        """LoRAs in it and below."""
+        return len(self.entries) + sum(folder.count for folder in self.folders.values())
+
+    def below(self, names: Sequence[str]) -> _Folder:
+        """The folder at the end of a way through others, made where it is not there yet."""
+        folder = self
+        for name in names:
+            if name not in folder.folders:
+                folder.folders[name] = _Folder(name, f"{folder.key}/{name}")
+            folder = folder.folders[name]
+        return folder
 
 
 def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bool]) -> list[Row]:
@@ -48,15 +62,15 @@ def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bo
     """
     top = _Folder("", "")
     several = len({entry.root for entry in entries}) > 1
+    # Thousands of LoRAs lie in tens of folders: the way to each is gone once.
+    found: dict[tuple[Path, str], _Folder] = {}
     for entry in entries:
-        folder = top
-        folder.count += 1
-        names = entry.folder.split("/") if entry.folder else []
-        for name in (entry.root.name, *names) if several else names:
-            if name not in folder.folders:
-                folder.folders[name] = _Folder(name, f"{folder.key}/{name}")
-            folder = folder.folders[name]
-            folder.count += 1
+        place = entry.root, entry.folder
+        folder = found.get(place)
+        if folder is None:
+            names = entry.folder.split("/") if entry.folder else []
+            folder = top.below((entry.root.name, *names) if several else names)
+            found[place] = folder
         folder.entries.append(entry)
     rows: list[Row] = []
     _append(rows, top, 0, is_open)
