@@ -16,6 +16,7 @@ from benchmarks.terminal import started
 from engine.library.entry import LibraryEntry
 from engine.library.index import LibraryIndex
 from engine.library.scan import scan_folders
+from engine.library.search import SearchIndex
 from engine.lora.header import read_header
 from tui_loraswitch.panes.library_view import LibraryView
 
@@ -73,7 +74,7 @@ def scan(folder: Path, index_path: Path) -> list[LibraryEntry]:
 def filter_keys(entries: list[LibraryEntry]) -> list[float]:
     """Seconds for each key of a query: the search, and the rows of the list."""
     view = LibraryView()
-    view.load(tuple(entries))
+    view.load(SearchIndex.by_name(entries))
     typed = (TYPED[:end] for end in range(1, len(TYPED)))
     return [seconds_of(partial(view.filter, query)) for query in typed]
 

@@ -131,9 +131,9 @@ class MemoryReport:
     backup_tier: Tier = "device"
     lora_cache: int = 0
     """LoRA files held in main memory."""
-    lora_on_gpu: int = 0
-    """Those of them that were sent to the GPU too."""
     torch_allocated: int = 0
     torch_reserved: int = 0
     offloaded: bool = False
     """The model's weights rest in main memory and visit the device."""
+    lora_on_gpu: int = 0
+    """LoRA files that were sent to the GPU too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable
 from functools import singledispatchmethod
@@ -59,6 +60,9 @@ from engine.switch.switcher import LoraSwitcher  # noqa: E402
 
 Cancelled = Callable[[], bool]
 
+_PROGRESS_SECONDS = 0.1
+"""A model has thousands of tensors; nobody reads a number more often than this."""
+
 
 class Worker:
     """Holds the loaded model and its switcher, and answers commands with events."""
@@ -86,10 +90,16 @@ class Worker:
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
 
+        last_told = -math.inf
+
         def progress(done: int, total: int) -> None:
+            nonlocal last_told
             if cancelled():
                 raise CancelledError("The loading was cancelled.")
-            self._emit(LoadProgress(f"Reading {path.name}", done, total))
+            now = time.monotonic()
+            if done == total or now - last_told >= _PROGRESS_SECONDS:
+                last_told = now
+                self._emit(LoadProgress(f"Reading {path.name}", done, total))
 
         progress(0, 0)
         require_backup(command.mode, command.backup)

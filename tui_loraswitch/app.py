@@ -167,8 +167,8 @@ class LoraSwitchApp(App[None]):
 
     @on(LibraryFound)
     def _show_library(self, message: LibraryFound) -> None:
-        self.control.prompt_loras.know(message.entries, message.is_complete)
-        self.main.library.show_entries(message.entries, message.is_complete)
+        self.control.prompt_loras.know(message.by_name.entries, message.is_complete)
+        self.main.library.show_entries(message.by_name, message.is_complete)
 
     @on(ProblemNoticed)
     def _note_problem(self, message: ProblemNoticed) -> None:

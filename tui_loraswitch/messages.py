@@ -6,6 +6,7 @@ from textual.message import Message
 
 from engine.events import Event, GenerationStep, LoadProgress, MemoryChanged
 from engine.library.entry import LibraryEntry
+from engine.library.search import SearchIndex
 from engine.monitor.reading import Reading
 from tui_loraswitch.model_files import ModelFile
 
@@ -54,9 +55,9 @@ class ScanProgressed(Message):
 class LibraryFound(Message):
     """These LoRAs are known, from the last time or from the scan that is going on."""
 
-    def __init__(self, entries: tuple[LibraryEntry, ...], is_complete: bool) -> None:
+    def __init__(self, by_name: SearchIndex, is_complete: bool) -> None:
         super().__init__()
-        self.entries, self.is_complete = entries, is_complete
+        self.by_name, self.is_complete = by_name, is_complete
 
     def can_replace(self, message: Message) -> bool:
         """Later entries include earlier ones."""

@@ -6,6 +6,7 @@ first frame nor the end of the program.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -181,13 +182,15 @@ class Services:
     def _scan_roots(self, roots: tuple[Path, ...]) -> None:
         from engine.library.index import LibraryIndex
         from engine.library.scan import ScanProgress, scan_folders
+        from engine.library.search import SearchIndex
 
         with LibraryIndex(self._settings.index_path) as index:
             known = index.load(roots)
             found: list[LibraryEntry] = []
             last_partial = time.monotonic()
+            shown = SearchIndex.by_name(known)
             if known:
-                self._post(LibraryFound(tuple(known), is_complete=False))
+                self._post(LibraryFound(shown, is_complete=False))
 
             def on_progress(progress: ScanProgress) -> None:
                 nonlocal last_partial
@@ -197,10 +200,15 @@ class Services:
                 self._post(ScanProgressed(progress.done, progress.total))
                 if not known and time.monotonic() - last_partial > PARTIAL_SECONDS:
                     last_partial = time.monotonic()
-                    self._post(LibraryFound(tuple(found), is_complete=False))
+                    self._post(LibraryFound(SearchIndex.by_name(found), is_complete=False))
 
             entries = scan_folders(roots, index, on_progress, self._stopping.is_set)
-        self._post(LibraryFound(tuple(entries), is_complete=True))
+        is_news = {e.path: e for e in entries} != {e.path: e for e in known}
+        by_name = SearchIndex.by_name(entries) if is_news else shown
+        # Ten thousand LoRAs are a million objects, which every full collection of garbage would
+        # look at while the screen waits.
+        gc.freeze()
+        self._post(LibraryFound(by_name, is_complete=True))
 
     def _post(self, message: Message, post: Callable[[Message], object] | None = None) -> None:
         if not self._stopping.is_set():

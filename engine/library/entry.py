@@ -77,6 +77,11 @@ class LibraryEntry:
         return "" if parent == "." else clean_line(parent)
 
     @cached_property
+    def place(self) -> str:
+        """The library folder and the folder below it, as one text: the same for neighbours."""
+        return f"{self.root}\n{self.folder}"
+
+    @cached_property
     def fits_sdxl(self) -> bool:
         """True when the file can be applied to SDXL as far as its header tells."""
         return not self.error and self.base_model in ("SDXL", "")

@@ -10,6 +10,7 @@ from engine.library import (
     LibraryEntry,
     Query,
     SearchIndex,
+    SortOrder,
     TriggerWords,
     filter_entries,
     sort_entries,
@@ -115,3 +116,14 @@ def test_sort_orders() -> None:
     assert sort_entries([a, b, c], "date") == [b, c, a]
     assert sort_entries([a, b, c], "size") == [c, b, a]
     assert sort_entries([a, b, c], "date", reverse=True) == [a, c, b]
+
+
+@pytest.mark.parametrize(("order", "names"), [("name", "abc"), ("date", "cab"), ("size", "bca")])
+def test_an_index_is_reordered_as_entries_are_sorted(order: SortOrder, names: str) -> None:
+    entries = [
+        entry("b", size=3, mtime_ns=1), entry("c", size=2, mtime_ns=3), entry("a", mtime_ns=2)
+    ]  # fmt: skip
+    index = SearchIndex.by_name(entries).reordered(order)
+    assert [e.name for e in index.filter("")] == list(names)
+    assert list(index.entries) == sort_entries(entries, order)
+    assert [e.name for e in index.filter("-b")] == [name for name in names if name != "b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.library.entry import LibraryEntry
+from engine.library.search import SearchIndex
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import FolderRow, LoraRow
 
@@ -156,7 +157,7 @@ async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
     async with start() as driver:
         library = driver.app.main.library
         await driver.press("s")
-        library.show_entries(entries(10_000), is_complete=True)
+        library.show_entries(SearchIndex.by_name(entries(10_000)), is_complete=True)
         await driver.pilot.pause()
         assert len(driver.list.rows) == 10_000
         height = driver.list.size.height
@@ -178,16 +179,16 @@ async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
 async def test_what_is_known_is_listed_while_the_scan_goes_on(start):
     async with start() as driver:
         library = driver.app.main.library
-        library.show_entries(entries(3), is_complete=False)
+        library.show_entries(SearchIndex.by_name(entries(3)), is_complete=False)
         await driver.sees("LoRAs 3", "reading …")
-        library.show_entries(entries(4), is_complete=True)
+        library.show_entries(SearchIndex.by_name(entries(4)), is_complete=True)
         await driver.sees("LoRAs 4")
         assert "reading …" not in driver.text
 
 
 async def test_an_empty_library_says_what_to_do(start):
     async with start() as driver:
-        driver.app.main.library.show_entries((), is_complete=True)
+        driver.app.main.library.show_entries(SearchIndex(()), is_complete=True)
         await driver.sees("no LoRAs found; --loras")
 
 
@@ -198,7 +199,7 @@ async def test_large_folders_start_closed(start):
             LibraryEntry(root / "a" / f"{i}.safetensors", root, 1, 1, i, base_model="SDXL")
             for i in range(101)
         )
-        driver.app.main.library.show_entries(many, is_complete=True)
+        driver.app.main.library.show_entries(SearchIndex.by_name(many), is_complete=True)
         assert [row.count for row in driver.list.rows] == [101]
 
 
@@ -208,5 +209,5 @@ async def test_several_library_folders_keep_their_names(start, settings):
             LibraryEntry(Path(root) / "same.safetensors", Path(root), 1, 1, 1, base_model="SDXL")
             for root in ("/disk/a", "/disk/b")
         )
-        driver.app.main.library.show_entries(found, is_complete=True)
+        driver.app.main.library.show_entries(SearchIndex.by_name(found), is_complete=True)
         assert shown_names(driver) == ["a/", "same", "b/", "same"]

@@ -213,6 +213,12 @@ def test_the_gauges_split_the_memory_of_the_gpu():
     assert lines[4].endswith("▁▅█") or lines[4].endswith("▁▄█")
 
 
+def test_loras_sent_ahead_are_drawn_on_the_gpu():
+    there = figures(GPU, True)
+    there = replace(there, memory=replace(there.memory, lora_on_gpu=GIB))
+    assert "▒" in gauge_lines(there, 41)[0].plain
+
+
 def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
     lines = [line.plain for line in gauge_lines(figures(GPU, True, tier="cpu"), 46)]
     assert "▓" not in lines[0]

@@ -25,7 +25,7 @@ def test_a_second_scan_shows_what_the_first_one_found_at_once(settings, session)
     known, again = [message for message in second if isinstance(message, LibraryFound)]
     assert not known.is_complete
     assert again.is_complete
-    assert set(known.entries) == set(again.entries) == set(found.entries)
+    assert set(known.by_name.entries) == set(again.by_name.entries) == set(found.by_name.entries)
 
 
 def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, tmp_path):
@@ -36,7 +36,7 @@ def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, 
     collect(Services(settings, messages.append, session), messages)
     (problem,) = [message for message in messages if isinstance(message, ProblemNoticed)]
     assert "there is no such folder" in problem.problem
-    assert len(messages[-1].entries) == 6
+    assert len(messages[-1].by_name.entries) == 6
 
 
 def test_a_fault_of_a_service_is_said(settings, session, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -24,7 +25,10 @@ _SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread lets another run: importing torch beside the screen would stall it
 about three times as long with Python's own 0.005."""
 
-_TEXTUAL_ENVIRONMENT = {"TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
+_GARBAGE_THRESHOLD = 10_000
+"""Objects made between two looks for garbage; Python's own 700 are made for every frame."""
+
+_TEXTUAL_ENVIRONMENT = {"TEXTUAL_FPS": "30", "TEXTUAL_SMOOTH_SCROLL": "0"}
 """Every frame is bytes over SSH."""
 
 
@@ -42,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not is_demo:
         _remember(args)
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
     from tui_loraswitch.images.terminal import detect_image_protocol
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from rich.color import Color
+from rich.color import Color, ColorType
+from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -12,6 +13,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_loraswitch.images.fit import HalfCells
+
+ROWS_AT_ONCE = 5
+"""A whole picture takes the time of several keys to paint: between these rows, keys have theirs."""
 
 
 class HalfCellPicture(Widget):
@@ -25,20 +29,32 @@ class HalfCellPicture(Widget):
         super().__init__(id=id)
         self._cells = HalfCells(0, 0, b"")
         self._strips: dict[int, Strip] = {}
+        self._waiting: list[int] = []
+        """Rows whose strips are still those of the picture before."""
 
     def show(self, cells: HalfCells) -> None:
         """Show another picture."""
         before, self._cells = self._cells, cells
         if (before.width, before.rows) != (cells.width, cells.rows):
             self._strips.clear()
+            self._waiting = []
             self.styles.width, self.styles.height = cells.width, cells.rows
             self.refresh(layout=True)
             return
-        changed = [y for y in range(cells.rows) if _row(before, y) != _row(cells, y)]
-        for y in changed:
+        changed = {y for y in range(cells.rows) if _row(before, y) != _row(cells, y)}
+        begun = bool(self._waiting)
+        self._waiting = sorted(changed.union(self._waiting))
+        if not begun:
+            self._paint_some()
+
+    def _paint_some(self) -> None:
+        now, self._waiting = self._waiting[:ROWS_AT_ONCE], self._waiting[ROWS_AT_ONCE:]
+        for y in now:
             self._strips.pop(y, None)
-        if changed:
-            self.refresh(*(Region(0, y, cells.width, 1) for y in changed))
+        if now:
+            self.refresh(*(Region(0, y, self._cells.width, 1) for y in now))
+        if self._waiting:
+            self.call_after_refresh(self._paint_some)
 
     def render_line(self, y: int) -> Strip:
         """One line of cells; neighbours of one colour share a segment."""
@@ -69,4 +85,9 @@ def _strip(row: bytes, width: int) -> Strip:
 
 @lru_cache(maxsize=8192)
 def _style(upper: bytes, lower: bytes) -> Style:
-    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+    return Style(color=_color(upper), bgcolor=_color(lower))
+
+
+def _color(rgb: bytes) -> Color:
+    # `Color.from_rgb` spends most of its time on a name that nobody reads.
+    return Color("", ColorType.TRUECOLOR, triplet=ColorTriplet(*rgb))

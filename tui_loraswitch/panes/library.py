@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.library.entry import LibraryEntry
+from engine.library.search import SearchIndex
 from tui_loraswitch.messages import EntryHighlighted
 from tui_loraswitch.panes.base import Line, Pane
 from tui_loraswitch.panes.library_view import LibraryView
@@ -122,10 +123,10 @@ class LibraryPane(Pane):
             return
         self._note(f"reading {done:,} of {total:,} files …" if total else "looking for LoRAs …")
 
-    def show_entries(self, entries: tuple[LibraryEntry, ...], is_complete: bool) -> None:
+    def show_entries(self, by_name: SearchIndex, is_complete: bool) -> None:
         """Show what is known of the library; more may come until it is complete."""
         self.is_complete = is_complete
-        self.view.load(entries)
+        self.view.load(by_name)
         self._show()
 
     def show_stack(self, view: StackView) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.library.entry import LibraryEntry
-from engine.library.search import SearchIndex, SortOrder, sort_entries
-from tui_loraswitch.panes.rows import Row, build_rows, flat_rows
+from engine.library.search import SearchIndex, SortOrder
+from tui_loraswitch.panes.rows import Rows, build_rows, flat_rows
 
 ORDERS: dict[str, SortOrder] = {"folders": "name", "name": "name", "date": "date", "size": "size"}
 """The orders of the list and what they sort by; only `folders` shows folders."""
@@ -17,7 +17,7 @@ class LibraryView:
     """The library seen through a filter; each change gives new `rows`."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows = Rows()
         self.shown = 0
         self.hidden = 0
         """LoRAs for other models that match the filter and are not shown."""
@@ -25,20 +25,22 @@ class LibraryView:
         self.query = ""
         self.sort = "folders"
         self.show_hidden = False
-        self._sorted: list[LibraryEntry] = []
-        self._index = SearchIndex([])
+        self._by_name = self._index = SearchIndex([])
         self._folds: dict[str, bool] = {}
+        self._visible: list[LibraryEntry] = []
+        self._shape: object = None
 
-    def load(self, entries: tuple[LibraryEntry, ...]) -> None:
+    def load(self, by_name: SearchIndex) -> None:
         """Take the result of a scan."""
-        self.total = len(entries)
-        self._sort(list(entries))
+        self.total = len(by_name.entries)
+        self._by_name = by_name
+        self._reorder()
 
     def restore(self, sort: str, show_hidden: bool) -> None:
         """Start in a remembered order; an unknown one is ignored."""
         self.sort = sort if sort in ORDERS else "folders"
         self.show_hidden = show_hidden
-        self._sort(self._sorted)
+        self._reorder()
 
     def filter(self, query: str) -> None:
         """Show what matches; see `engine.library.search` for the words it knows."""
@@ -49,7 +51,7 @@ class LibraryView:
         """Go to the next order; returns its name."""
         names = list(ORDERS)
         self.sort = names[(names.index(self.sort) + 1) % len(names)]
-        self._sort(self._sorted)
+        self._reorder()
         return self.sort
 
     def toggle_hidden(self) -> None:
@@ -62,21 +64,24 @@ class LibraryView:
         self._folds[key] = is_open
         self._rebuild()
 
-    def _sort(self, entries: list[LibraryEntry]) -> None:
-        self._sorted = sort_entries(entries, ORDERS[self.sort])
-        self._index = SearchIndex(self._sorted)
+    def _reorder(self) -> None:
+        self._index = self._by_name.reordered(ORDERS[self.sort])
         self._rebuild()
 
     def _rebuild(self) -> None:
-        matches = self._index.filter(self.query) if self.query else self._sorted
+        matches = self._index.filter(self.query)
         visible = (
             matches
             if self.show_hidden
             else [entry for entry in matches if entry.fits_sdxl or entry.error]
         )
         self.shown, self.hidden = len(visible), len(matches) - len(visible)
-        is_tree = self.sort == "folders"
-        self.rows = build_rows(visible, self._is_open) if is_tree else flat_rows(visible)
+        # Most keystrokes of a query that finds thousands find the same thousands.
+        shape = self.sort, bool(self.query), tuple(self._folds.items())
+        if visible != self._visible or shape != self._shape:
+            self._visible, self._shape = visible, shape
+            is_tree = self.sort == "folders"
+            self.rows = build_rows(visible, self._is_open) if is_tree else flat_rows(visible)
 
     def _is_open(self, key: str, count: int) -> bool:
         # A search shows what it found: folders are open then, whatever they were before.

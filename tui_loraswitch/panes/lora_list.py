@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from engine.library.entry import LibraryEntry
 from tui_loraswitch.panes.row_content import row_content
-from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row
+from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row, Rows
 from tui_loraswitch.stack_control import StackView
 
 
@@ -88,7 +88,7 @@ class LoraList(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rows: Sequence[Row] = ()
+        self._rows = Rows()
         self._cursor = 0
         self._reported: LibraryEntry | None = None
         self._stack = StackView()
@@ -101,14 +101,16 @@ class LoraList(ScrollView, can_focus=True):
         return row.entry if isinstance(row, LoraRow) else None
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def rows(self) -> Rows:
         """All rows, seen or not."""
         return self._rows
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
+    def show_rows(self, rows: Rows) -> None:
         """Show other rows; the cursor stays on what it was on, or goes to the first LoRA."""
-        first = next((number for number, row in enumerate(rows) if isinstance(row, LoraRow)), 0)
-        self._cursor = _find(rows, self._row, otherwise=first)
+        if rows is self._rows:
+            return
+        place = rows.find(self._row) if self._row is not None else None
+        self._cursor = rows.first_lora() if place is None else place
         self._rows = rows
         self.virtual_size = Size(self.scrollable_content_region.width, len(rows))
         self._keep_cursor_in_view()
@@ -207,19 +209,3 @@ class LoraList(ScrollView, can_focus=True):
         if self.highlighted is not self._reported:
             self._reported = self.highlighted
             self.post_message(self.Highlighted(self._reported))
-
-
-def _find(rows: Sequence[Row], wanted: Row | None, otherwise: int) -> int:
-    """Where a row that was under the cursor is now."""
-    if isinstance(wanted, FolderRow):
-        numbers = (
-            n for n, r in enumerate(rows) if isinstance(r, FolderRow) and r.key == wanted.key
-        )
-        return next(numbers, otherwise)
-    if isinstance(wanted, LoraRow):
-        key, path = wanted.entry.key, wanted.entry.path
-        for number, row in enumerate(rows):
-            # Keys are compared first: paths take ten times as long.
-            if isinstance(row, LoraRow) and row.entry.key == key and row.entry.path == path:
-                return number
-    return otherwise

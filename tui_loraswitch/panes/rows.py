@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from typing import overload
 
 from engine.library.entry import LibraryEntry
 from engine.library.search import natural_key
@@ -22,7 +22,8 @@ class FolderRow:
     is_open: bool
 
 
-class LoraRow(NamedTuple):
+@dataclass(frozen=True)
+class LoraRow:
     """A LoRA file; `folder` is named where the list is flat."""
 
     entry: LibraryEntry
@@ -31,6 +32,83 @@ class LoraRow(NamedTuple):
 
 
 Row = FolderRow | LoraRow
+
+
+@dataclass(frozen=True)
+class _Run:
+    """LoRAs one below the other."""
+
+    entries: Sequence[LibraryEntry]
+    depth: int
+    is_flat: bool
+
+    def row(self, number: int) -> LoraRow:
+        entry = self.entries[number]
+        return LoraRow(entry, self.depth, entry.folder if self.is_flat else "")
+
+
+class Rows(Sequence[Row]):
+    """All rows of the list; those of LoRAs are made when they are asked for.
+
+    Of thousands a screen shows some tens, and each keystroke of the filter asks for new ones.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[FolderRow | _Run] = []
+        self._starts: list[int] = []
+        self._length = 0
+
+    def add_folder(self, row: FolderRow) -> None:
+        """Append a folder."""
+        self._add(row, 1)
+
+    def add_loras(self, entries: Sequence[LibraryEntry], depth: int, *, is_flat: bool) -> None:
+        """Append LoRAs, which name their folders where the list `is_flat`."""
+        if entries:
+            self._add(_Run(entries, depth, is_flat), len(entries))
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, number: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Row]: ...
+
+    def __getitem__(self, number: int | slice) -> Row | list[Row]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(self._length))]
+        number += self._length if number < 0 else 0
+        if not 0 <= number < self._length:
+            raise IndexError(number)
+        place = bisect_right(self._starts, number) - 1
+        part = self._parts[place]
+        return part if isinstance(part, FolderRow) else part.row(number - self._starts[place])
+
+    def first_lora(self) -> int:
+        """Where the first LoRA stands; 0 where there is none."""
+        runs = (n for n, p in zip(self._starts, self._parts, strict=True) if isinstance(p, _Run))
+        return next(runs, 0)
+
+    def find(self, wanted: Row) -> int | None:
+        """Where the same folder or file stands; None where it does not."""
+        for start, part in zip(self._starts, self._parts, strict=True):
+            if isinstance(part, FolderRow):
+                if isinstance(wanted, FolderRow) and part.key == wanted.key:
+                    return start
+            elif isinstance(wanted, LoraRow):
+                key, path = wanted.entry.key, wanted.entry.path
+                for number, entry in enumerate(part.entries, start):
+                    # Keys are compared first: paths take ten times as long.
+                    if entry.key == key and entry.path == path:
+                        return number
+        return None
+
+    def _add(self, part: FolderRow | _Run, length: int) -> None:
+        self._parts.append(part)
+        self._starts.append(self._length)
+        self._length += length
 
 
 @dataclass
@@ -55,39 +133,38 @@ class _Folder:
         return folder
 
 
-def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bool]) -> list[Row]:
+def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bool]) -> Rows:
     """Rows for entries already sorted; `is_open(key, count)` says whether a folder is unfolded.
 
     Library folders themselves are rows only when there are several.
     """
-    top = _Folder("", "")
-    several = len({entry.root for entry in entries}) > 1
-    # Thousands of LoRAs lie in tens of folders: the way to each is gone once.
-    found: dict[tuple[Path, str], _Folder] = {}
+    # Thousands of LoRAs lie in tens of folders: whatever can be is done once for each folder.
+    groups: dict[str, list[LibraryEntry]] = {}
     for entry in entries:
-        place = entry.root, entry.folder
-        folder = found.get(place)
-        if folder is None:
-            names = entry.folder.split("/") if entry.folder else []
-            folder = top.below((entry.root.name, *names) if several else names)
-            found[place] = folder
-        folder.entries.append(entry)
-    rows: list[Row] = []
+        groups.setdefault(entry.place, []).append(entry)
+    several = len({group[0].root for group in groups.values()}) > 1
+    top = _Folder("", "")
+    for group in groups.values():
+        first = group[0]
+        names = first.folder.split("/") if first.folder else []
+        folder = top.below((first.root.name, *names) if several else names)
+        folder.entries.extend(group)
+    rows = Rows()
     _append(rows, top, 0, is_open)
     return rows
 
 
-def _append(
-    rows: list[Row], folder: _Folder, depth: int, is_open: Callable[[str, int], bool]
-) -> None:
+def _append(rows: Rows, folder: _Folder, depth: int, is_open: Callable[[str, int], bool]) -> None:
     for child in sorted(folder.folders.values(), key=lambda child: natural_key(child.name)):
         unfolded = is_open(child.key, child.count)
-        rows.append(FolderRow(child.key, child.name, depth, child.count, unfolded))
+        rows.add_folder(FolderRow(child.key, child.name, depth, child.count, unfolded))
         if unfolded:
             _append(rows, child, depth + 1, is_open)
-    rows.extend(LoraRow(entry, depth) for entry in folder.entries)
+    rows.add_loras(folder.entries, depth, is_flat=False)
 
 
-def flat_rows(entries: Sequence[LibraryEntry]) -> list[Row]:
+def flat_rows(entries: Sequence[LibraryEntry]) -> Rows:
     """Rows without folders, each LoRA naming its own."""
-    return [LoraRow(entry, 0, entry.folder) for entry in entries]
+    rows = Rows()
+    rows.add_loras(entries, 0, is_flat=True)
+    return rows
