@@ -16,8 +16,9 @@ from pathlib import Path
 
 _LIBRARIES = (
     # Symbols that later libraries find globally, as torch itself opens it; then the bulk.
-    ("libtorch_global_deps", os.RTLD_GLOBAL | os.RTLD_NOW),
-    ("libtorch", os.RTLD_NOW),
+    ("torch", "lib/libtorch_global_deps", os.RTLD_GLOBAL | os.RTLD_NOW),
+    ("torch", "lib/libtorch", os.RTLD_NOW),
+    ("triton", "_C/libtriton", os.RTLD_NOW),
 )
 _ENDINGS = (".so", ".dylib")
 
@@ -38,19 +39,18 @@ def heavy_imports() -> Iterator[None]:
 
 
 def _open_libraries() -> None:
-    """Open torch's libraries with the lock released; the import then finds them open.
+    """Open the big libraries with the lock released; the import then finds them open.
 
     `ctypes.CDLL` would hold the lock while it opens, but not while it calls: so `dlopen` is called.
     What cannot be opened here is left for the import to say.
     """
-    found = importlib.util.find_spec("torch")
-    if found is None or not found.submodule_search_locations or os.name != "posix":
+    if os.name != "posix":
         return
-    folder = Path(found.submodule_search_locations[0], "lib")
     dlopen = ctypes.CDLL(None).dlopen
     dlopen.restype, dlopen.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
-    for name, mode in _LIBRARIES:
-        for ending in _ENDINGS:
-            path = folder / f"{name}{ending}"
-            if path.exists():
-                dlopen(os.fsencode(path), mode)
+    for package, name, mode in _LIBRARIES:
+        found = importlib.util.find_spec(package)
+        for folder in (found.submodule_search_locations or ()) if found else ():
+            for path in (Path(folder, f"{name}{ending}") for ending in _ENDINGS):
+                if path.exists():
+                    dlopen(os.fsencode(path), mode)

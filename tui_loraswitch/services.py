@@ -37,6 +37,8 @@ from tui_loraswitch.settings import AppSettings
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
+MONITOR_PATIENCE = 0.3
+"""What the model waits at most for the first reading, which opens NVIDIA's library."""
 PARTIAL_SECONDS = 2.0
 """While a first scan runs, the list is filled this often."""
 PARTIAL_MODELS_SECONDS = 0.3
@@ -66,6 +68,7 @@ class Services:
         self._roots = settings.loras
         self._scanning = threading.Lock()
         self._stopping = threading.Event()
+        self._monitor_reads = threading.Event()
         self._engine_starter = self._thread(self._start_engine)
 
     def start(self) -> None:
@@ -125,8 +128,11 @@ class Services:
 
     def _start_engine(self) -> None:
         if self.session is None:
+            # While torch's libraries are opened, whoever opens another waits with Python's lock in
+            # hand, and the screen with him: the small ones come first.
             from engine.session import Session
 
+            self._monitor_reads.wait(MONITOR_PATIENCE)
             self.session = Session(self.report)
         if not self._stopping.is_set():
             load_model(self.session, self._settings, self._settings.model)
@@ -135,6 +141,7 @@ class Services:
         from engine.monitor.sampler import Sampler
 
         def on_reading(reading: Reading) -> None:
+            self._monitor_reads.set()
             self._post(ReadingTaken(reading))
 
         sampler = Sampler(READING_SECONDS, on_reading)

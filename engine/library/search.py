@@ -92,8 +92,11 @@ class SearchIndex:
 
     @classmethod
     def by_name(cls, entries: Iterable[LibraryEntry]) -> SearchIndex:
-        """Sort by natural name first."""
-        return cls(sort_entries(entries))
+        """Sort by natural name first, and work out what lists ask of every entry."""
+        index = cls(sort_entries(entries))
+        for entry in index.entries:
+            _ = entry.place, entry.fits_sdxl
+        return index
 
     def reordered(self, order: SortOrder) -> SearchIndex:
         """The same in another order, quickly; this one must be by name."""

@@ -72,7 +72,7 @@ app = build_app(settings_from(_parser().parse_args([])))
 heavy = {TORCH} & set(sys.modules)
 assert not heavy, heavy
 from textual import constants
-assert (constants.MAX_FPS, constants.SMOOTH_SCROLL) == (20, False)
+assert (constants.MAX_FPS, constants.SMOOTH_SCROLL) == (30, False)
 """
     done = run(code)
     assert (done.returncode, done.stderr) == (0, "")
