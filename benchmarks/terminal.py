@@ -74,7 +74,7 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE, *options],
+        [sys.executable, "-m", MODULE, "--output", str(home / "pictures"), *options],
         stdin=slave,
         stdout=slave,
         stderr=slave,

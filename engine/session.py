@@ -93,7 +93,7 @@ class Session:
         self._put(Verify())
 
     def prefetch(self, ref: LoraRef) -> None:
-        """Read a LoRA into host memory, because a switch to it is likely."""
+        """Read a LoRA, and send it to the GPU if there is one: a switch to it is likely."""
         self._put(Prefetch(ref))
 
     def cancel(self) -> None:
@@ -124,8 +124,7 @@ class Session:
 
             def cancelled(number: int = number, command: Command = command) -> bool:
                 dropped = isinstance(command, CANCELLABLE) and number < self._cancelled_below
-                # Reading ahead gives way to anything that somebody waits for.
-                late = isinstance(command, Prefetch) and not self._queue.empty()
+                late = isinstance(command, Prefetch) and self._is_late(command)
                 return dropped or late or self._closing.is_set()
 
             if cancelled():
@@ -153,6 +152,16 @@ class Session:
                 log.exception("%s failed", command.name)
                 message = f"{type(error).__name__}: {error}"
                 self._on_event(CommandFailed(command.name, message, unexpected=True))
+
+    def _is_late(self, prefetch: Prefetch) -> bool:
+        """Reading ahead gives way to what somebody waits for, unless that needs the same file."""
+        with self._queue.mutex:
+            waiting = tuple(self._queue.queue)
+        if not waiting:
+            return False
+        command = waiting[0][1] if waiting[0] else None
+        wanted = command.stack if isinstance(command, Switch) else ()
+        return all(ref.path != prefetch.ref.path for ref in wanted)
 
     def _answer_dropped(self, command: Command) -> None:
         """Say of a cancelled command that it will not be done, so that nobody waits for it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Protocol
 from textual.message import Message
 
 from engine.demo import DEMO_LORAS
-from engine.events import Event, ModelInfo
+from engine.events import Event, GenerationStep, ModelInfo
 from engine.library.entry import LibraryEntry
 from engine.monitor.reading import Reading
 from tui_loraswitch.config import ConfigError, remember
@@ -37,6 +38,8 @@ from tui_loraswitch.settings import AppSettings
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
+STEP_SECONDS = 0.1
+"""Showing a step takes time from the next ones where the model shares the processor."""
 MONITOR_PATIENCE = 0.3
 """What the model waits at most for the first reading, which opens NVIDIA's library."""
 PARTIAL_SECONDS = 2.0
@@ -69,6 +72,7 @@ class Services:
         self._scanning = threading.Lock()
         self._stopping = threading.Event()
         self._monitor_reads = threading.Event()
+        self._last_step = -math.inf
         self._engine_starter = self._thread(self._start_engine)
 
     def start(self) -> None:
@@ -102,7 +106,12 @@ class Services:
         self._thread(lambda: self._find_models(beside, post, closed)).start()
 
     def report(self, event: Event) -> None:
-        """Take an event from the engine thread."""
+        """Take an event from the engine thread; of many steps a second, some."""
+        if isinstance(event, GenerationStep):
+            now = time.monotonic()
+            if event.step < event.total_steps and now - self._last_step < STEP_SECONDS:
+                return
+            self._last_step = now
         self._post(EngineReported(event))
 
     def stop(self, timeout: float) -> bool:

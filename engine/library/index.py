@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -164,9 +165,10 @@ def _encode(entry: LibraryEntry) -> tuple[str, str, str]:
     faster. Their items are single lines: that is how text is cleaned for an entry.
     """
     values = {
-        name: value
-        for name, value in vars(entry).items()
-        if name not in _OWN_COLUMNS and value not in ("", (), None)
+        field.name: value
+        for field in fields(entry)
+        if field.name not in _OWN_COLUMNS
+        and (value := getattr(entry, field.name)) not in ("", (), None)
     }
     values["trigger_words"] = [(group.source, group.words) for group in entry.trigger_words]
     if entry.preview is not None:

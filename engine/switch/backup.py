@@ -48,7 +48,7 @@ class Backups:
             raise SwitchError(_NO_SOURCE)
         self._tier: Tier = tier
         self._source = source
-        self._memory: HostMemory | None = None
+        self._pinned, self._pageable = HostMemory(pinned=True), HostMemory()
         self._saved: dict[WeightName, torch.Tensor | None] = {}
         self._idle: dict[WeightName, None] = {}
         self.idle_limit = idle_limit
@@ -174,15 +174,17 @@ class Backups:
             return None
         copy = self._room_for(tensor, tier, device)
         copy_all([copy], [tensor])
+        if device.type == "cuda":
+            # The tensor that it was copied from is dropped next.
+            torch.cuda.synchronize(device)
         return copy
 
     def _room_for(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor:
         """Memory for a copy in a tier, for a model on `device`."""
         if tier == "device" and device.type != "cpu":
             return torch.empty_like(tensor, device=device)
-        if self._memory is None:
-            self._memory = HostMemory(pinned=device.type == "cuda")
-        return self._memory.like(tensor)
+        memory = self._pinned if device.type == "cuda" else self._pageable
+        return memory.like(tensor)
 
     def _bytes_of(self, name: WeightName) -> int:
         saved = self._saved[name]
@@ -197,11 +199,14 @@ class Backups:
 def copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
     """Copy tensors, few at a time or hundreds, with as few launches as the device allows.
 
-    Waits for copies from a GPU to main memory: nothing reads those before they are whole.
+    Waits for copies from a GPU to main memory: nothing reads those before they are whole. Those to
+    a GPU are in the order of its work; what they are read from must be kept until it is done.
     """
-    torch._foreach_copy_(targets, sources, non_blocking=True)
-    if any(t.device.type == "cpu" != s.device.type for t, s in zip(targets, sources, strict=True)):
-        torch.cuda.synchronize(sources[0].device)
+    kinds = {tensor.device.type for tensor in (*targets, *sources)}
+    torch._foreach_copy_(targets, sources, non_blocking=kinds <= {"cpu", "cuda"})
+    pairs = zip(targets, sources, strict=True)
+    for device in {s.device for t, s in pairs if (t.device.type, s.device.type) == ("cpu", "cuda")}:
+        torch.cuda.synchronize(device)
 
 
 _NO_SOURCE = (

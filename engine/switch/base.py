@@ -48,6 +48,12 @@ class BaseModel:
         return next(self._parts["unet"].parameters()).device
 
     @property
+    def gpus(self) -> set[torch.device]:
+        """All CUDA devices that hold weights."""
+        devices = {next(part.parameters()).device for part in self._parts.values()}
+        return {device for device in devices if device.type == "cuda"}
+
+    @property
     def tier(self) -> Tier:
         """Where backups are kept."""
         return self._backups.tier
@@ -86,12 +92,13 @@ class BaseModel:
         something else.
         """
         names = tuple(names)
+        # What is needed now is not to make room for what is new.
+        self._backups.keep(names)
         new = [name for name in names if name not in self._backups]
         self.prove_source(new)
         self._require_memory(self.tier, new, self._mapped.intersection(names))
         try:
             self._backups.save({name: self.live(name) for name in new})
-            self._backups.keep(names)
             self._mapped.difference_update(names)
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.

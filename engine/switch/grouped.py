@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
+import logging
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -17,20 +16,39 @@ if TYPE_CHECKING:
     from engine.switch.kernel import Launch
     from engine.switch.merge import Merge
 
+log = logging.getLogger(__name__)
+
+_OLDEST = (8, 0)
+"""The compute capability from which on Triton is made for a GPU."""
+
 _WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @cache
-def has_triton() -> bool:
-    """Whether kernels can be built: Triton is installed, and a C compiler for its launchers."""
-    if importlib.util.find_spec("triton") is None:
-        return False
-    return "CC" in os.environ or any(shutil.which(name) for name in ("gcc", "clang"))
-
-
 def kernels_run_on(device: torch.device) -> bool:
-    """Whether weights on this device are merged by kernels of our own."""
-    return device.type == "cuda" and has_triton()
+    """Whether weights on this device are merged by kernels of our own: tried once, with one.
+
+    Triton builds them when they are first run, for which it needs a C compiler, Python's headers
+    and a folder to keep them in; without these the plain products of PyTorch do the same.
+    """
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return False
+    if torch.cuda.get_device_capability(device) < _OLDEST:
+        return False
+    try:
+        return _kernel_is_right(device)
+    except Exception:
+        log.exception("kernels cannot be built here; weights are merged one by one")
+        return False
+
+
+def _kernel_is_right(device: torch.device) -> bool:
+    """Merge one small weight, and compare it with what PyTorch makes of it."""
+    base = torch.linspace(-1, 1, 64 * 64, device=device).reshape(64, 64).half()
+    live, factor = torch.empty_like(base), torch.eye(64, device=device, dtype=torch.float16)
+    launch = _launch_for(live, factor.dtype, 1)
+    launch.add(live, base, [LowRank(factor, factor, 1.0).factors], [0.5])
+    return bool(launch.run()) and torch.equal(live, (base.float() + 0.5 * factor.float()).half())
 
 
 class GroupedMerge:
@@ -42,7 +60,9 @@ class GroupedMerge:
     def take(self, merge: Merge) -> bool:
         """Keep a merge for `run`; False where it is to be done otherwise."""
         live, base = merge.live, merge.base
-        if not kernels_run_on(live.device) or live.dtype not in _WEIGHTS or live.dim() < 2:
+        if live.dtype not in _WEIGHTS or live.dim() < 2 or base.device != live.device:
+            return False
+        if not kernels_run_on(live.device):
             return False
         adapters = [a for a, _, _ in merge.terms if isinstance(a, LowRank)]
         whole = live.is_contiguous() and base.is_contiguous()
@@ -50,9 +70,9 @@ class GroupedMerge:
             return False
         factors = [adapter.factors for adapter in adapters]
         dtype = factors[0].up.dtype
-        if any(f.up.dtype != dtype for f in factors):
+        if any((f.up.dtype, f.up.device) != (dtype, live.device) for f in factors):
             return False
-        key = live.dtype, live.shape, dtype, len(factors)
+        key = live.device, live.dtype, live.shape, dtype, len(factors)
         if key not in self._launches:
             self._launches[key] = _launch_for(live, dtype, len(factors))
         scales = [

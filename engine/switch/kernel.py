@@ -6,6 +6,7 @@ Imported only where Triton is installed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import triton
@@ -65,22 +66,28 @@ class Launch:
         finite = torch.ones((), dtype=torch.int32, device=self._device)
         tiles = triton.cdiv(self._rows, TILE["BLOCK_ROWS"])
         tiles *= triton.cdiv(self._columns, TILE["BLOCK_COLUMNS"])
-        merge_kernel[(tiles, len(self._addresses))](
-            _table(self._addresses, torch.int64, self._device),
-            _table(self._ranks, torch.int32, self._device),
-            _table(self._scales, torch.float32, self._device),
-            finite,
-            self._rows,
-            self._columns,
-            self._terms,
-            WEIGHT=_TYPES[self._dtype],
-            FACTOR=_TYPES[self._factors],
-            # Everything begins on multiples of 16 bytes, rows too: read as many at once.
-            ALIGNED=self._offsets % 16 == 0,
-            **TILE,
-            num_warps=8,
-        )
+        with _current(self._device):
+            merge_kernel[(tiles, len(self._addresses))](
+                _table(self._addresses, torch.int64, self._device),
+                _table(self._ranks, torch.int32, self._device),
+                _table(self._scales, torch.float32, self._device),
+                finite,
+                self._rows,
+                self._columns,
+                self._terms,
+                WEIGHT=_TYPES[self._dtype],
+                FACTOR=_TYPES[self._factors],
+                # Everything begins on multiples of 16 bytes, rows too: read as many at once.
+                ALIGNED=self._offsets % 16 == 0,
+                **TILE,
+                num_warps=8,
+            )
         return finite.bool()
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Triton launches on the current device, wherever the tensors are."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _table(

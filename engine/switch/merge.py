@@ -73,8 +73,11 @@ def merge(merges: Iterable[Merge]) -> None:
             if not grouped.take(each):
                 flags.append(merge_weight(each.live, each.base, each.terms))
         flags += grouped.run()
-    doubtful = [finite for finite in flags if finite is not None]
-    if doubtful and not torch.stack(doubtful).all():
+    by_device: dict[torch.device, list[torch.Tensor]] = {}
+    for finite in flags:
+        if finite is not None:
+            by_device.setdefault(finite.device, []).append(finite)
+    if not all(torch.stack(doubtful).all() for doubtful in by_device.values()):
         narrowest = min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
         raise OverflowError(
             f"merged values are beyond the range of {str(narrowest).removeprefix('torch.')}; use "
@@ -85,12 +88,13 @@ def merge(merges: Iterable[Merge]) -> None:
 def merge_weight(
     live: torch.Tensor, base: torch.Tensor, terms: Sequence[Term]
 ) -> torch.Tensor | None:
-    """Write one merged weight into `live`, computed from `base`, which lies on the same device.
+    """Write one merged weight into `live`, computed from `base`, which may be on another device.
 
     All low-rank terms become one product by joining their ranks. Row blocks are converted, changed
     and rounded one after another, so a weight is read and written once. Returns whether all values
     are finite, as a tensor that need not be computed yet; None where they cannot be otherwise.
     """
+    base = base.to(live.device, non_blocking=True)
     low = [term for term in terms if isinstance(term.adapter, LowRank)]
     rest = [term for term in terms if not isinstance(term.adapter, LowRank)]
     factors = _join(low, live) if low else None

@@ -241,19 +241,23 @@ class LoraSwitcher:
     def _where_the_weights_are(
         self, file: LoraFile, adapters: Mapping[WeightName, Adapter]
     ) -> Mapping[WeightName, Adapter]:
-        """A file's adapters on the device of the weights; raises `SwitchError` without room."""
+        """A file's adapters with their tensors on the GPU, if there is one and it has room.
+
+        Others stay in main memory, from where they are sent weight by weight.
+        """
         device = self._base.device
-        if device.type == "cpu":
+        if device.type != "cuda":
             return adapters
         if self._on_device is None or self._on_device.device != device:
             self._on_device = DeviceLoras(device, lora_bytes(device))
+        if file.bytes > self._on_device.limit:
+            return adapters
         try:
             return self._on_device.adapters(file, adapters)
-        except torch.OutOfMemoryError as error:
-            raise SwitchError(
-                f"{file.path.name} does not fit into the memory of {device} beside the model; "
-                "nothing was changed."
-            ) from error
+        except torch.OutOfMemoryError:
+            self._on_device = None
+            torch.cuda.empty_cache()
+            return adapters
 
     def _write(
         self,
@@ -275,8 +279,8 @@ class LoraSwitcher:
                 yield Merge(live, base, terms[name])
 
         merge(merges())
-        if self._base.device.type == "cuda":
-            torch.cuda.synchronize(self._base.device)
+        for device in self._base.gpus:
+            torch.cuda.synchronize(device)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -72,7 +72,7 @@ def test_idle_backups_are_bounded_and_give_way(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     switcher = LoraSwitcher(**loaded.parts, idle_backup_bytes=1000)
-    switcher.apply([loaded.ref("neon")])
+    switcher.apply([loaded.ref("neon", 1.0, 0.0)])
     switcher.apply([])
     assert 0 < switcher.backup_bytes <= 1000
     asked: list[int] = []
@@ -83,8 +83,32 @@ def test_idle_backups_are_bounded_and_give_way(
             raise SwitchError("full")
 
     monkeypatch.setattr(base_module, "require_memory", short)
-    switcher.apply([loaded.ref("neon")])
+    switcher.apply([loaded.ref("neon", 0.0, 1.0)])
     assert asked[-1] == 0
+    monkeypatch.undo()
+    switcher.apply([])
+    assert (loaded.differing(), switcher.verify().different) == ([], ())
+
+
+def test_idle_backups_that_are_needed_again_do_not_make_room(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A weight merged without a backup could not be brought back."""
+    switcher = LoraSwitcher(**loaded.parts, idle_backup_bytes=1 << 30)
+    switcher.apply([loaded.ref("neon")])
+    switcher.apply([])
+    asked: list[int] = []
+
+    def short_at_first(*_: object) -> None:
+        asked.append(switcher.backup_bytes)
+        if len(asked) == 1:
+            raise SwitchError("full")
+
+    monkeypatch.setattr(base_module, "require_memory", short_at_first)
+    switcher.apply([loaded.ref("neon"), loaded.ref("styles/ink")])
+    switcher.apply([])
+    assert len(asked) > 1
+    assert (loaded.differing(), switcher.verify().different) == ([], ())
 
 
 class InFile:

@@ -42,10 +42,8 @@ class HalfCellPicture(Widget):
             self.refresh(layout=True)
             return
         changed = {y for y in range(cells.rows) if _row(before, y) != _row(cells, y)}
-        begun = bool(self._waiting)
         self._waiting = sorted(changed.union(self._waiting))
-        if not begun:
-            self._paint_some()
+        self._paint_some()
 
     def _paint_some(self) -> None:
         now, self._waiting = self._waiting[:ROWS_AT_ONCE], self._waiting[ROWS_AT_ONCE:]

@@ -143,12 +143,18 @@ def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bo
     for entry in entries:
         groups.setdefault(entry.place, []).append(entry)
     several = len({group[0].root for group in groups.values()}) > 1
-    top = _Folder("", "")
+    top, mixed = _Folder("", ""), list[_Folder]()
     for group in groups.values():
         first = group[0]
         names = first.folder.split("/") if first.folder else []
         folder = top.below((first.root.name, *names) if several else names)
+        if folder.entries:
+            mixed.append(folder)
         folder.entries.extend(group)
+    # Library folders of one name are one row, with the LoRAs of both in their order.
+    for folder in mixed:
+        together = {id(entry) for entry in folder.entries}
+        folder.entries = [entry for entry in entries if id(entry) in together]
     rows = Rows()
     _append(rows, top, 0, is_open)
     return rows
