@@ -277,6 +277,27 @@ def test_reading_ahead_gives_way_to_what_somebody_waits_for(
     assert watched.seen_failures == []
 
 
+def test_a_switch_to_the_file_that_is_read_ahead_waits_for_it(
+    watched: Watched, tiny_loras: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of it would be read again."""
+    neon = LoraRef(tiny_loras / "neon.safetensors")
+    begun, queued, answers = threading.Event(), threading.Event(), []
+
+    def asking(self: LoraSwitcher, ref: LoraRef, cancelled: Callable[[], bool]) -> None:
+        begun.set()
+        assert queued.wait(PATIENCE)
+        answers.append(cancelled())
+
+    monkeypatch.setattr(LoraSwitcher, "prefetch", asking)
+    watched.session.prefetch(neon)
+    assert begun.wait(PATIENCE)
+    watched.session.switch([neon.at(0.5)])
+    queued.set()
+    watched.wait(Switched)
+    assert answers == [False]
+
+
 def test_a_vae_takes_the_place_of_the_models_own(
     tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
 ) -> None:

@@ -211,3 +211,15 @@ async def test_several_library_folders_keep_their_names(start, settings):
         )
         driver.app.main.library.show_entries(SearchIndex.by_name(found), is_complete=True)
         assert shown_names(driver) == ["a/", "same", "b/", "same"]
+
+
+async def test_library_folders_of_one_name_are_listed_together_in_order(start):
+    places = (("/disk/loras", "c"), ("/other/loras", "b"), ("/disk/loras", "a"), ("/x/more", "d"))
+    async with start() as driver:
+        found = [
+            LibraryEntry(Path(root) / f"{name}.safetensors", Path(root), 1, 1, 1, base_model="SDXL")
+            for root, name in places
+        ]
+        library = driver.app.main.library
+        library.show_entries(SearchIndex.by_name(found), is_complete=True)
+        assert shown_names(driver) == ["loras/", "a", "b", "c", "more/", "d"]
