@@ -122,7 +122,7 @@ def _break_the_second(monkeypatch: pytest.MonkeyPatch, name: str, then: Any = No
             return whole(self, *rest)
         if then:
             then(self)
-        raise RuntimeError("out of memory")
+        raise RuntimeError("the bus is down")
 
     monkeypatch.setattr(LoraSwitcher, name, broken)
 
@@ -136,7 +136,7 @@ def _lose_the_base(switcher: Any) -> None:
     ("place", "then", "words"),
     [
         ("apply", None, "loraswitch.log"),
-        ("_write", None, "the base model is live again: out of memory"),
+        ("_write", None, "the base model is live again: the bus is down"),
         ("_write", _lose_the_base, "could not be brought back"),
     ],
 )
