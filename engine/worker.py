@@ -284,11 +284,12 @@ class Worker:
         had_model = self._switcher is not None
         self._checkpoint = self._switcher = None
         self._embeddings.clear()
-        # Frozen objects, as the library's thread makes them, are never collected: a model that was
-        # loaded meanwhile would stay.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        if had_model:
+            # Frozen objects, as the library's thread makes them, are never collected: a model that
+            # was loaded meanwhile would stay.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if had_model:

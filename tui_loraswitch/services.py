@@ -38,7 +38,7 @@ from tui_loraswitch.settings import AppSettings
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
-STEP_SECONDS = 0.1
+STEP_SECONDS = 0.25
 """Showing a step takes time from the next ones where the model shares the processor."""
 MONITOR_PATIENCE = 0.3
 """What the model waits at most for the first reading, which opens NVIDIA's library."""
