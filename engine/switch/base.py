@@ -168,7 +168,7 @@ class BaseModel:
         """
         if "file" not in (self.tier, tier):
             return None
-        version = self.source_version()
+        version = self._backups.source_version()
         if version != self._proven_version:
             self._proven.clear()
             self._proven_version = version

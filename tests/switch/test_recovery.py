@@ -120,6 +120,8 @@ class InFile:
         # Loaded as another dtype: the weights are not the mapped file itself.
         model = open_checkpoint(self.path, device="cpu", dtype=torch.float32)
         pipe = model.pipeline
+        assert model.source is not None
+        self.source = model.source
         self.unet = pipe.unet
         self.switcher = LoraSwitcher(
             pipe.unet, pipe.text_encoder, pipe.text_encoder_2, backup="file", source=model.source
@@ -162,6 +164,32 @@ def test_a_file_that_was_overwritten_is_noticed_before_anything_is_touched(
     assert all(torch.equal(p, before[name]) for name, p in in_file.unet.named_parameters())
     with pytest.raises(SwitchError, match="does not hold the base weight"):
         in_file.switcher.set_backup("cpu")
+
+
+def test_what_was_proven_of_a_file_counts_for_that_file_alone(
+    in_file: InFile, loaded: Loaded
+) -> None:
+    """A move to the file that is refused half-way proves nothing of what the file holds later."""
+    switcher = in_file.switcher
+    switcher.set_backup("cpu")
+    switcher.apply([loaded.ref("neon")])
+    whole = in_file.path.read_bytes()
+    backups = switcher._base._backups
+    first, *_, last = backups.names()
+    for name in (last, first):
+        place = in_file.source._places[name.part][name.parameter]
+        data = bytearray(whole)
+        start, end = place.range
+        data[start:end] = bytes(end - start)
+        with in_file.path.open("r+b") as file:
+            file.write(data)
+        with pytest.raises(SwitchError, match=f"does not hold the base weight {name} "):
+            switcher.set_backup("file")
+    with in_file.path.open("r+b") as file:
+        file.write(whole)
+    switcher.set_backup("file")
+    switcher.apply([])
+    assert in_file.differing() == []
 
 
 def test_pages_of_the_file_that_a_switch_would_write_must_fit_into_memory(
