@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +44,9 @@ STEP_SECONDS = 0.25
 """Showing a step takes time from the next ones where the model shares the processor."""
 MONITOR_PATIENCE = 0.3
 """What the model waits at most for the first reading, which opens NVIDIA's library."""
+ENGINE_NICENESS = 5
+"""Added to that of the engine's threads. A model on the CPU keeps every core busy, and the screen
+would get half of one."""
 PARTIAL_SECONDS = 2.0
 """While a first scan runs, the list is filled this often."""
 PARTIAL_MODELS_SECONDS = 0.3
@@ -137,6 +142,7 @@ class Services:
 
     def _start_engine(self) -> None:
         if self.session is None:
+            _let_the_screen_go_first()
             # While torch's libraries are opened, whoever opens another waits with Python's lock in
             # hand, and the screen with him: the small ones come first.
             from engine.session import Session
@@ -231,3 +237,12 @@ class Services:
             # The app may close between the question and the call; nobody listens then.
             with suppress(RuntimeError):
                 (post or self._post_message)(message)
+
+
+def _let_the_screen_go_first() -> None:
+    """Lower this thread's priority, and that of all it starts: the engine's and torch's."""
+    # Elsewhere than on Linux, niceness is the whole process's.
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + ENGINE_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))

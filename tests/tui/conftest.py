@@ -156,6 +156,12 @@ class Driver:
         stack = self.session.sent("switch")[-1]
         await self.emit(StateChanged("stack" if stack else "base", stack), switched(stack))
 
+    async def switch_to(self, name: str) -> None:
+        """Choose a LoRA alone, and report the switch as done."""
+        await self.highlight(name)
+        await self.press("enter")
+        await self.confirm()
+
     async def highlight(self, name: str) -> None:
         rows = self.list.rows
         number = next(

@@ -66,9 +66,7 @@ async def test_a_switch_is_pending_then_live_and_the_log_tells(start):
 async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session, loras):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("ink")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("ink")
         await driver.highlight("neon")
         await driver.press("enter")
         await driver.emit(
@@ -91,9 +89,7 @@ async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session, 
 async def test_a_lora_is_not_marked_for_the_fault_of_another(start, session, loras):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("ink")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("ink")
         await driver.highlight("neon")
         await driver.press("space")
         ink = loras / "styles/ink.safetensors"

@@ -53,9 +53,7 @@ async def test_space_stacks_and_unstacks(start, session):
 async def test_plus_and_minus_switch_again_at_another_strength(start, session):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("ink")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("ink")
         await driver.press("plus")
         await driver.confirm()
         await driver.press("minus")
@@ -89,9 +87,7 @@ async def test_a_picture_is_drawn_with_the_strength_wanted_when_it_was_asked_for
 async def test_only_text_encoders_or_unet_follow_when_the_stack_pane_says_so(start, session):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("ink")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("ink")
         await driver.press("4", "t", "t", "minus")
         (ref,) = session.sent("switch")[-1]
         assert (ref.unet, ref.text_encoder) == (1.0, 0.9)

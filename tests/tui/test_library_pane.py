@@ -121,17 +121,13 @@ async def test_names_of_strangers_are_neither_markup_nor_escapes(start, loras, s
     write_lora(loras / "\x1b[31mred\x07.safetensors", trigger="\x1b]0;evil\x07word\u202e")
     async with start() as driver:
         await driver.load()
-        await driver.highlight("[red]x[bold]")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("[red]x[bold]")
         await driver.sees("[bold]t[/bold]", "[blink]w[/blink]")
         text = driver.text
         assert "● [red]x[bold]" in text
         assert driver.screen[0].rstrip().endswith("● [red]x[bold] 1.00")
         assert any("switched to [red]x[bold] 1.00" in line for line in driver.log)
-        await driver.highlight("red")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("red")
         assert not any(ord(char) < 32 or char == "\u202e" for char in driver.text.replace("\n", ""))
         assert "● red" in driver.text
 

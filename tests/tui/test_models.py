@@ -183,9 +183,7 @@ async def test_the_list_grows_under_a_cursor_that_stays(start, shelf):
 async def test_the_former_stack_is_wanted_on_the_new_model_too(start, session, shelf):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("ink")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("ink")
         await open_list(driver)
         await driver.press(*"alph", "enter")
         await driver.emit(StateChanged("empty"), LoadProgress("Reading alpha", 1, 2))

@@ -26,9 +26,7 @@ def names(stack) -> list[tuple[str, float, float]]:
 async def test_tags_are_switched_to_before_their_picture_and_cost_no_second_switch(start, session):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("aya")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("aya")
         await write(driver, "a fox <lora:Neon:0.4> in <lora:styles/ink:0.2:0.6>")
         await driver.press("g")
         assert [command[0] for command in session.commands[-2:]] == ["switch", "generate"]
@@ -73,9 +71,7 @@ async def test_another_wish_takes_the_prompts_members_out(start, session, key):
 async def test_a_tag_stands_in_place_of_the_member_of_the_stack(start, session):
     async with start() as driver:
         await driver.load()
-        await driver.highlight("neon")
-        await driver.press("enter")
-        await driver.confirm()
+        await driver.switch_to("neon")
         await write(driver, "a fox <lora:neon:0.3>")
         await driver.press("g")
         assert names(session.sent("switch")[-1]) == [("neon", 0.3, 0.3)]

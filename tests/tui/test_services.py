@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
 import pytest
 from textual.message import Message
 
+from engine import session as session_module
+from engine.events import GenerationStep, StateChanged
 from engine.library import index
 from engine.monitor import sampler
-from tui_loraswitch.messages import LibraryFound, ProblemNoticed
-from tui_loraswitch.services import Services
+from tui_loraswitch import services as services_module
+from tui_loraswitch.messages import EngineReported, LibraryFound, ProblemNoticed
+from tui_loraswitch.services import ENGINE_NICENESS, Services
 
 
 def collect(services: Services, found: list[Message]) -> list[Message]:
@@ -84,3 +91,43 @@ def test_the_gpu_of_the_model_is_watched_however_late_the_monitor_starts(
         step()
     assert watched[-1] == "GPU-1"
     assert services.stop(1.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness of a thread is Linux's")
+def test_the_engine_and_its_threads_make_way_for_the_screen(settings, monkeypatch):
+    found: list[int] = []
+
+    class FakeSession:
+        def __init__(self, report):
+            thread = threading.Thread(target=lambda: found.append(niceness()))
+            thread.start()
+            thread.join()
+
+        def load(self, *args):
+            pass
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    monkeypatch.setattr(session_module, "Session", FakeSession)
+    monkeypatch.setattr(services_module, "MONITOR_PATIENCE", 0.0)
+    services = Services(settings, lambda message: None)
+    services._engine_starter.start()
+    services._engine_starter.join()
+    assert found == [niceness() + ENGINE_NICENESS], "this thread's own is what it was"
+
+
+def test_of_many_steps_the_first_and_the_last_are_shown_and_some_between(
+    settings, session, monkeypatch
+):
+    messages: list[Message] = []
+    services = Services(settings, messages.append, session)
+    clock = iter([100.0 + 0.01 * n for n in range(100)])
+    monkeypatch.setattr(services_module.time, "monotonic", lambda: next(clock))
+    for step in range(1, 101):
+        services.report(GenerationStep(step, 100, 0.01 * step))
+        services.report(StateChanged("base"))
+    events = [message.event for message in messages if isinstance(message, EngineReported)]
+    steps = [event.step for event in events if isinstance(event, GenerationStep)]
+    assert steps == [1, 26, 51, 76, 100]
+    assert len(events) == len(steps) + 100, "all else is reported as it comes"

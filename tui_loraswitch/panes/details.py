@@ -8,11 +8,10 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
 from engine.errors import FileFormatError
 from engine.library.entry import LibraryEntry
@@ -23,13 +22,14 @@ from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.details_content import details_content
+from tui_loraswitch.panes.wrapped_text import WrappedText
 
 SETTLE = 0.12
 """Seconds the cursor rests on a LoRA before its picture is read."""
 MIN_TEXT_WIDTH = 24
 
 
-class DetailsText(VerticalScroll):
+class DetailsText(WrappedText):
     """The text, which scrolls when it is long."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,17 +45,15 @@ class DetailsPane(Pane):
     DEFAULT_CSS = """
     DetailsPane {
         & HalfCellPicture { margin-right: 1; }
-        & DetailsText { scrollbar-size-vertical: 1; }
-        & #details-words { height: auto; }
     }
     """
 
     def __init__(self, *, id: str, shows_pictures: bool = True) -> None:
         super().__init__(id=id)
-        self._words = Static(id="details-words", markup=False)
-        self._text = DetailsText(self._words, id="details-text")
+        self._text = DetailsText(id="details-text")
         self._picture = HalfCellPicture(id="details-picture")
-        self._entry: LibraryEntry | None = None
+        self.entry: LibraryEntry | None = None
+        """The LoRA that is shown."""
         self._settle: Timer | None = None
         self._shows_pictures = shows_pictures
 
@@ -69,12 +67,10 @@ class DetailsPane(Pane):
 
     def show_entry(self, entry: LibraryEntry | None, refused: str = "") -> None:
         """Show another LoRA: its words now, its picture when the cursor stays."""
-        is_same = entry is self._entry
-        self._entry = entry
+        is_same = entry is self.entry
+        self.entry = entry
         self.show_title(Content(clean_line(entry.name) if entry else self.TITLE))
-        words = details_content(entry, refused) if entry else Content()
-        self._words.update(words)
-        self._text.scroll_home(animate=False)
+        self._text.show(details_content(entry, refused) if entry else Content())
         if not is_same:
             self._picture_later()
 
@@ -95,8 +91,8 @@ class DetailsPane(Pane):
         height = min(room.height, max(6, room.height // 2))
         width = min(2 * height, room.width - MIN_TEXT_WIDTH)
         cells: HalfCells | None = None
-        if self._entry is not None and width > 4 and height > 2 and not self._entry.error:
-            cells = await asyncio.to_thread(_read_preview, self._entry, width, height)
+        if self.entry is not None and width > 4 and height > 2 and not self.entry.error:
+            cells = await asyncio.to_thread(_read_preview, self.entry, width, height)
         self._picture.display = cells is not None
         if cells is not None:
             self._picture.show(cells)

@@ -18,7 +18,7 @@ from textual.widgets import Input
 from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
 from tui_loraswitch.messages import EntryHighlighted
-from tui_loraswitch.panes.base import Line, Pane
+from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.library_view import LibraryView
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.stack_control import StackView
@@ -71,9 +71,6 @@ class LibraryPane(Pane):
     """The LoRA library."""
 
     TITLE = "LoRAs"
-    DEFAULT_CSS = """
-    LibraryPane > #library-note { color: $text-muted; height: auto; text-wrap: wrap; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort", show=False, id="library.sort",
                 tooltip="Next order: folders, by name, newest first, largest first"),
@@ -97,12 +94,11 @@ class LibraryPane(Pane):
         filter_line = FilterInput(placeholder="/ to find", id="filter", compact=True)
         filter_line.cursor_blink = False
         yield filter_line
-        yield Line(id="library-note")
         yield LoraList(id="lora-list")
 
     def on_mount(self) -> None:
         """Say what is going on until the scan is through."""
-        self._note("looking for LoRAs …")
+        self.show_progress(0, 0)
 
     def focus_target(self) -> Widget:
         """The list."""
@@ -196,11 +192,9 @@ class LibraryPane(Pane):
         if view.rows and not self.is_complete:
             facts.insert(0, "reading …")
         self.show_subtitle(" · ".join(facts))
-        if view.rows:
-            self._note("")
-        elif not self.is_complete:
+        if view.rows or not self.is_complete:
             return
-        elif view.query:
+        if view.query:
             self._note(f"nothing matches “{view.query}”; Escape shows all")
         elif view.hidden:
             self._note("none for SDXL; H shows the others")
@@ -211,6 +205,4 @@ class LibraryPane(Pane):
         self.query_one(LoraList).show_marks(self._stack, self._refused)
 
     def _note(self, words: str) -> None:
-        note = self.query_one("#library-note", Line)
-        note.display = bool(words)
-        note.show(Content(words))
+        self.query_one(LoraList).show_note(words)

@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Callable
 
 from textual.content import Content
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.events import Event
 from tui_loraswitch.panes.base import Pane
+from tui_loraswitch.panes.lines import Lines
 from tui_loraswitch.panes.log_lines import SIGNS, LogLine, describe
 from tui_loraswitch.theme import FAINT
 
@@ -22,18 +21,8 @@ _TIME_WIDTH = 11
 """`14:02:11 ✓ `: continued lines are indented by as much."""
 
 
-class LogView(ScrollView, can_focus=True):
+class LogView(Lines):
     """Lines that wrap to the width, the newest at the bottom."""
-
-    DEFAULT_CSS = """
-    LogView {
-        height: 1fr;
-        overflow-x: hidden;
-        scrollbar-size-vertical: 1;
-        scrollbar-gutter: stable;
-        background: $background;
-    }
-    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -72,8 +61,7 @@ class LogView(ScrollView, can_focus=True):
         return Strip(line.render_segments(self.visual_style), width)
 
     def _scroll_to_end(self) -> None:
-        # Forced: the scrollbar may not be there yet when the first line too many arrives.
-        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+        self.scroll_to(y=self.max_scroll_y, animate=False)
 
     def _wrap(self) -> None:
         width = self.scrollable_content_region.width
@@ -84,8 +72,7 @@ class LogView(ScrollView, can_focus=True):
             self._wrapped_width = width
         else:
             self._wrapped.extend(_wrap(*self._entries[-1], width))
-        self.virtual_size = Size(width, len(self._wrapped))
-        self.refresh()
+        self.show_number(len(self._wrapped))
 
 
 def _wrap(when: str, line: LogLine, width: int) -> list[Content]:

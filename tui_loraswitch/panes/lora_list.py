@@ -8,27 +8,23 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.content import Content
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.library.entry import LibraryEntry
+from tui_loraswitch.panes.lines import Lines
 from tui_loraswitch.panes.row_content import row_content
 from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row, Rows
 from tui_loraswitch.stack_control import StackView
+from tui_loraswitch.theme import MUTED
 
 
-class LoraList(ScrollView, can_focus=True):
+class LoraList(Lines):
     """Rows with a cursor; reports what the cursor rests on and what is done to it."""
 
     DEFAULT_CSS = """
     LoraList {
-        height: 1fr;
-        overflow-x: hidden;
-        scrollbar-size-vertical: 1;
-        scrollbar-gutter: stable;
-        background: $background;
         & > .lora-list--cursor { background: $panel; }
         &:focus > .lora-list--cursor { background: $primary 28%; text-style: bold; }
     }
@@ -93,6 +89,7 @@ class LoraList(ScrollView, can_focus=True):
         self._reported: LibraryEntry | None = None
         self._stack = StackView()
         self._refused: Mapping[Path, str] = {}
+        self._note = Content()
 
     @property
     def highlighted(self) -> LibraryEntry | None:
@@ -112,10 +109,15 @@ class LoraList(ScrollView, can_focus=True):
         place = rows.find(self._row) if self._row is not None else None
         self._cursor = rows.first_lora() if place is None else place
         self._rows = rows
-        self.virtual_size = Size(self.scrollable_content_region.width, len(rows))
+        self.show_number(len(rows))
         self._keep_cursor_in_view()
-        self.refresh()
         self._report()
+
+    def show_note(self, words: str) -> None:
+        """Say why there are no rows; not seen where there are any."""
+        self._note = Content.styled(words, MUTED)
+        if not self._rows:
+            self.refresh()
 
     def show_marks(self, stack: StackView, refused: Mapping[Path, str]) -> None:
         """Show which LoRAs are live, wanted, or were refused and why."""
@@ -136,6 +138,8 @@ class LoraList(ScrollView, can_focus=True):
         """One visible line."""
         width = self.scrollable_content_region.width
         number = y + self.scroll_offset.y
+        if not self._rows:
+            return self._note_line(y, width)
         if number >= len(self._rows):
             return Strip.blank(width, self.rich_style)
         is_cursor = number == self._cursor
@@ -188,8 +192,15 @@ class LoraList(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Keep the cursor visible when the pane shrinks."""
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows))
+        self.show_number(len(self._rows))
         self._keep_cursor_in_view()
+
+    def _note_line(self, y: int, width: int) -> Strip:
+        lines = self._note.wrap(width)
+        line = lines[y] if y < len(lines) else Content()
+        return Strip(
+            line.pad_right(width - line.cell_length).render_segments(self.visual_style), width
+        )
 
     @property
     def _row(self) -> Row | None:

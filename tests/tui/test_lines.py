@@ -1,0 +1,141 @@
+"""Lists and texts that change without a layout of the whole screen, and scroll."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.geometry import Region
+from textual.widgets import Input
+
+from tests.tui.conftest import write_lora
+from tui_loraswitch.images.fit import HalfCells
+from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
+from tui_loraswitch.panes.details import DetailsText
+
+MANY = 90
+
+
+@pytest.fixture
+def many(loras: Path) -> None:
+    for number in range(MANY):
+        words = {"modelspec.description": f"word{number} " * 40}
+        write_lora(loras / "many" / f"m{number}.safetensors", **words)
+
+
+def layouts(driver) -> list[object]:
+    """One more with every layout of the screen from now on."""
+    found: list[object] = []
+    screen = driver.app.screen
+    screen.screen_layout_refresh_signal.subscribe(screen, found.append, immediate=True)
+    return found
+
+
+def bar(widget) -> str:
+    """The column at the widget's right edge: its thumb's lines are not blank."""
+    lines = widget.vertical_scrollbar.render_lines(widget.vertical_scrollbar.size.region)
+    return "".join("#" if next(iter(line)).style.reverse else " " for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("query", "cursor", "is_long"),
+    [("m88", "m88", False), ("zzz", None, False), ("m", "m0", True), ("neon", "neon", False)],
+)
+async def test_the_filter_changes_list_and_details_without_a_layout(
+    start, many, query, cursor, is_long
+):
+    async with start() as driver:
+        library, details = driver.app.main.library, driver.app.main.details
+        library.query_one("#filter", Input).value = query
+        await driver.pilot.pause()
+        found = layouts(driver)
+        library.filter_now()
+        await driver.until(lambda: (details.entry.name if details.entry else None) == cursor)
+        await driver.pilot.pause()
+        assert found == []
+        assert ("#" in bar(driver.list)) is is_long
+        assert ("nothing matches" in driver.text) is (cursor is None)
+
+
+async def test_a_long_list_scrolls_and_a_short_one_stands_at_its_top(start, many):
+    async with start() as driver:
+        await driver.press("s", "end")
+        assert driver.list.highlighted.name == "night"
+        assert driver.list.scroll_offset.y == len(driver.list.rows) - driver.list.size.height
+        assert bar(driver.list).rstrip().endswith("#")
+        driver.app.main.library.query_one("#filter", Input).value = "ink"
+        driver.app.main.library.filter_now()
+        await driver.pilot.pause()
+        assert driver.list.scroll_offset.y == 0
+        assert "ink" in driver.text
+        assert "#" not in bar(driver.list)
+        await driver.pilot.resize_terminal(120, 50)
+        await driver.pilot.pause()
+        assert "#" not in bar(driver.list)
+
+
+async def test_long_details_scroll_and_are_copied_as_they_were(start, many):
+    async with start() as driver:
+        await driver.highlight("m3")
+        text = driver.app.main.details.query_one(DetailsText)
+        await driver.until(lambda: "word3 word3" in text.words.plain)
+        await driver.pilot.pause()
+        assert "#" in bar(text)
+        (line,) = [line for line in text.words.plain.splitlines() if "word3 word3" in line]
+        assert len(line) > 2 * text.size.width, "it is wrapped"
+        (first, *_) = (y for y, words in enumerate(driver.screen) if "word3 word3" in words)
+        top = first - text.region.y
+        await driver.pilot.mouse_down(text, offset=(0, top))
+        await driver.pilot.hover(text, offset=(5, top + 1))
+        await driver.pilot.mouse_up(text, offset=(5, top + 1))
+        copied = driver.app.screen.get_selected_text()
+        assert copied is not None
+        assert len(copied) > text.size.width - 6
+        assert line.startswith(copied), "no break where it was wrapped"
+        marked = driver.app.screen.get_visual_style("screen--selection").background
+        before = driver.screen
+        assert any(
+            segment.style.bgcolor.triplet == marked.rgb
+            for y in range(text.size.height)
+            for segment in text.render_line(y)
+        )
+        await driver.press("3", "j", "j")
+        await driver.pilot.pause()
+        assert text.scroll_offset.y == 2
+        assert driver.screen != before
+
+
+async def test_a_picture_is_painted_some_rows_at_a_time():
+    rows = 4 * ROWS_AT_ONCE - 1
+    painted: list[int] = []
+
+    class Recording(HalfCellPicture):
+        def refresh(self, *regions: Region, **options: bool) -> HalfCellPicture:
+            painted.append(sum(region.height for region in regions))
+            return super().refresh(*regions, **options)
+
+    class Showing(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Recording(id="picture")
+
+    def cells(red: int):
+        return HalfCells(60, rows, bytes((red, 0, 0)) * (60 * 2 * rows))
+
+    def colours(picture: HalfCellPicture) -> set[int]:
+        lines = (picture.render_line(y) for y in range(rows))
+        return {next(iter(line)).style.color.triplet.red for line in lines}
+
+    async with Showing().run_test(size=(80, 40)) as pilot:
+        picture = pilot.app.query_one(Recording)
+        picture.show(cells(10))
+        await pilot.pause()
+        painted.clear()
+        picture.show(cells(200))
+        assert colours(picture) == {10, 200}, "some rows now, the others after them"
+        await pilot.pause()
+        while len(colours(picture)) > 1:
+            await pilot.pause()
+        assert colours(picture) == {200}
+        assert max(painted) == ROWS_AT_ONCE
+        assert sum(painted) == rows

@@ -1,0 +1,40 @@
+"""Lines that scroll and are drawn one by one, as they come into view."""
+
+from __future__ import annotations
+
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+
+
+class Lines(ScrollView, can_focus=True):
+    """Any number of lines; a change of their number lays out nothing.
+
+    Textual answers a new `virtual_size` with a layout of the whole screen, and with more when the
+    scrollbar comes or goes: tens of milliseconds at each key of a filter. Here the scrollbar's
+    column is always there, and shows nothing while all lines are in view.
+    """
+
+    DEFAULT_CSS = """
+    Lines {
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+        background: $background;
+    }
+    """
+
+    def show_number(self, lines: int) -> None:
+        """Have so many lines from now on, and draw those in view anew."""
+        room = self.scrollable_content_region
+        # As many as there is room for: a bar of just that length is not drawn.
+        size = Size(room.width, max(lines, room.height))
+        if size != self.virtual_size:
+            self.set_reactive(Lines.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+            self.vertical_scrollbar.window_size = room.height
+            self.scroll_to(y=min(self.scroll_offset.y, self.max_scroll_y), animate=False)
+        self.refresh()

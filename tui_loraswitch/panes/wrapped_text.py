@@ -1,0 +1,86 @@
+"""Text that wraps to the width, scrolls, and can be marked with the mouse and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from textual.content import Content
+from textual.selection import Selection
+from textual.strip import Strip
+
+from tui_loraswitch.panes.lines import Lines
+
+
+class _Piece(NamedTuple):
+    """What stands on one line of the screen: a part of line `number` of the text, from `start`."""
+
+    content: Content
+    number: int
+    start: int
+
+
+class WrappedText(Lines):
+    """A text from its beginning; other words lay out nothing, however long they are."""
+
+    ALLOW_SELECT = True
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.words = Content()
+        """What is shown, unwrapped."""
+        self._pieces: list[_Piece] = []
+
+    def show(self, words: Content) -> None:
+        """Show other words from their beginning."""
+        self.words = words
+        self._wrap()
+        self.scroll_home(animate=False)
+
+    def on_resize(self) -> None:
+        """Wrap again."""
+        self._wrap()
+
+    def render_line(self, y: int) -> Strip:
+        """One visible line."""
+        width = self.scrollable_content_region.width
+        place = y + self.scroll_offset.y
+        if place >= len(self._pieces):
+            return Strip.blank(width, self.rich_style)
+        content, number, start = self._pieces[place]
+        content = self._marked(content, number, start)
+        padded = content.pad_right(max(0, width - content.cell_length))
+        strip = Strip(padded.render_segments(self.visual_style), width)
+        return strip.apply_offsets(start, number)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """What is marked, as it was before it was wrapped, and what ends it."""
+        return selection.extract(self.words.plain), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Show what is marked."""
+        self.refresh()
+
+    def _marked(self, content: Content, number: int, start: int) -> Content:
+        selection = self.text_selection
+        if selection is None or (span := selection.get_span(number)) is None:
+            return content
+        first, last = span
+        end = len(content) if last == -1 else last - start
+        style = self.screen.get_visual_style("screen--selection")
+        return content.stylize(style, max(0, first - start), max(0, end))
+
+    def _wrap(self) -> None:
+        width = self.scrollable_content_region.width
+        lines = enumerate(self.words.split("\n", allow_blank=True))
+        self._pieces = [piece for n, line in lines for piece in _wrapped(n, line, width)]
+        self.show_number(len(self._pieces))
+
+
+def _wrapped(number: int, line: Content, width: int) -> Iterator[_Piece]:
+    start = 0
+    for part in line.wrap(width) if width > 0 else ():
+        # Wrapping leaves out spaces where it breaks a line.
+        start = max(start, line.plain.find(part.plain, start))
+        yield _Piece(part, number, start)
+        start += len(part)
