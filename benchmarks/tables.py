@@ -137,6 +137,7 @@ def _stacks(figures: Figures) -> Iterator[str]:
             "one",
             f"{members} of them",
             "× one",
+            "floors likewise",
             f"one of rank {members} r",
             f"{members} of them × that",
         ),
@@ -146,6 +147,7 @@ def _stacks(figures: Figures) -> Iterator[str]:
                 f"{row['one_seconds']:.3g} s",
                 f"{row['eight_seconds']:.3g} s",
                 f"{row['eight_to_one']:.2f}",
+                f"{row['floor_of_eight_to_one']:.2f}",
                 f"{row['one_of_eightfold_rank_seconds']:.3g} s",
                 f"{row['eight_to_one_of_eightfold_rank']:.2f}",
             )

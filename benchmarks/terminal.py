@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MODULE = "tui_loraswitch"
@@ -26,8 +26,9 @@ _FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOM
 class Terminal:
     """A running program and what it draws."""
 
-    def __init__(self, master: int) -> None:
+    def __init__(self, master: int, pid: int) -> None:
         self._master = master
+        self._tasks = Path("/proc", str(pid), "task")
         self._drawn = b""
         self._before = b""
 
@@ -57,6 +58,15 @@ class Terminal:
         """Whether a text was drawn at any time."""
         return text.encode() in self._before + self._drawn
 
+    def thread_seconds(self) -> dict[str, float]:
+        """Processor time of each of the program's threads until now (Linux)."""
+        found = {}
+        for task in self._tasks.iterdir():
+            # A thread may end while they are read.
+            with suppress(FileNotFoundError):
+                found[task.name] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        return found
+
     def _forget(self) -> None:
         self._before += self._drawn
         self._drawn = b""
@@ -83,7 +93,7 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
     )
     os.close(slave)
     try:
-        yield Terminal(master)
+        yield Terminal(master, process.pid)
     finally:
         process.kill()
         process.wait()
