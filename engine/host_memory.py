@@ -46,13 +46,13 @@ class HostMemory:
         Raises `MemoryError` or torch's own error when there is not so much.
         """
         if self._pinned:
-            start, chunk = self._take(size, _ALIGNMENT)
+            start, chunk = self._take(size)
             assert isinstance(chunk, torch.Tensor)
             # A storage of its own, so that what copies a storage does not copy the chunk.
             return _own_storage(chunk[start : start + size])
         if size < SMALLEST_BUFFER or not hasattr(mmap, "MADV_DONTNEED"):
             return torch.empty(size, dtype=torch.uint8)
-        start, chunk = self._take(size, _ALIGNMENT)
+        start, chunk = self._take(size)
         assert isinstance(chunk, _Mapping)
         return chunk.cut(start, size)
 
@@ -66,15 +66,14 @@ class HostMemory:
         """Copy a tensor from any device, converted to `dtype`, in the same order of dimensions."""
         return self.like(tensor, dtype).copy_(tensor)
 
-    def _take(self, size: int, alignment: int) -> tuple[int, _Mapping | torch.Tensor]:
+    def _take(self, size: int) -> tuple[int, _Mapping | torch.Tensor]:
         """Reserve `size` bytes; gives where they begin, and in which chunk."""
-        room = _up(size, alignment)
+        room = -(-size // _ALIGNMENT) * _ALIGNMENT
         with self._lock:
             if self._chunk is None or self._used + room > len(self._chunk):
                 self._chunk, self._used = None, 0
                 if self._pinned:
-                    least = max(room, PINNED_CHUNK)
-                    self._chunk = _pinned(least)
+                    self._chunk = _pinned(max(room, PINNED_CHUNK))
                 else:
                     self._chunk = _Mapping(max(room, CHUNK))
             start = self._used
@@ -97,10 +96,6 @@ def _pinned(size: int) -> torch.Tensor:
 def _own_storage(part: torch.Tensor) -> torch.Tensor:
     """The same memory as a tensor whose storage is that alone, and keeps the whole."""
     return torch.frombuffer(part.numpy(), dtype=torch.uint8) if part.numel() else part.clone()
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
 
 
 class _Mapping:

@@ -19,8 +19,8 @@ Move = Callable[[torch.Tensor], torch.Tensor]
 class DeviceLoras:
     """Copies LoRA files to a device as wholes, and keeps the last ones, up to `limit` bytes.
 
-    The newest stays whatever its size. What a file's adapters for a model are does not change, so
-    they are kept with its bytes.
+    A file that is larger is for the caller to leave where it is: the newest always stays. What a
+    file's adapters for a model are does not change, so they are kept with its bytes.
     """
 
     def __init__(self, device: torch.device, limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import shutil
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -205,6 +207,27 @@ def test_a_missing_model_is_said_and_nothing_else_breaks(tmp_path: Path) -> None
     watched.session.verify()
     assert "No model is loaded" in watched.wait(CommandFailed).message
     assert watched.session.close(PATIENCE)
+
+
+def test_of_thousands_of_tensors_some_are_told(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import worker
+
+    # A tensor every millisecond.
+    ticks = itertools.count()
+    clock = SimpleNamespace(**vars(worker.time) | {"monotonic": lambda: next(ticks) / 1000})
+    monkeypatch.setattr(worker, "time", clock)
+    watched = Watched()
+    watched.session.load(tiny_checkpoint, device="cpu")
+    watched.wait(ModelLoaded)
+    assert watched.session.close(PATIENCE)
+    reading = [e for e in watched.seen if isinstance(e, LoadProgress) and "Reading" in e.stage]
+    tensors = next(ticks)
+    assert tensors > 300
+    assert tensors // 100 <= len(reading) < tensors // 50
+    assert reading[0].total == 0
+    assert reading[-1].done == reading[-1].total > 0
 
 
 def test_loading_can_be_cancelled(tiny_checkpoint: Path) -> None:
