@@ -42,8 +42,10 @@ log = logging.getLogger(__name__)
 READING_SECONDS = 1.0
 STEP_SECONDS = 0.25
 """Showing a step takes time from the next ones where the model shares the processor."""
-MONITOR_PATIENCE = 0.3
+FIRST_READING_PATIENCE = 0.3
 """What the model waits at most for the first reading, which opens NVIDIA's library."""
+LIST_PATIENCE = 0.5
+"""And for the list as it was the last time: ten thousand LoRAs, or a slow disk."""
 ENGINE_NICENESS = 5
 """Added to that of the engine's threads. A model on the CPU keeps every core busy, and the screen
 would get half of one."""
@@ -77,6 +79,7 @@ class Services:
         self._scanning = threading.Lock()
         self._stopping = threading.Event()
         self._monitor_reads = threading.Event()
+        self._list_is_known = threading.Event()
         self._last_step = -math.inf
         self._engine_starter = self._thread(self._start_engine)
 
@@ -144,10 +147,12 @@ class Services:
         if self.session is None:
             _let_the_screen_go_first()
             # While torch's libraries are opened, whoever opens another waits with Python's lock in
-            # hand, and the screen with him: the small ones come first.
+            # hand, and the screen with him: the small ones come first. So does the list, which
+            # takes twice as long beside the import.
             from engine.session import Session
 
-            self._monitor_reads.wait(MONITOR_PATIENCE)
+            self._monitor_reads.wait(FIRST_READING_PATIENCE)
+            self._list_is_known.wait(LIST_PATIENCE)
             self.session = Session(self.report)
         if not self._stopping.is_set():
             load_model(self.session, self._settings, self._settings.model)
@@ -213,6 +218,7 @@ class Services:
             shown = SearchIndex.by_name(known)
             if known:
                 self._post(LibraryFound(shown, is_complete=False))
+            self._list_is_known.set()
 
             def on_progress(progress: ScanProgress) -> None:
                 nonlocal last_partial

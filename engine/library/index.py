@@ -34,6 +34,7 @@ class LibraryIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warning = ""
+        self._known: dict[Path, Known] = {}
         self._connection = self._open()
 
     def __enter__(self) -> Self:
@@ -60,7 +61,12 @@ class LibraryIndex:
         return list(found.values())
 
     def known(self, root: Path) -> Known:
-        """What is known of the files below a library folder."""
+        """What is known of the files below a library folder; read once."""
+        if root not in self._known:
+            self._known[root] = self._read(root)
+        return self._known[root]
+
+    def _read(self, root: Path) -> Known:
         statement = "SELECT path, stamp, entry, tags, metadata FROM entries WHERE root = ?"
         rows: list[tuple[bytes, str, str, str, str]] = []
         rows = self._run(lambda db: db.execute(statement, (os.fsencode(root),)).fetchall(), rows)
@@ -74,6 +80,10 @@ class LibraryIndex:
 
     def store(self, entries: Iterable[tuple[str, LibraryEntry]]) -> None:
         """Keep entries with their stamps."""
+        entries = list(entries)
+        for stamp, entry in entries:
+            if entry.root in self._known:
+                self._known[entry.root][entry.path] = stamp, entry
         rows = [
             (os.fsencode(entry.root), os.fsencode(entry.path), stamp, *_encode(entry))
             for stamp, entry in entries
@@ -83,6 +93,9 @@ class LibraryIndex:
 
     def forget(self, root: Path, paths: Iterable[Path]) -> None:
         """Drop files that are gone."""
+        paths = list(paths)
+        for path in paths:
+            self._known.get(root, {}).pop(path, None)
         rows = [(os.fsencode(root), os.fsencode(path)) for path in paths]
         statement = "DELETE FROM entries WHERE root = ? AND path = ?"
         self._run(lambda db: db.executemany(statement, rows), None)

@@ -110,7 +110,8 @@ def test_the_engine_and_its_threads_make_way_for_the_screen(settings, monkeypatc
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     monkeypatch.setattr(session_module, "Session", FakeSession)
-    monkeypatch.setattr(services_module, "MONITOR_PATIENCE", 0.0)
+    monkeypatch.setattr(services_module, "FIRST_READING_PATIENCE", 0.0)
+    monkeypatch.setattr(services_module, "LIST_PATIENCE", 0.0)
     services = Services(settings, lambda message: None)
     services._engine_starter.start()
     services._engine_starter.join()
