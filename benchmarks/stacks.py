@@ -53,7 +53,7 @@ def _of_rank(subject: Subject, folder: Path, rank: int, repeat: int) -> dict[str
 
     works = Works(subject.parts)
     work, all_work = works.of(eight[:1]), works.of(eight)
-    floor = Floor(subject.parts, [all_work], device, REPEAT)
+    floor = Floor(subject.parts, [all_work], device)
     floors = [floor.seconds("device", w.bytes, w) for w in (work, all_work)]
     one, all_eight, joined = seconds(eight[:1]), seconds(eight), seconds([LoraRef(whole)])
     switcher.apply(())

@@ -13,7 +13,7 @@ from engine.bench.run import run_bench
 from engine.bench.subject import random_subject
 
 RANK = 32
-REPEAT = 2
+REPEAT = 3
 
 
 def measure(*, quick: bool) -> dict[str, Any]:

@@ -228,11 +228,9 @@ class Worker:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise EngineError(
-                "The GPU has not enough memory for this picture. Choose a smaller size, move "
-                "the backups to the CPU, or open the model in another mode (it is in the mode "
-                f"{self._mode})."
-            ) from error
+            # A little more room for the next try.
+            switcher.free_device_cache()
+            raise EngineError(_no_room_for_picture(self._device, self._mode)) from error
         finally:
             self._emit_memory()
         seconds = time.monotonic() - start
@@ -364,6 +362,19 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype, mode: Mod
         is_demo=checkpoint.path == DEMO_MODEL.absolute(),
         gpu_uuid=device_uuid(device),
         mode=mode,
+    )
+
+
+def _no_room_for_picture(device: torch.device, mode: Mode) -> str:
+    """What happened, and what helps."""
+    if device.type == "cpu":
+        return (
+            "There is not enough memory for this picture. Choose a smaller size, or leave the "
+            "backups in the model's file."
+        )
+    return (
+        "The GPU has not enough memory for this picture. Choose a smaller size, move the backups "
+        f"to the CPU, or open the model in another mode (it is in the mode {mode})."
     )
 
 

@@ -20,8 +20,10 @@ from engine.switch.merge import exact_products
 
 _CACHED_ELEMENTS = 1 << 19
 """Float32 results of 2 MiB: a CPU's products are taken at the rate they have within its caches."""
+_SAMPLES = 5
+"""Of each measurement the median counts: one that is disturbed would move the floor."""
 _PRODUCT_SECONDS = 0.02
-"""For how long a product is repeated to find its rate."""
+"""For how long a product is repeated for one sample of its rate."""
 
 
 class Floor:
@@ -35,12 +37,10 @@ class Floor:
         parts: Mapping[str, nn.Module],
         works: Sequence[Work],
         device: torch.device,
-        repeat: int,
     ) -> None:
         self._parts = parts
         self._names = sorted({name for work in works for name in work.weights})
         self._device = device
-        self._repeat = repeat
         self._copies: dict[bool, float] = {}
         self._products: dict[Product, float] = {}
         self.tensors = len(self._names)
@@ -72,7 +72,7 @@ class Floor:
                 weight.copy_(copy, non_blocking=True)
 
         copy()
-        return median([seconds_of(copy, self._device) for _ in range(self._repeat)])
+        return median([seconds_of(copy, self._device) for _ in range(_SAMPLES)])
 
     def _product_seconds(self, product: Product) -> float:
         if product not in self._products:
@@ -94,8 +94,8 @@ class Floor:
             multiply(1)
             once = seconds_of(lambda: multiply(1), self._device)
             times = max(1, int(_PRODUCT_SECONDS / once))
-            seconds = seconds_of(lambda: multiply(times), self._device)
-        return seconds / times * rows / step
+            seconds = [seconds_of(lambda: multiply(times), self._device) for _ in range(_SAMPLES)]
+        return median(seconds) / times * rows / step
 
 
 def _pinned(weight: torch.Tensor) -> torch.Tensor:

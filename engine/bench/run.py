@@ -42,7 +42,7 @@ def run_bench(
     notes = list(_missing_cases(subject))
     works = Works(parts)
     each = [works.of((ref,)) for ref in subject.loras]
-    floor = Floor(parts, each, device, repeat)
+    floor = Floor(parts, each, device)
     chosen = _possible(tiers or _all_tiers(device), subject, notes)
     for tier in chosen:
         require_memory(tier, device, floor.bytes)

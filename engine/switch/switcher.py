@@ -189,6 +189,10 @@ class LoraSwitcher:
         self._reachable.require()
         self._base.move(tier)
 
+    def free_device_cache(self) -> None:
+        """Give up the LoRA files held on the GPU; a switch to one of them sends it again."""
+        self._on_device = None
+
     def prefetch(self, ref: LoraRef, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Read a LoRA ahead of a switch, and send it to the GPU; raises what `apply` would.
 

@@ -32,7 +32,7 @@ def test_the_floor_is_a_copy_of_what_is_touched_and_the_products(
 ) -> None:
     works = Works(subject.parts)
     work, nothing = works.of(subject.loras[:1]), works.of(())
-    floor = Floor(subject.parts, [work], CPU, repeat=1)
+    floor = Floor(subject.parts, [work], CPU)
     monkeypatch.setattr(floor, "_time_copy", lambda over_the_bus: 8.0)
     monkeypatch.setattr(floor, "_time_product", lambda rows, rank, columns: 0.5)
     assert floor.seconds("device", work.bytes, nothing) == 8.0
@@ -43,7 +43,7 @@ def test_the_floor_is_a_copy_of_what_is_touched_and_the_products(
 def test_measuring_the_floor_leaves_the_weights_as_they_are(subject: Subject) -> None:
     before = [layer.weight.clone() for _, layer in lora_layers(subject.parts["unet"])]
     work = Works(subject.parts).of(subject.loras)
-    floor = Floor(subject.parts, [work], CPU, repeat=1)
+    floor = Floor(subject.parts, [work], CPU)
     assert floor.seconds("device", work.bytes, work) > floor.copy_seconds("device") > 0
     after = [layer.weight for _, layer in lora_layers(subject.parts["unet"])]
     assert all(map(torch.equal, before, after))

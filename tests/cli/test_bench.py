@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +157,28 @@ def test_a_rank_is_a_number(text: str, capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         bench("--rank", text)
     assert "is not a whole number from 1 to 1024" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_lost_connection_leaves_no_files(tmp_path: Path, number: int) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "tui_loraswitch", "bench", "--demo", "--repeat", "100"]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    # Shells start what runs in the background with some signals ignored.
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as process:
+        while not list(scratch.glob("loraswitch-*")):
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        try:
+            process.send_signal(number)
+            assert process.wait(60) == 128 + number
+        finally:
+            process.kill()
+    assert list(scratch.iterdir()) == []

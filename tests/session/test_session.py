@@ -394,6 +394,27 @@ def test_a_load_that_cannot_be_as_asked_leaves_the_model(
     assert StateChanged("empty") not in watched.seen
 
 
+def test_a_picture_without_room_makes_some_and_says_what_helps(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import worker
+
+    watched.wait(ModelLoaded)
+    freed: list[LoraSwitcher] = []
+
+    def full(*args: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "generate", full)
+    monkeypatch.setattr(LoraSwitcher, "free_device_cache", lambda self: freed.append(self))
+    watched.session.generate(request(tmp_path))
+    message = watched.wait(CommandFailed).message
+    assert message.startswith("There is not enough memory for this picture. Choose a smaller size")
+    assert len(freed) == 1
+    on_gpu = worker._no_room_for_picture(torch.device("cuda"), "resident")
+    assert "move the backups to the CPU, or open the model in another mode" in on_gpu
+
+
 def test_memory_that_ends_with_the_fingerprints_is_said(
     watched: Watched, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from engine.library.text import clean_line
 
@@ -38,6 +42,26 @@ def say(message: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(CLEAR_LINE)
     print(f"loraswitch: {clean_line(message, _MAX_MESSAGE)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """Let a lost connection or a `kill` end the block as an exception would, which cleans up.
+
+    What is ignored, as under nohup, stays ignored.
+    """
+    given = [n for n in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in given:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in given:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def end_process(code: int) -> None:
