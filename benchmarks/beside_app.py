@@ -29,7 +29,7 @@ from engine.session import Session
 STEPS = 100
 SIDE = 256
 PROMPT = "a red star"
-ROUNDS = 12
+ROUNDS = 8
 IMAGES = ("off", "halfcell")
 PATIENCE = 600.0
 SETTLING_SECONDS = 2.0
@@ -56,10 +56,15 @@ def measure(*, quick: bool) -> dict[str, Any]:
         "seconds": {way: round(value, 3) for way, value in means.items()},
         "to_alone": {way: round(means[way] / means["alone"], 3) for way in IMAGES},
         "standard_error": {
-            way: round(_relative_error(found[way]) + _relative_error(found["alone"]), 3)
-            for way in IMAGES
+            way: round(_error_of_quotient(found[way], found["alone"]), 3) for way in IMAGES
         },
     }
+
+
+def _error_of_quotient(above: list[float], below: list[float]) -> float:
+    """Standard error of the quotient of two means."""
+    quotient = statistics.mean(above) / statistics.mean(below)
+    return quotient * math.hypot(_relative_error(above), _relative_error(below))
 
 
 def _relative_error(seconds: list[float]) -> float:

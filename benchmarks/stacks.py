@@ -21,7 +21,7 @@ from engine.lora.cache import LoraCache
 from engine.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
-RANKS = (2, 4, 16, 32)
+RANKS = (4, 32)
 MEMBERS = 8
 REPEAT = 3
 

@@ -63,8 +63,10 @@ class Terminal:
         found = {}
         for task in self._tasks.iterdir():
             # A thread may end while they are read.
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, ProcessLookupError):
                 found[task.name] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        if not found:
+            raise RuntimeError("this system does not tell the processor time of threads")
         return found
 
     def _forget(self) -> None:

@@ -41,7 +41,9 @@ log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
 STEP_SECONDS = 0.25
-"""Showing a step takes time from the next ones where the model shares the processor."""
+"""Between two steps of a picture that are shown."""
+CPU_STEP_SECONDS = 0.5
+"""The same with the model on the CPU, from which showing a step takes time."""
 FIRST_READING_PATIENCE = 0.3
 """What the model waits at most for the first reading, which opens NVIDIA's library."""
 LIST_PATIENCE = 0.5
@@ -81,6 +83,7 @@ class Services:
         self._monitor_reads = threading.Event()
         self._list_is_known = threading.Event()
         self._last_step = -math.inf
+        self._step_seconds = STEP_SECONDS
         self._engine_starter = self._thread(self._start_engine)
 
     def start(self) -> None:
@@ -97,6 +100,7 @@ class Services:
 
     def follow_model(self, model: ModelInfo) -> None:
         """Watch its GPU; open it the next time too, or show the demo's LoRAs."""
+        self._step_seconds = CPU_STEP_SECONDS if model.device == "cpu" else STEP_SECONDS
         self.watch(model.gpu_uuid)
         if not model.is_demo:
             self._thread(lambda: self._remember_model(model.path)).start()
@@ -117,7 +121,7 @@ class Services:
         """Take an event from the engine thread; of many steps a second, some."""
         if isinstance(event, GenerationStep):
             now = time.monotonic()
-            if event.step < event.total_steps and now - self._last_step < STEP_SECONDS:
+            if event.step < event.total_steps and now - self._last_step < self._step_seconds:
                 return
             self._last_step = now
         self._post(EngineReported(event))

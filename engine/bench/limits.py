@@ -20,6 +20,8 @@ from engine.switch.merge import exact_products
 
 _CACHED_ELEMENTS = 1 << 19
 """Float32 results of 2 MiB: a CPU's products are taken at the rate they have within its caches."""
+_CACHED_COLUMNS = 1280
+"""Low and very wide products are slower than they need be."""
 _SAMPLES = 5
 """Of each measurement the median counts: one that is disturbed would move the floor."""
 _PRODUCT_SECONDS = 0.02
@@ -80,11 +82,13 @@ class Floor:
         return self._products[product]
 
     def _time_product(self, rows: int, rank: int, columns: int) -> float:
-        on_cpu = self._device.type == "cpu"
-        step = max(1, min(rows, _CACHED_ELEMENTS // columns)) if on_cpu else rows
-        up = torch.ones(step, rank, device=self._device)
-        down = torch.ones(rank, columns, device=self._device)
-        result = torch.empty(step, columns, device=self._device)
+        height, width = rows, columns
+        if self._device.type == "cpu":
+            width = min(columns, _CACHED_COLUMNS)
+            height = min(rows, _CACHED_ELEMENTS // width)
+        up = torch.ones(height, rank, device=self._device)
+        down = torch.ones(rank, width, device=self._device)
+        result = torch.empty(height, width, device=self._device)
 
         def multiply(times: int) -> None:
             for _ in range(times):
@@ -95,7 +99,7 @@ class Floor:
             once = seconds_of(lambda: multiply(1), self._device)
             times = max(1, int(_PRODUCT_SECONDS / once))
             seconds = [seconds_of(lambda: multiply(times), self._device) for _ in range(_SAMPLES)]
-        return median(seconds) / times * rows / step
+        return median(seconds) / times * (rows / height) * (columns / width)
 
 
 def _pinned(weight: torch.Tensor) -> torch.Tensor:

@@ -108,6 +108,8 @@ class LibraryIndex:
             raise  # a fault of the caller, such as the wrong thread, not of the file
         except sqlite3.DatabaseError as error:
             self._connection.close()
+            # What follows is built anew, from what the fresh file holds.
+            self._known.clear()
             self._connection = self._recover(error)
             return otherwise
 

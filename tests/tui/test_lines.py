@@ -9,9 +9,11 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.widgets import Input
 
-from tests.tui.conftest import write_lora
+from tests.tui.conftest import PATIENCE, write_lora
 from tui_loraswitch.images.fit import HalfCells
 from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
+from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.panes import library as library_pane
 from tui_loraswitch.panes.details import DetailsText
 
 MANY = 90
@@ -43,9 +45,10 @@ def bar(widget) -> str:
     [("m88", "m88", False), ("zzz", None, False), ("m", "m0", True), ("neon", "neon", False)],
 )
 async def test_the_filter_changes_list_and_details_without_a_layout(
-    start, many, query, cursor, is_long
+    start, many, monkeypatch, query, cursor, is_long
 ):
-    async with start() as driver:
+    monkeypatch.setattr(library_pane, "DEBOUNCE", 3600.0)
+    async with start(images=TerminalImages("off")) as driver:
         library, details = driver.app.main.library, driver.app.main.details
         library.query_one("#filter", Input).value = query
         await driver.pilot.pause()
@@ -104,6 +107,9 @@ async def test_long_details_scroll_and_are_copied_as_they_were(start, many):
         await driver.pilot.pause()
         assert text.scroll_offset.y == 2
         assert driver.screen != before
+        await driver.highlight("m4")
+        await driver.until(lambda: "word4 word4" in text.words.plain)
+        assert driver.app.screen.get_selected_text() is None, "what was marked is gone"
 
 
 async def test_a_picture_is_painted_some_rows_at_a_time():
@@ -134,7 +140,9 @@ async def test_a_picture_is_painted_some_rows_at_a_time():
         picture.show(cells(200))
         assert colours(picture) == {10, 200}, "some rows now, the others after them"
         await pilot.pause()
-        while len(colours(picture)) > 1:
+        for _ in range(PATIENCE):
+            if len(colours(picture)) == 1:
+                break
             await pilot.pause()
         assert colours(picture) == {200}
         assert max(painted) == ROWS_AT_ONCE

@@ -32,6 +32,8 @@ CLEAR_LINE = "\r\x1b[K"
 
 _MAX_MESSAGE = 2000
 
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+
 
 class UsageError(Exception):
     """What was asked for cannot be meant; the text is a sentence for the user."""
@@ -50,7 +52,7 @@ def leaving_on_signals() -> Iterator[None]:
 
     What is ignored, as under nohup, stays ignored.
     """
-    given = [n for n in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(n) is signal.SIG_DFL]
+    given = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     for number in given:
         signal.signal(number, _leave)
     try:
@@ -61,6 +63,9 @@ def leaving_on_signals() -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    # A terminal that closes can send more than one; the next must not end the cleaning up.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

@@ -192,9 +192,11 @@ class LibraryPane(Pane):
         if view.rows and not self.is_complete:
             facts.insert(0, "reading …")
         self.show_subtitle(" · ".join(facts))
-        if view.rows or not self.is_complete:
-            return
-        if view.query:
+        if view.rows:
+            self._note("")
+        elif not self.is_complete:
+            self._note(f"nothing matches “{view.query}” yet" if view.query else "reading …")
+        elif view.query:
             self._note(f"nothing matches “{view.query}”; Escape shows all")
         elif view.hidden:
             self._note("none for SDXL; H shows the others")

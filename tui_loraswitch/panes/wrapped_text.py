@@ -23,8 +23,6 @@ class _Piece(NamedTuple):
 class WrappedText(Lines):
     """A text from its beginning; other words lay out nothing, however long they are."""
 
-    ALLOW_SELECT = True
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.words = Content()
@@ -33,6 +31,9 @@ class WrappedText(Lines):
 
     def show(self, words: Content) -> None:
         """Show other words from their beginning."""
+        if not words.is_same(self.words) and self.is_attached and self.text_selection is not None:
+            # What was marked is gone.
+            self.screen.clear_selection()
         self.words = words
         self._wrap()
         self.scroll_home(animate=False)
@@ -48,18 +49,14 @@ class WrappedText(Lines):
         if place >= len(self._pieces):
             return Strip.blank(width, self.rich_style)
         content, number, start = self._pieces[place]
-        content = self._marked(content, number, start)
-        padded = content.pad_right(max(0, width - content.cell_length))
-        strip = Strip(padded.render_segments(self.visual_style), width)
-        return strip.apply_offsets(start, number)
+        marked = self._marked(content, number, start)
+        strip = Strip(marked.render_segments(self.visual_style), content.cell_length)
+        # Behind the words there is nothing to mark.
+        return strip.apply_offsets(start, number).extend_cell_length(width, self.rich_style)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """What is marked, as it was before it was wrapped, and what ends it."""
         return selection.extract(self.words.plain), "\n"
-
-    def selection_updated(self, selection: Selection | None) -> None:
-        """Show what is marked."""
-        self.refresh()
 
     def _marked(self, content: Content, number: int, start: int) -> Content:
         selection = self.text_selection
