@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.bench import limits
 from engine.bench.limits import Floor
 from engine.bench.memory import PeakMemory
 from engine.bench.random_loras import lora_layers
@@ -38,6 +39,15 @@ def test_the_floor_is_a_copy_of_what_is_touched_and_the_products(
     assert floor.seconds("device", work.bytes, nothing) == 8.0
     assert floor.seconds("file", work.bytes // 2, nothing) == 4.0
     assert floor.seconds("device", work.bytes, work) == 8.0 + 0.5 * floor.tensors
+
+
+def test_products_are_measured_in_blocks_and_counted_whole(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = Floor(subject.parts, [Works(subject.parts).of(subject.loras)], CPU)
+    monkeypatch.setattr(limits, "seconds_of", lambda action, device: 1.0)
+    assert floor._time_product(100, 4, 1000) == 1.0
+    assert floor._time_product(2 * 409, 4, 3 * 1280) == 6.0
 
 
 def test_measuring_the_floor_leaves_the_weights_as_they_are(subject: Subject) -> None:

@@ -55,6 +55,20 @@ def test_entries_come_back_equal(tmp_path: Path) -> None:
         assert index.known(ROOT) == left
 
 
+def test_what_was_read_of_a_damaged_file_is_not_taken_for_what_the_new_one_holds(
+    tmp_path: Path,
+) -> None:
+    def fail(database: sqlite3.Connection) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with LibraryIndex(tmp_path / "index.sqlite") as index:
+        index.store([("stamp", BARE)])
+        assert index.known(ROOT) == {BARE.path: ("stamp", BARE)}
+        index._run(fail, None)
+        assert "built anew" in index.warning
+        assert index.known(ROOT) == {}
+
+
 def test_other_version_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:

@@ -15,6 +15,7 @@ from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes import library as library_pane
 from tui_loraswitch.panes.details import DetailsText
+from tui_loraswitch.panes.log_lines import LogLine
 
 MANY = 90
 
@@ -147,3 +148,29 @@ async def test_a_picture_is_painted_some_rows_at_a_time():
         assert colours(picture) == {200}
         assert max(painted) == ROWS_AT_ONCE
         assert sum(painted) == rows
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36)])
+async def test_the_log_follows_its_end_also_while_it_is_not_seen(start, width, height):
+    async with start(width, height) as driver:
+        for number in range(60):
+            driver.app.main.log_pane.write(LogLine("done", f"line {number} is written"))
+        await driver.press("5")
+        await driver.sees("line 59 is written")
+        view = driver.app.main.log_pane.focus_target()
+        # Folded, the list keeps the focus.
+        view.focus()
+        await driver.press("home")
+        await driver.sees("line 1 is written")
+        driver.app.main.log_pane.write(LogLine("done", "one more"))
+        await driver.pilot.pause()
+        assert "one more" not in driver.text, "the reader has scrolled up"
+        assert view.scroll_offset.y == 0
+
+
+async def test_what_is_not_found_yet_is_said_while_the_scan_goes_on(start):
+    async with start() as driver:
+        library = driver.app.main.library
+        library.show_entries(library.view._by_name, is_complete=False)
+        library.query_one("#filter", Input).value = "zzz"
+        await driver.sees("nothing matches “zzz” yet")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 
 class Lines(ScrollView, can_focus=True):
@@ -26,6 +29,16 @@ class Lines(ScrollView, can_focus=True):
         background: $background;
     }
     """
+
+    @abstractmethod
+    def draw(self, number: int, width: int) -> Strip | None:
+        """Line `number`, exactly `width` cells wide; None behind the last."""
+
+    def render_line(self, y: int) -> Strip:
+        """One visible line."""
+        width = self.scrollable_content_region.width
+        drawn = self.draw(y + self.scroll_offset.y, width)
+        return Strip.blank(width, self.rich_style) if drawn is None else drawn
 
     def show_number(self, lines: int) -> None:
         """Have so many lines from now on, and draw those in view anew."""

@@ -51,12 +51,10 @@ class LogView(Lines):
         self._wrap()
         self._scroll_to_end()
 
-    def render_line(self, y: int) -> Strip:
-        """One visible line."""
-        width = self.scrollable_content_region.width
-        number = y + self.scroll_offset.y
+    def draw(self, number: int, width: int) -> Strip | None:
+        """One line."""
         if number >= len(self._wrapped):
-            return Strip.blank(width, self.rich_style)
+            return None
         line = self._wrapped[number].truncate(width, pad=True)
         return Strip(line.render_segments(self.visual_style), width)
 

@@ -134,14 +134,12 @@ class LoraList(Lines):
             self._keep_cursor_in_view()
         self._report()
 
-    def render_line(self, y: int) -> Strip:
-        """One visible line."""
-        width = self.scrollable_content_region.width
-        number = y + self.scroll_offset.y
+    def draw(self, number: int, width: int) -> Strip | None:
+        """One row, or a line of the note where there are none."""
         if not self._rows:
-            return self._note_line(y, width)
+            return self._note_line(number, width)
         if number >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return None
         is_cursor = number == self._cursor
         style = self.get_visual_style("lora-list--cursor") if is_cursor else self.visual_style
         content = row_content(self._rows[number], width, self._stack, self._refused)
@@ -195,12 +193,11 @@ class LoraList(Lines):
         self.show_number(len(self._rows))
         self._keep_cursor_in_view()
 
-    def _note_line(self, y: int, width: int) -> Strip:
+    def _note_line(self, number: int, width: int) -> Strip | None:
         lines = self._note.wrap(width)
-        line = lines[y] if y < len(lines) else Content()
-        return Strip(
-            line.pad_right(width - line.cell_length).render_segments(self.visual_style), width
-        )
+        if number >= len(lines):
+            return None
+        return Strip(lines[number].truncate(width, pad=True).render_segments(self.visual_style))
 
     @property
     def _row(self) -> Row | None:

@@ -42,17 +42,15 @@ class WrappedText(Lines):
         """Wrap again."""
         self._wrap()
 
-    def render_line(self, y: int) -> Strip:
-        """One visible line."""
-        width = self.scrollable_content_region.width
-        place = y + self.scroll_offset.y
-        if place >= len(self._pieces):
-            return Strip.blank(width, self.rich_style)
-        content, number, start = self._pieces[place]
-        marked = self._marked(content, number, start)
+    def draw(self, number: int, width: int) -> Strip | None:
+        """One line, of which the words can be marked."""
+        if number >= len(self._pieces):
+            return None
+        content, line, start = self._pieces[number]
+        marked = self._marked(content, line, start)
         strip = Strip(marked.render_segments(self.visual_style), content.cell_length)
         # Behind the words there is nothing to mark.
-        return strip.apply_offsets(start, number).extend_cell_length(width, self.rich_style)
+        return strip.apply_offsets(start, line).extend_cell_length(width, self.rich_style)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """What is marked, as it was before it was wrapped, and what ends it."""
