@@ -94,7 +94,7 @@ def _file_model(path: Path) -> ModelFile | None:
         identity = identify(read_header(path))
     except FileFormatError as error:
         return ModelFile(path, path.stem, size, "unreadable", str(error))
-    if identity.kind != "checkpoint":
+    if identity.kind not in ("checkpoint", "unet"):
         return None
     if identity.base_model not in ("", "SDXL"):
         kind = identity.base_model

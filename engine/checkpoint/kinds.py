@@ -7,12 +7,20 @@ from pathlib import Path
 from engine.checkpoint.layout import PREFIXES, Part
 from engine.errors import CheckpointError
 from engine.lora.header import Header
+from engine.lora.identify import identify
 
 _NETWORKS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 """What a checkpoint must hold; the VAE may lie in a file of its own."""
 
 _EDM_KEYS = ("edm_mean", "edm_std", "edm_vpred.sigma_max")
 """Marks of models that are sampled with other noise levels than SDXL's (arXiv:2206.00364)."""
+
+_TEXT_ENCODERS = {
+    "cond_stage_model.model.": "SD 2",
+    "cond_stage_model.transformer.": "SD 1.5",
+    "conditioner.embedders.0.model.": "SDXL refiner",
+}
+"""Where other models keep their only text encoder."""
 
 
 def require_sdxl(name: str, header: Header) -> None:
@@ -56,30 +64,25 @@ def _has(header: Header, prefix: str) -> bool:
 
 def describe(header: Header) -> str:
     """Say what a file is that is no SDXL checkpoint, and what to do."""
-    keys = header.tensors.keys()
-    has_unet = _has(header, PREFIXES["unet"])
+    identity = identify(header)
+    base = identity.base_model or _base_by_parts(header)
+    match identity.kind:
+        case "lora":
+            return "this is a LoRA, not a model; put it into a LoRA folder (--loras)."
+        case "unknown":
+            example = next((f", such as {name[:90]}" for name in header.tensors), "")
+            return f"this is no SDXL checkpoint (none of its tensors are known{example})."
+        case "checkpoint" | "unet" if base == "SDXL refiner":
+            return (
+                "this is the SDXL refiner, which draws no pictures of its own; open the base model."
+            )
+        case "checkpoint" | "unet" if base not in ("", "SDXL"):
+            return f"this is a model of another family, {base}; only SDXL can be opened."
+        case "checkpoint" | "unet":
+            return f"this is {identity.words}; open a whole checkpoint."
+    return f"this is {identity.words}, not a model."
 
-    def any_key(*parts: str) -> bool:
-        return any(part in key for key in keys for part in parts)
 
-    if any_key("lora_down", "lora_A", "lora_up", "hada_w1", "lokr_w", "oft_blocks", "dora_scale"):
-        return "this is a LoRA, not a model; put it into a LoRA folder (--loras)."
-    if any_key("double_blocks.", "single_blocks."):
-        return "this is a Flux model; only SDXL can be opened."
-    if any_key("joint_blocks."):
-        return "this is a Stable Diffusion 3 model; only SDXL can be opened."
-    if has_unet and any_key("cond_stage_model.model."):
-        return "this is a Stable Diffusion 2 model; only SDXL can be opened."
-    if has_unet and any_key("cond_stage_model."):
-        return "this is a Stable Diffusion 1 model; only SDXL can be opened."
-    if has_unet and any_key("conditioner.embedders.0.model."):
-        return "this is the SDXL refiner, which draws no pictures of its own; open the base model."
-    if has_unet:
-        return "it holds a UNet but not SDXL's two text encoders; open a whole checkpoint."
-    if holds_vae(header):
-        return "this is a VAE alone, not a model."
-    if _has(header, "down_blocks.") or _has(header, "input_blocks."):
-        return "this is a UNet alone; open a whole checkpoint, or the folder it belongs to."
-    if any_key("emb_params", "string_to_param", "clip_g"):
-        return "this is a textual inversion (an embedding), not a model."
-    return "this is no SDXL checkpoint (none of its tensors are known)."
+def _base_by_parts(header: Header) -> str:
+    """The base model of a checkpoint whose widths do not tell, by its text encoder's name."""
+    return next((base for start, base in _TEXT_ENCODERS.items() if _has(header, start)), "")

@@ -19,8 +19,6 @@ PICKLES = (".pt", ".bin", ".pth", ".ckpt")
 MAX_BYTES = 16 << 20
 """Many times what 75 vectors take; a bound, so that no stray model is read."""
 
-_KINDS = {"lora": "a LoRA", "checkpoint": "a whole model", "vae": "a VAE"}
-
 
 def read_inversion(path: Path) -> TextualInversion:
     """Read the textual inversion in a file, named after it.
@@ -49,9 +47,9 @@ def read_inversion(path: Path) -> TextualInversion:
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     header = read_header(path)
-    kind = _KINDS.get(identify(header).kind)
-    if kind is not None:
-        raise FileFormatError(f"{path.name}: this is {kind}, not a textual inversion.")
+    identity = identify(header)
+    if identity.kind not in ("embedding", "unknown"):
+        raise FileFormatError(f"{path.name}: this is {identity.words}, not a textual inversion.")
     if header.file_size > MAX_BYTES:
         raise FileFormatError(f"{path.name}: too large for a textual inversion.")
     for info in header.tensors.values():

@@ -10,14 +10,7 @@ from engine.library.sidecars import read_sidecars
 from engine.library.text import clean_line
 from engine.library.walk import FoundFile
 from engine.lora.header import Header, read_header
-from engine.lora.identify import Identity, identify, read_scalar
-
-_NOT_A_LORA = {
-    "checkpoint": "this is a whole model, not a LoRA; open it with --model.",
-    "vae": "this is a VAE, not a LoRA.",
-    "embedding": "this is a textual inversion embedding, not a LoRA.",
-    "unknown": "this file holds no LoRA tensors known here.",
-}
+from engine.lora.identify import Identity, identify, read_scalar, why_no_lora
 
 _BASES_IN_WORDS = (
     ("SDXL", ("sdxl", "pony", "illustrious", "noobai", "animagine")),
@@ -51,7 +44,7 @@ def _described(
     base, evidence = identity.base_model, identity.evidence
     if not base:
         base, evidence = _base_in_words(said.base_model)
-    problem = _NOT_A_LORA.get(identity.kind, "")
+    problem = "" if identity.modules else why_no_lora(header, identity)
     return _entry(
         found,
         family=identity.family,

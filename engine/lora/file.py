@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
+from engine.file_kinds import foreign_kind
 from engine.host_memory import HostMemory
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, read_header
-from engine.lora.identify import Identity, identify
+from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
 from engine.lora.peft_config import PeftConfig, companion, read_peft_config
 from engine.lora.tensors import count_non_finite, meta_tensor, read_data, tensor_in
@@ -87,8 +88,8 @@ def read_lora_header(path: Path) -> LoraFile:
     stamp = FileStamp.of(path)
     header = read_header(path)
     keys = sort_keys(header.tensors)
-    if not keys.modules:
-        raise LoraRefusedError(f"{path.name}: {_what_it_is(identify(header))}")
+    if foreign_kind(header.tensors) or not keys.modules:
+        raise LoraRefusedError(f"{path.name}: {why_no_lora(header, identify(header))}")
     peft = read_peft_config(path, header)
     root_scaled = _has_root_scaling(header)
     modules = {
@@ -102,15 +103,6 @@ def read_lora_header(path: Path) -> LoraFile:
     }
     base = base_of_file(header, keys.modules)
     return LoraFile(stamp, header, keys, modules, embeddings, base, bytes=0)
-
-
-def _what_it_is(identity: Identity) -> str:
-    base = f" ({identity.base_model})" if identity.base_model else ""
-    return {
-        "checkpoint": f"this is a whole model{base}, not a LoRA; open it as the checkpoint.",
-        "vae": "this is a VAE, not a LoRA.",
-        "embedding": "this is a textual inversion (an embedding), not a LoRA.",
-    }.get(identity.kind, "this file is no LoRA (no adapter tensors known here are in it).")
 
 
 def _outside_numbers(

@@ -7,30 +7,11 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from engine.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import Module, group_modules, part_of
-
-Kind = Literal["lora", "checkpoint", "vae", "embedding", "unknown"]
-
-_CHECKPOINT_STARTS = (
-    "model.diffusion_model.",
-    "diffusion_model.",
-    "conditioner.embedders.",
-    "cond_stage_model.",
-    "down_blocks.",
-    "input_blocks.",
-    "double_blocks.",
-    "transformer_blocks.",
-    "single_transformer_blocks.",
-    "joint_blocks.",
-    "model.diffusion_model",
-)
-_VAE_STARTS = ("first_stage_model.", "vae.", "decoder.", "encoder.", "quant_conv.")
-_EMBEDDING_KEYS = ("clip_l", "clip_g", "emb_params", "t5xxl")
-_EMBEDDING_MAX_TENSORS = 8
 
 _SCALAR_FORMATS = {
     "F16": "<e", "F32": "<f", "F64": "<d", "I8": "<b", "U8": "<B", "I16": "<h", "U16": "<H",
@@ -43,6 +24,8 @@ class Identity:
     """What a file is and, for a LoRA, what it is made of and for which base model."""
 
     kind: Kind
+    words: str
+    """The kind in words: `a LoRA`, `an IP-Adapter`."""
     base_model: str = ""
     """`SDXL`, `SD 1.5`, `SD 2`, `Flux`, `SD 3`, `Wan`, ...; empty when it cannot be told."""
     evidence: str = ""
@@ -65,17 +48,17 @@ class Identity:
 
 def identify(header: Header) -> Identity:
     """Tell what a file is from its key names, shapes and metadata alone."""
+    if foreign := foreign_kind(header.tensors):
+        return Identity(*foreign)
     modules = group_modules(header.tensors)
     if not modules:
-        kind = _kind_without_adapters(header)
-        if kind != "checkpoint":
-            return Identity(kind)
-        base, evidence = base_of_file(header, {})
-        return Identity(kind, base, evidence)
+        kind = kind_without_adapters(header.tensors)
+        has_base = kind.kind in ("lora", "checkpoint", "unet")
+        return Identity(*kind, *(base_of_file(header, {}) if has_base else ()))
     base, evidence = base_of_file(header, modules)
     rank = _most_common_rank(modules)
     return Identity(
-        "lora",
+        *LORA,
         base,
         evidence,
         tuple(Counter(module.family for module in modules.values()).most_common()),
@@ -84,6 +67,23 @@ def identify(header: Header) -> Identity:
         len(modules),
         tuple(sorted({part for name in modules if (part := part_of(name))}, key=_part_order)),
     )
+
+
+def why_no_lora(header: Header, identity: Identity) -> str:
+    """Say what a file is that cannot be used as a LoRA, in a sentence without the file's name."""
+    base, known = identity.base_model, identity.words
+    match identity.kind:
+        case "lora" if base not in ("", "SDXL"):
+            return (
+                f"this LoRA is for {base} ({identity.evidence}), in a form that is not known here."
+            )
+        case "lora" | "unknown":
+            example = next((f" (such as {name[:90]})" for name in header.tensors), "")
+            what = f"this is {known}" if identity.kind == "lora" else "this file is no LoRA"
+            return f"{what}: none of its tensors belong to an adapter known here{example}."
+        case "checkpoint" if base == "SDXL":
+            return f"this is {known} (SDXL), not a LoRA; open it as the model (--model)."
+    return f"this is {known}{f' ({base})' if base else ''}, not a LoRA."
 
 
 def read_scalar(path: Path, info: TensorInfo) -> float | None:
@@ -115,16 +115,3 @@ def _most_common_rank(modules: dict[str, Module]) -> int | None:
 
 def _part_order(part: str) -> int:
     return ("UNet", "Transformer", "TE1", "TE2", "TE3").index(part)
-
-
-def _kind_without_adapters(header: Header) -> Kind:
-    names = header.tensors
-    if any(name.startswith(_CHECKPOINT_STARTS) for name in names):
-        return "checkpoint"
-    if names and all(name.startswith((*_VAE_STARTS, "post_quant_conv.")) for name in names):
-        return "vae"
-    if 0 < len(names) <= _EMBEDDING_MAX_TENSORS and all(
-        name in _EMBEDDING_KEYS or name.startswith("string_to_param") for name in names
-    ):
-        return "embedding"
-    return "unknown"

@@ -62,7 +62,7 @@ def test_a_file_of_another_kind_is_told_apart(home: Path, capsys) -> None:
     file = home / "model.safetensors"
     save_file({"model.diffusion_model.out.2.bias": np.zeros(4, np.float16)}, file)
     assert main(["inspect", str(file)]) == 0
-    assert "checkpoint" in capsys.readouterr().out
+    assert "UNet alone" in capsys.readouterr().out
 
 
 def test_a_file_without_the_ending_is_read_too(home: Path, write_lora, capsys) -> None:

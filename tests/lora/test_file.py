@@ -90,12 +90,12 @@ def test_bundled_embeddings_and_unknown_keys_are_kept_apart(tmp_path: Path) -> N
     ("tensors", "words"),
     [
         ({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(4, 4, 3, 3)},
-         "a whole model"),
+         "a UNet alone"),
         ({"decoder.conv_in.weight": torch.zeros(4, 4, 3, 3)}, "a VAE"),
         ({"clip_l": torch.zeros(2, 16), "clip_g": torch.zeros(2, 32)}, "a textual inversion"),
         ({"emb_params": torch.zeros(2, 16)}, "a textual inversion"),
         ({"something": torch.zeros(2)}, "no LoRA"),
-        ({f"{NAME}.alpha": torch.zeros(())}, "no LoRA"),
+        ({f"{NAME}.alpha": torch.zeros(())}, "a LoRA in a form that is not known here"),
     ],
 )  # fmt: skip
 def test_other_files_are_named(

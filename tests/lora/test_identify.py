@@ -135,17 +135,17 @@ def test_parts_in_the_order_of_the_model() -> None:
     ("shapes", "kind", "base"),
     [
         ({"model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight":
-          (640, 2048), "first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)},
+          (640, 2048), "conditioner.embedders.1.model.ln_final.bias": (1280,)},
          "checkpoint", "SDXL"),
         ({"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight":
-          (320, 768)}, "checkpoint", "SD 1.5"),
+          (320, 768)}, "unet", "SD 1.5"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,)}, "checkpoint", "Flux"),
         ({"decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)},
          "vae", ""),
         ({"clip_l": (4, 768), "clip_g": (4, 1280)}, "embedding", ""),
         ({"emb_params": (4, 768)}, "embedding", ""),
         ({"something.weight": (4, 4)}, "unknown", ""),
-        ({f"{ATTN2_K}.alpha": ()}, "unknown", ""),
+        ({f"{ATTN2_K}.alpha": ()}, "lora", ""),
         ({}, "unknown", ""),
     ],
 )  # fmt: skip

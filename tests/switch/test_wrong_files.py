@@ -58,12 +58,12 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
     "SD 3": (lambda: lora("lora_unet_joint_blocks_0_context_block_attn_qkv", 1536), "for SD 3"),
     "other blocks": (lambda: lora("lora_unet_input_blocks_99_1_proj_in", 32), "none of its 1"),
     "other widths": (lambda: lora(GOOD, 50), "made for 32x50 at rank 4, the model has 32x48"),
-    "checkpoint": (lambda: single("model.diffusion_model.input_blocks.0.0.weight", 4, 4, 3, 3),
-                   "a whole model"),
-    "SDXL checkpoint": (
+    "UNet": (lambda: single("model.diffusion_model.input_blocks.0.0.weight", 4, 4, 3, 3),
+             "a UNet alone"),
+    "SDXL's UNet": (
         lambda: single("model.diffusion_model.input_blocks.4.1.transformer_blocks.0."
                        "attn2.to_k.weight", 640, 2048),
-        "a whole model (SDXL)"),
+        "a UNet alone (SDXL)"),
     "VAE": (lambda: single("first_stage_model.decoder.conv_in.weight", 4, 4, 3, 3), "a VAE"),
     "embedding": (lambda: single("clip_g", 4, 1280), "a textual inversion"),
     "something else": (lambda: single("thing", 4), "no LoRA"),

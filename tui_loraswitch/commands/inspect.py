@@ -95,13 +95,13 @@ def run(args: argparse.Namespace) -> int:
     modules = group_modules(header.tensors)
     model = _model(args)
     if args.json:
-        fit = _examine(args, model) if identity.kind == "lora" else None
+        fit = _examine(args, model) if identity.modules else None
         print(json.dumps(_as_json(header, identity, entry, modules, fit), indent=2))
         return OK
     print(clean_line(str(path)))
     for label, value in _summary(header, identity, entry, modules):
         _print_field(label, value)
-    if identity.kind == "lora":
+    if identity.modules:
         # What is known is shown at once: the fit waits for torch.
         sys.stdout.flush()
         for label, value in fit_fields(_examine(args, model)):
@@ -164,7 +164,7 @@ def _summary(
     header: Header, identity: Identity, entry: LibraryEntry, modules: Mapping[str, Module]
 ) -> Iterator[tuple[str, str]]:
     """Labels and values; empty ones are left out when printed."""
-    kind = {"lora": "LoRA", "vae": "VAE"}.get(identity.kind, identity.kind)
+    _, kind = identity.words.split(" ", 1)  # without its article
     yield "kind", kind
     base = entry.base_model or identity.base_model or "cannot be told"
     evidence = entry.base_evidence or identity.evidence

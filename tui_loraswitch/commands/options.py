@@ -258,8 +258,8 @@ def _check_model(path: Path) -> None:
         raise UsageError(
             f"--model {path}: this is a LoRA, not a model; name its folder with --loras."
         )
-    if identity.kind != "checkpoint":
-        raise UsageError(f"--model {path}: this is no SDXL checkpoint.")
+    if identity.kind not in ("checkpoint", "unet"):
+        raise UsageError(f"--model {path}: this is {identity.words}, not an SDXL checkpoint.")
     if identity.base_model not in ("", "SDXL"):
         raise UsageError(
             f"--model {path}: this is a model of the kind {identity.base_model}; "
@@ -279,5 +279,5 @@ def _check_vae(path: Path) -> None:
     except FileFormatError as error:
         raise UsageError(f"--vae {error}") from error
     # A whole checkpoint has a VAE in it, too.
-    if identity.kind not in ("vae", "checkpoint"):
-        raise UsageError(f"--vae {path}: this is no VAE.")
+    if identity.kind not in ("vae", "checkpoint", "unet"):
+        raise UsageError(f"--vae {path}: this is {identity.words}, not a VAE.")
