@@ -52,7 +52,7 @@ from engine.generate.encode import EmbeddingsCache  # noqa: E402
 from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
 from engine.generate.preview import LatentRgb  # noqa: E402
 from engine.generate.run import GeneratedPicture, generate  # noqa: E402
-from engine.generate.save import save_picture  # noqa: E402
+from engine.generate.save import require_folder, save_or_rescue  # noqa: E402
 from engine.library.hash_store import HashStore  # noqa: E402
 from engine.modes.decide import decide_mode, require_backup  # noqa: E402
 from engine.modes.place import load_device, place  # noqa: E402
@@ -169,11 +169,12 @@ class Worker:
         switcher = self._require_known("draw with")
         checkpoint = self._require_checkpoint()
         start = time.monotonic()
-        request, saved = command.request, list[PictureSaved]()
+        request, saved, warnings = command.request, list[PictureSaved](), list[str]()
         done, total = 0, 0
         stack = switcher.stack
         if command.stack is not None and set(command.stack) != set(stack):
             raise EngineError("The picture was not drawn: its LoRAs could not be switched to.")
+        require_folder(request.output)
         hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
 
         vocabulary = self._inversions.find(
@@ -205,7 +206,9 @@ class Worker:
                 version=_version(),
             )
             text = write_infotext(info)
-            path = save_picture(picture.image, request.output, picture.seed, text)
+            path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
+            if rescued is not None:
+                warnings.append(rescued)
             width, height = picture.image.size
             saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text))
             self._emit(saved[-1])
@@ -234,7 +237,7 @@ class Worker:
         finally:
             self._emit_memory()
         seconds = time.monotonic() - start
-        self._emit(GenerationFinished(tuple(saved), seconds, report.warnings))
+        self._emit(GenerationFinished(tuple(saved), seconds, (*report.warnings, *warnings)))
 
     @do.register
     def _set_backup(self, command: SetBackup, cancelled: Cancelled) -> None:

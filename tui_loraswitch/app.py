@@ -50,7 +50,7 @@ from tui_loraswitch.services import Services
 from tui_loraswitch.session_like import SessionLike
 from tui_loraswitch.settings import AppSettings
 from tui_loraswitch.theme import INK
-from tui_loraswitch.ui_state import UiState, load_state, save_state
+from tui_loraswitch.ui_state import UiState, load_state
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class LoraSwitchApp(App[None]):
                 if event.command == "load" and not self.control.models.is_loading:
                     self.main.log_pane.write(LogLine("info", self.control.models.advice))
             case PictureSaved():
-                self._save_state()
+                self._keep_state()
             case GenerationFinished(warnings=warnings) if warnings:
                 self._toast("\n".join(warnings), "warning")
         self._show_control()
@@ -308,17 +308,14 @@ class LoraSwitchApp(App[None]):
         """Keep prompt and settings, end the engine, leave."""
         if not self._is_closing:
             self._is_closing = True
-            self._save_state()
+            self._keep_state()
             await asyncio.to_thread(self.stop_engine)
             self.exit()
 
     def _end_without_screen(self) -> None:
         """Keep prompt and settings and end the engine, on any thread."""
         self._is_closing = True
-        try:
-            self._remember()
-        except OSError as error:
-            log.warning("%s cannot be written: %s", self._settings.state_path, error)
+        self._keep_state()
         self.stop_engine()
 
     def stop_engine(self, timeout: float = CLOSE_SECONDS) -> bool:
@@ -368,15 +365,9 @@ class LoraSwitchApp(App[None]):
     def _warn(self, words: str) -> None:
         self.main.log_pane.write(LogLine("warning", clean_line(words)))
 
-    def _remember(self) -> None:
+    def _keep_state(self) -> None:
         view = self.main.library.view
         state = replace(
             self.control.state, sort=view.sort, show_hidden=view.show_hidden, theme=self.theme
         )
-        save_state(self._settings.state_path, state)
-
-    def _save_state(self) -> None:
-        try:
-            self._remember()
-        except OSError as error:
-            self._warn(f"{self._settings.state_path}: cannot be written ({error.strerror}).")
+        self._services.keep(state)

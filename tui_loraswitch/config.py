@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from engine.errors import EngineError
 from engine.generate.lora_tags import TagOrder
 from engine.modes.names import MODE_CHOICES, ModeChoice
 from engine.reports import BackupChoice
+from engine.saving import replace_file
 from tui_loraswitch.settings import ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
@@ -105,15 +105,7 @@ def remember(path: Path, choices: Mapping[str, object]) -> None:
     changed = {**table, **{key: _plain(value) for key, value in choices.items()}}
     if changed == table:
         return
-    # Dotfiles are often links into another folder: the link stays, its target is replaced.
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(_HEADER + tomli_w.dumps(changed), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(path, (_HEADER + tomli_w.dumps(changed)).encode())
 
 
 def expanded(text: str) -> Path:

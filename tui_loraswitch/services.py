@@ -22,8 +22,10 @@ from textual.message import Message
 
 from engine.demo import DEMO_LORAS
 from engine.events import Event, GenerationStep, ModelInfo
+from engine.hidden_files import sweep
 from engine.library.entry import LibraryEntry
 from engine.monitor.reading import Reading
+from engine.saving import in_words
 from tui_loraswitch.config import ConfigError, remember
 from tui_loraswitch.messages import (
     EngineReported,
@@ -36,6 +38,7 @@ from tui_loraswitch.messages import (
 from tui_loraswitch.model_files import ModelFile, find_models
 from tui_loraswitch.session_like import SessionLike, load_model
 from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.ui_state import UiState, save_state
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,8 @@ class Services:
         self._gpu_uuid: str | None = None
         self._roots = settings.loras
         self._scanning = threading.Lock()
+        self._saving = threading.Lock()
+        self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
         self._monitor_reads = threading.Event()
         self._list_is_known = threading.Event()
@@ -91,6 +96,7 @@ class Services:
         self._engine_starter.start()
         self._thread(self._scan_library).start()
         self._thread(self._start_monitor).start()
+        self._thread(self._sweep).start()
 
     def watch(self, gpu_uuid: str | None) -> None:
         """Read the GPU the model is on, now or as soon as the monitor has started."""
@@ -107,6 +113,12 @@ class Services:
         elif DEMO_LORAS not in self._roots:
             self._roots = (*self._roots, DEMO_LORAS)
             self._thread(self._scan_library).start()
+
+    def keep(self, state: UiState) -> None:
+        """Write the state of the screen; a slow disk keeps nobody waiting."""
+        self._state = state
+        self._keeper = self._thread(self._save_state)
+        self._keeper.start()
 
     def find_models(
         self,
@@ -129,6 +141,8 @@ class Services:
     def stop(self, timeout: float) -> bool:
         """End everything; True when the engine's thread has ended within `timeout` seconds."""
         self._stopping.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout)
         if self._sampler is not None:
             self._sampler.stop(timeout=0.1)
         if self.session is not None:
@@ -203,7 +217,24 @@ class Services:
             try:
                 remember(path, {"model": model})
             except (OSError, ValueError, ConfigError) as error:
-                self._post(ProblemNoticed(f"The model cannot be remembered in {path}: {error}."))
+                words = f"The model cannot be remembered in {path}: {in_words(error)}."
+                self._post(ProblemNoticed(words))
+
+    def _save_state(self) -> None:
+        # Whoever comes last writes what was kept last.
+        with self._saving:
+            try:
+                save_state(self._settings.state_path, self._state)
+            except OSError as error:
+                words = f"{self._settings.state_path} cannot be written: {in_words(error)}."
+                log.warning(words)
+                self._post(ProblemNoticed(words))
+
+    def _sweep(self) -> None:
+        settings = self._settings
+        paths = (settings.config_path, settings.state_path)
+        for folder in {settings.output, *(path.parent for path in paths if path is not None)}:
+            sweep(folder)
 
     def _scan_library(self) -> None:
         # One at a time: a second scan has more folders, and its result is the one that stays.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from engine.generate.request import GenerateRequest
+from engine.saving import replace_file
 
 MAX_STATE_BYTES = 1_000_000
 
@@ -73,7 +73,6 @@ def _state_of(table: dict[str, Any]) -> UiState:
 
 def save_state(path: Path, state: UiState) -> None:
     """Write the state whole or not at all; raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(asdict(state), indent=2, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
+    text = json.dumps(asdict(state), indent=2, ensure_ascii=False)
+    # A terminal can hand over half characters (surrogates), which no file can hold.
+    replace_file(path, text.encode("utf-8", "replace"))

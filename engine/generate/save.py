@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import errno
+import io
+import logging
 import os
 import re
+import tempfile
 from pathlib import Path
-from uuid import uuid4
 
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import EngineError, FileFormatError
+from engine.saving import in_words, write_new
+
+log = logging.getLogger(__name__)
 
 KEY = "parameters"
-_NUMBERED = re.compile(r"(\d+)-.*\.png")
+_NUMBERED = re.compile(r"([0-9]{1,9})-.*\.png", re.DOTALL)
+_IN_MEMORY = Path("/dev/shm")
+"""Where there is room though every disk is full (Linux)."""
+
+
+def require_folder(folder: Path) -> None:
+    """Raise `EngineError` when pictures cannot be written into a folder, or it cannot be made.
+
+    What fails only in the end, such as a full disk, is not seen.
+    """
+    nearest = folder
+    try:
+        while not nearest.exists():
+            nearest = nearest.parent
+    except OSError as error:
+        raise EngineError(_not_saved(folder, in_words(error))) from error
+    if not nearest.is_dir():
+        raise EngineError(_not_saved(folder, f"{nearest} is not a folder"))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise EngineError(_not_saved(folder, "writing there is not permitted"))
 
 
 def save_picture(image: Image.Image, folder: Path, seed: int, infotext: str) -> Path:
@@ -23,60 +47,62 @@ def save_picture(image: Image.Image, folder: Path, seed: int, infotext: str) -> 
     The file appears complete or not at all, and never in place of another. Raises `EngineError`
     when the disk is full or the folder cannot be written to.
     """
+    try:
+        return _write(_encode(image, infotext), folder, seed)
+    except OSError as error:
+        raise EngineError(_not_saved(folder, in_words(error))) from error
+
+
+def save_or_rescue(
+    image: Image.Image, folder: Path, seed: int, infotext: str
+) -> tuple[Path, str | None]:
+    """The same, but a picture that cannot be written there goes where temporary files go.
+
+    Returns its path, and the sentence that says so. Raises `EngineError` when no place takes it.
+    """
+    data = _encode(image, infotext)
+    try:
+        return _write(data, folder, seed), None
+    except OSError as error:
+        words = _not_saved(folder, in_words(error))
+        for place in (Path(tempfile.gettempdir()), _IN_MEMORY):
+            try:
+                path = _write(data, _own_folder(place), seed)
+            except OSError as another:
+                log.warning("no picture in %s either: %s", place, another)
+            else:
+                return path, f"{words} It is {path} for now: move it before the machine restarts."
+        raise EngineError(words) from error
+
+
+def _encode(image: Image.Image, infotext: str) -> bytes:
     info = PngInfo()
     # A terminal can hand over half characters (surrogates), which no file can hold.
     info.add_text(KEY, infotext.encode("utf-8", "replace").decode("utf-8"))
-    unfinished = folder / f".{uuid4().hex}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("xb") as file:
-                image.save(file, "PNG", pnginfo=info)
-                file.flush()
-                os.fsync(file.fileno())
-            return _publish(unfinished, folder, seed)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise EngineError(_explain(error, folder)) from error
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
 
 
-def _publish(unfinished: Path, folder: Path, seed: int) -> Path:
-    """Move a file to the next free numbered name; taking the name first keeps it ours."""
-    number = 1 + max((int(match[1]) for match in map(_match, folder.iterdir()) if match), default=0)
-    while True:
-        path = folder / f"{number:05}-{seed}.png"
-        try:
-            path.open("xb").close()
-        except FileExistsError:
-            number += 1
-            continue
-        try:
-            return unfinished.replace(path)
-        except OSError:
-            path.unlink()
-            raise
+def _write(data: bytes, folder: Path, seed: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with os.scandir(folder) as entries:
+        matches = (_NUMBERED.fullmatch(entry.name) for entry in entries)
+        number = 1 + max((int(match[1]) for match in matches if match), default=0)
+    return write_new(folder, lambda taken: f"{number + taken:05}-{seed}.png", data)
 
 
-def _match(path: Path) -> re.Match[str] | None:
-    return _NUMBERED.fullmatch(path.name)
+def _own_folder(place: Path) -> Path:
+    """A folder for the user's pictures alone, in one that others can write into as well."""
+    folder = place / f"loraswitch-pictures-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise OSError(errno.EPERM, "it belongs to somebody else", str(folder))
+    return folder
 
 
-def _explain(error: OSError, folder: Path) -> str:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"The picture was not saved: no space is left for {folder}. Free some first."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return (
-                f"The picture was not saved: writing into {folder} is not permitted. "
-                "Choose another output folder."
-            )
-        case errno.ENOTDIR | errno.EEXIST:
-            return (
-                f"The picture was not saved: {folder} is not a folder. "
-                "Choose another output folder."
-            )
-    return f"The picture was not saved in {folder}: {error.strerror or error}."
+def _not_saved(folder: Path, reason: str) -> str:
+    return f"The picture was not saved in {folder}: {reason}. Choose another output folder."
 
 
 def read_infotext(path: Path) -> str | None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image
 
 from engine.errors import EngineError, FileFormatError
-from engine.generate.save import read_infotext, save_picture
+from engine.generate import save
+from engine.generate.save import (
+    read_infotext,
+    require_folder,
+    save_or_rescue,
+    save_picture,
+)
 
 
 def picture() -> Image.Image:
@@ -40,7 +47,7 @@ def test_many_at_once_never_overwrite_each_other(tmp_path: Path) -> None:
 
 def test_a_taken_name_moves_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "00001-7.png").write_bytes(b"mine")
-    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))
+    monkeypatch.setattr(os, "scandir", lambda _: nullcontext(()))
     assert save_picture(picture(), tmp_path, 7, "").name == "00002-7.png"
     assert (tmp_path / "00001-7.png").read_bytes() == b"mine"
 
@@ -67,6 +74,76 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(EngineError, match="is not a folder"):
             save_picture(picture(), folder, 7, "")
+
+
+def test_names_of_strangers_do_not_count(tmp_path: Path) -> None:
+    for name in ("9" * 200 + "-1.png", "٣-1.png", "-5-1.png", "7.png", "8-1.png.bak"):
+        (tmp_path / name).touch()
+    assert save_picture(picture(), tmp_path, 7, "").name == "00001-7.png"
+
+
+def test_a_folder_is_refused_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_folder(tmp_path)
+    require_folder(tmp_path / "made" / "later")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(EngineError, match=r"was not saved in .*\."):
+            require_folder(folder)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(EngineError, match="not permitted"):
+        require_folder(tmp_path / "made" / "later")
+
+
+def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a folder have no space left."""
+    write_new = save.write_new
+
+    def write(into: Path, *rest: object) -> Path:
+        if into == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_new(into, *rest)
+
+    monkeypatch.setattr(save, "write_new", write)
+
+
+def test_a_picture_that_cannot_be_saved_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, temporary = tmp_path / "disk", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    full(disk, monkeypatch)
+    paths = []
+    for seed in (7, 8):
+        path, words = save_or_rescue(picture(), disk, seed, "a fox")
+        assert words is not None
+        assert str(disk) in words
+        assert "no space" in words
+        assert str(path) in words
+        assert read_infotext(path) == "a fox"
+        paths.append(path)
+    assert [path.name for path in paths] == ["00001-7.png", "00002-8.png"]
+    assert {path.parent.parent for path in paths} == {temporary}
+    assert paths[0].parent.stat().st_mode & 0o077 == 0
+    assert save_or_rescue(picture(), tmp_path / "other", 7, "")[1] is None
+
+
+def test_other_users_folders_are_no_refuge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everybody writes, a name of ours may be somebody's trap."""
+    disk, temporary, trap = (tmp_path / name for name in ("disk", "temporary", "trap"))
+    temporary.mkdir()
+    trap.mkdir()
+    (temporary / f"loraswitch-pictures-{os.getuid()}").symlink_to(trap)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(save, "_IN_MEMORY", tmp_path / "nowhere")
+    full(disk, monkeypatch)
+    with pytest.raises(EngineError, match="no space"):
+        save_or_rescue(picture(), disk, 7, "")
+    assert list(trap.iterdir()) == []
 
 
 @pytest.mark.parametrize("ending", ["jpg", "webp"])

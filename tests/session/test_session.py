@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import queue
 import shutil
 import sys
@@ -34,6 +36,7 @@ from engine.events import (
     Switched,
     Verified,
 )
+from engine.generate import save
 from engine.generate.infotext import parse_infotext
 from engine.generate.request import GenerateRequest
 from engine.generate.save import read_infotext
@@ -413,6 +416,35 @@ def test_a_picture_without_room_makes_some_and_says_what_helps(
     assert len(freed) == 1
     on_gpu = worker._no_room_for_picture(torch.device("cuda"), "resident")
     assert "move the backups to the CPU, or open the model in another mode" in on_gpu
+
+
+def test_a_folder_that_takes_no_pictures_is_refused_before_drawing(
+    watched: Watched, tmp_path: Path
+) -> None:
+    watched.wait(ModelLoaded)
+    (tmp_path / "file").touch()
+    watched.session.generate(request(tmp_path / "file" / "below"))
+    assert "is not a folder" in watched.wait(CommandFailed).message
+    assert not any(isinstance(event, GenerationStarted) for event in watched.seen)
+
+
+def test_a_full_disk_loses_no_picture(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_new = save.write_new
+
+    def write(folder: Path, *rest: Any) -> Path:
+        if folder == tmp_path / "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_new(folder, *rest)
+
+    monkeypatch.setattr(save, "write_new", write)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    watched.session.generate(request(tmp_path / "full"))
+    finished = watched.wait(GenerationFinished)
+    (picture,) = finished.pictures
+    assert picture.path.exists()
+    assert any("no space" in words and str(picture.path) in words for words in finished.warnings)
 
 
 def test_memory_that_ends_with_the_fingerprints_is_said(

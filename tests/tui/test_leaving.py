@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from engine.events import LoadProgress
+from engine.events import LoadProgress, PictureSaved
 
 
 async def test_q_keeps_the_state_and_closes_the_engine(start, session, settings):
@@ -81,3 +81,25 @@ async def test_events_after_the_end_disturb_nobody(start):
     async with start() as driver:
         pass
     driver.app.report(LoadProgress("late"))
+
+
+async def test_what_dead_processes_left_is_swept_at_the_start(start, settings):
+    folders = (settings.output, settings.state_path.parent)
+    for folder in folders:
+        folder.mkdir()
+        (folder / ".loraswitch-0123456789abcdef.part").touch()
+    async with start() as driver:
+        await driver.until(lambda: not any(list(folder.iterdir()) for folder in folders))
+
+
+async def test_the_state_is_kept_with_every_picture_and_a_failure_said(start, settings):
+    async with start() as driver:
+        await driver.press("p", *"a fox", "enter")
+        picture = PictureSaved(settings.output / "1.png", 7, 64, 64, 28, "")
+        await driver.emit(picture)
+        await driver.until(lambda: settings.state_path.exists())
+        assert json.loads(settings.state_path.read_text())["prompt"] == "a fox"
+        settings.state_path.unlink()
+        settings.state_path.mkdir()
+        await driver.emit(picture)
+        await driver.until(lambda: any("no file" in line for line in driver.log))

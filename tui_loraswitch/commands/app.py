@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from engine.saving import in_words
 from tui_loraswitch.commands.options import given_options, settings_from
 from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say
 from tui_loraswitch.commands.places import config_path
@@ -74,4 +75,4 @@ def _remember(args: argparse.Namespace) -> None:
         remember(config_path(), given_options(args))
     except (OSError, ValueError) as error:
         log.warning("%s cannot be written: %s", config_path(), error)
-        say(f"The choice cannot be remembered in {config_path()}: {error}.")
+        say(f"The choice cannot be remembered in {config_path()}: {in_words(error)}.")

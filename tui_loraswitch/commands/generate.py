@@ -15,6 +15,7 @@ from engine.generate.lora_tags import TagOrder
 from engine.generate.prompt import parse_prompt
 from engine.generate.request import GenerateRequest
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
+from engine.hidden_files import sweep
 from engine.library.text import clean_line
 from tui_loraswitch.commands.lora_names import parse_wanted, resolve
 from tui_loraswitch.commands.options import (
@@ -118,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tui_loraswitch.commands.engine_run import open_engine
 
+    sweep(settings.output)
     with ProgressLine() as progress:
 
         def on_event(event: Event) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from engine.saving import in_words
 from tui_loraswitch.commands.outcome import say
 
 _MAX_BYTES = 1_000_000
@@ -41,5 +42,5 @@ def _open(path: Path) -> logging.Handler:
         path.parent.mkdir(parents=True, exist_ok=True)
         return RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8")
     except OSError as error:
-        say(f"No log is kept: {path} cannot be written ({error.strerror}).")
+        say(f"No log is kept in {path}: {in_words(error)}.")
         return logging.NullHandler()
