@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import threading
@@ -22,6 +21,7 @@ from engine.errors import EngineError
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
+from tui_loraswitch.background import in_background
 from tui_loraswitch.control import Control
 from tui_loraswitch.hang_up import HangUp
 from tui_loraswitch.highlight import Highlight
@@ -309,7 +309,7 @@ class LoraSwitchApp(App[None]):
         if not self._is_closing:
             self._is_closing = True
             self._keep_state()
-            await asyncio.to_thread(self.stop_engine)
+            await in_background(self.stop_engine)
             self.exit()
 
     def _end_without_screen(self) -> None:

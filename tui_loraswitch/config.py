@@ -13,9 +13,10 @@ from typing import Any, Literal, get_args
 import tomli_w
 
 from engine.block_weights import block_numbers, parse_block_weights
-from engine.errors import EngineError
+from engine.errors import EngineError, FileFormatError
 from engine.generate.lora_tags import TagOrder
 from engine.modes.names import MODE_CHOICES, ModeChoice
+from engine.regular_file import read_regular
 from engine.reports import BackupChoice
 from engine.saving import replace_file
 from tui_loraswitch.settings import ImageSetting
@@ -39,6 +40,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _PATHS = ("model", "output", "vae")
 _FOLDERS = ("loras", "models", "embeddings")
 _BLOCK_WEIGHTS = "block_weights"
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 100
+"""Tables within tables, in the name of one."""
 _PRESET_NAME = re.compile(r"[^,=:<>]*[^,=:<>\s][^,=:<>]*")
 """What can be typed where block weights are: neither numbers nor the end of a tag."""
 
@@ -105,7 +109,13 @@ def remember(path: Path, choices: Mapping[str, object]) -> None:
     changed = {**table, **{key: _plain(value) for key, value in choices.items()}}
     if changed == table:
         return
-    replace_file(path, (_HEADER + tomli_w.dumps(changed)).encode())
+    try:
+        changed_text = _HEADER + tomli_w.dumps(changed)
+    except RecursionError as error:
+        raise _broken(path, "it is nested too deeply") from error
+    # What is written here can be read the next time.
+    _parse(path, changed_text)
+    replace_file(path, changed_text.encode())
 
 
 def expanded(text: str) -> Path:
@@ -147,22 +157,28 @@ def _plain(value: object) -> object:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise ConfigError(f"{path}: the config file cannot be read ({error.strerror}).") from error
+        return read_regular(path, MAX_BYTES).decode("utf-8") if path.exists() else ""
+    except (OSError, FileFormatError) as error:
+        raise ConfigError(f"The config file cannot be read: {error}") from error
     except UnicodeDecodeError as error:
         line = 1 + error.object[: error.start].count(b"\n")
         raise _broken(path, f"line {line} is not UTF-8 text") from error
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
+    for number, line in enumerate(text.splitlines(), 1):
+        # The decoder takes minutes for a name of a hundred thousand parts.
+        said = line.partition("#")[0]
+        if any(part.count(".") > MAX_DEPTH for part in said.split("=")):
+            raise _broken(path, f"line {number} is nested too deeply")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The decoder's own words end in "(at line 3, column 7)".
         raise _broken(path, str(error)) from error
+    except (RecursionError, ValueError) as error:
+        fault = "it is nested too deeply, or has a number of thousands of digits"
+        raise _broken(path, fault) from error
 
 
 def _wrong(path: Path, text: str, key: str, expected: str) -> ConfigError:

@@ -15,6 +15,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from engine.errors import CheckpointError
+from engine.json_text import parse_json
 from engine.lora.header import Header
 
 METADATA_KEY = "loraswitch.config"
@@ -66,8 +67,8 @@ def refuse_nonsense(name: str) -> Iterator[None]:
 
 def _overlay(name: str, config: Config, text: str) -> None:
     try:
-        changes = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        changes = parse_json(text)
+    except ValueError as error:
         raise CheckpointError(f"{name}: its {METADATA_KEY} is not JSON.") from error
     if not isinstance(changes, Mapping):
         raise CheckpointError(f"{name}: its {METADATA_KEY} is not a table.")

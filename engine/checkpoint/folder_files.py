@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from engine.checkpoint.model_files import open_weights
 from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError
+from engine.json_text import parse_json
+from engine.regular_file import read_regular
+
+MAX_CONFIG_BYTES = 4_000_000
+"""Ten times an index of SDXL's weights in shards, the largest of them."""
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """Read a table from a JSON file of the folder (`unet/config.json`).
 
-    Raises `CheckpointError` when it is missing or no table.
+    Raises `CheckpointError` when it is missing or no table, `FileFormatError` when it is no file.
     """
-    try:
-        config = json.loads((folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    path = folder / name
+    if not path.exists():
         raise CheckpointError(
             f"{folder}: the folder has no {name}, so it is no diffusers model; give a .safetensors "
             "file or a diffusers folder."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder / name}: cannot be read as JSON ({error}).") from error
+        )
+    try:
+        config = parse_json(read_regular(path, MAX_CONFIG_BYTES))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON ({error}).") from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / name}: is not a table of settings.")
+        raise CheckpointError(f"{path}: is not a table of settings.")
     return config
 
 

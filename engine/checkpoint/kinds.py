@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.checkpoint.layout import PREFIXES, Part
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FileFormatError
 from engine.lora.header import Header
 from engine.lora.identify import identify
+from engine.regular_file import open_regular
 
 _NETWORKS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 """What a checkpoint must hold; the VAE may lie in a file of its own."""
@@ -52,9 +53,15 @@ def holds_vae(header: Header) -> bool:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file that is no safetensors file starts like PyTorch's (zip or bare pickle)."""
-    with path.open("rb") as file:
-        start = file.read(2)
+    """Whether a file that is no safetensors file starts like PyTorch's (zip or bare pickle).
+
+    False for what is no file, too.
+    """
+    try:
+        with open_regular(path) as file:
+            start = file.read(2)
+    except (FileFormatError, OSError):
+        return False
     return start == b"PK" or start[:1] == b"\x80"
 
 

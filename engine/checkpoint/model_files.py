@@ -54,7 +54,7 @@ def open_weights(path: Path) -> WeightFile:
     try:
         return WeightFile.open(path)
     except FileFormatError as error:
-        if path.is_file() and is_pickle(path):
+        if is_pickle(path):
             raise FileFormatError(
                 f"{path.name}: this is a pickle (PyTorch) file, which can run code when opened; "
                 "only safetensors files are read. To convert it, name it .ckpt, read it with "

@@ -7,7 +7,6 @@ changes them: every reading checks that.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from pathlib import Path
 import torch
 
 from engine.checkpoint.layout import Part
-from engine.errors import CheckpointError, FileFormatError
+from engine.errors import CheckpointError
 from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo, read_header
+from engine.regular_file import regular_descriptor
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -33,8 +33,7 @@ class _Descriptor:
     """An open file: it stays readable when it is deleted, or another takes its name."""
 
     def __init__(self, path: Path) -> None:
-        # A pipe would keep the opener waiting until somebody writes into it.
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.number = regular_descriptor(path)
 
     def __del__(self) -> None:
         if hasattr(self, "number"):
@@ -54,19 +53,8 @@ class WeightFile:
     @classmethod
     def open(cls, path: Path) -> WeightFile:
         """Read the header; raises `FileFormatError` for what is no sound safetensors file."""
-        try:
-            descriptor = _Descriptor(path)
-            status = os.fstat(descriptor.number)
-        except OSError as error:
-            raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        except ValueError as error:
-            raise FileFormatError(f"{path}: cannot be opened ({error}).") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise FileFormatError(
-                f"{path}: this is not a file but a folder, a pipe or a device; give a .safetensors "
-                "file."
-            )
-        return cls(path, read_header(path), _stamp(status), descriptor)
+        descriptor = _Descriptor(path)
+        return cls(path, read_header(path), _stamp(os.fstat(descriptor.number)), descriptor)
 
     def read_into(self, buffer: torch.Tensor, start: int) -> None:
         """Fill a tensor on the CPU, which has no gaps, with the file's bytes from `start` on.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 from tokenizers import Regex
@@ -12,8 +11,12 @@ from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from engine.errors import CheckpointError
+from engine.json_text import parse_json
+from engine.regular_file import read_regular
 
 CLIP_VOCABULARY = 49408
+MAX_TABLE_BYTES = 32_000_000
+"""Ten times what CLIP's words and merges take in one file."""
 _MERGES = Path(__file__).parent / "clip" / "merges.txt.gz"
 
 
@@ -65,15 +68,16 @@ def _read_merges(text: str) -> list[tuple[str, str]]:
 def _read_folder(
     folder: Path, model: str, vocabulary: int
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    try:
-        vocab, merges = _read_tables(folder)
-    except FileNotFoundError as error:
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json")):
         raise CheckpointError(
             f"{model}: its vocabulary of {vocabulary} words is not CLIP's "
             f"({CLIP_VOCABULARY}), and there is no tokenizer in {folder}."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: the tokenizer's files cannot be read.") from error
+        )
+    try:
+        vocab, merges = _read_tables(folder)
+        _require_sense(vocab, merges)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: the tokenizer's files make no sense.") from error
     if len(vocab) != vocabulary:
         raise CheckpointError(
             f"{folder}: the tokenizer has {len(vocab)} words, {model} needs {vocabulary}."
@@ -81,12 +85,20 @@ def _read_folder(
     return vocab, merges
 
 
+def _require_sense(vocab: dict[str, int], merges: list[tuple[str, str]]) -> None:
+    """Raise `ValueError` unless the words are numbered and the merges lead from words to words."""
+    if sorted(vocab.values()) != list(range(len(vocab))):
+        raise ValueError("the words are not numbered one by one")
+    if not all({left, right, left + right} <= vocab.keys() for left, right in merges):
+        raise ValueError("a merge is of no words")
+
+
 def _read_tables(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Read the words and merges from two files, or from the one that transformers 5 writes."""
     whole = folder / "tokenizer.json"
     if not whole.exists():
-        vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        return vocab, _read_merges((folder / "merges.txt").read_text(encoding="utf-8"))
-    model = json.loads(whole.read_text(encoding="utf-8"))["model"]
+        vocab = parse_json(read_regular(folder / "vocab.json", MAX_TABLE_BYTES))
+        return vocab, _read_merges(read_regular(folder / "merges.txt", MAX_TABLE_BYTES).decode())
+    model = parse_json(read_regular(whole, MAX_TABLE_BYTES))["model"]
     pairs = (m.split(" ") if isinstance(m, str) else m for m in model["merges"])
     return model["vocab"], [(left, right) for left, right in pairs]

@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.errors import EngineError, FileFormatError
+from engine.errors import EngineError
+from engine.picture_file import picture_with_texts
 from engine.saving import in_words, write_new
 
 log = logging.getLogger(__name__)
@@ -107,12 +108,12 @@ def _not_saved(folder: Path, reason: str) -> str:
 
 def read_infotext(path: Path) -> str | None:
     """The infotext inside a PNG, JPEG or WebP, or None; raises `FileFormatError` for all else."""
-    try:
-        with Image.open(path) as image:
-            text = image.info.get(KEY)
-            comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FileFormatError(f"{path} cannot be read as a picture: {error}.") from error
+
+    def texts(image: Image.Image) -> tuple[object, object]:
+        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        return image.info.get(KEY), exif.get(ExifTags.Base.UserComment)
+
+    text, comment = picture_with_texts(path, texts)
     if isinstance(text, str):
         return text
     return _decode_comment(comment) if isinstance(comment, bytes) else None

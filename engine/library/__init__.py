@@ -3,7 +3,7 @@
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.hashes import FileHashes, claimed_tensors_hash, hash_file
 from engine.library.index import LibraryIndex
-from engine.library.previews import embedded_preview, find_preview
+from engine.library.previews import embedded_previews, find_previews
 from engine.library.scan import ScanProgress, scan_folders
 from engine.library.search import Query, SearchIndex, SortOrder, filter_entries, sort_entries
 
@@ -17,9 +17,9 @@ __all__ = [
     "SortOrder",
     "TriggerWords",
     "claimed_tensors_hash",
-    "embedded_preview",
+    "embedded_previews",
     "filter_entries",
-    "find_preview",
+    "find_previews",
     "hash_file",
     "scan_folders",
     "sort_entries",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import islice
 
 from engine.library.entry import TriggerWords
 from engine.library.text import clean_line
 
 MAX_WORDS = 50
 """Trigger words kept of one source."""
+_MAX_TEXTS = 10 * MAX_WORDS
+"""Texts looked at for them; many may be empty or the same."""
 MAX_TAGS = 60
 """Tags kept of one file."""
 
@@ -29,16 +32,22 @@ class Description:
     notes: str = ""
     base_model: str = ""
     """What the source calls the base model, in its own words."""
+    problems: tuple[str, ...] = ()
+    """What could not be read, and why, in sentences."""
 
 
 def merge(descriptions: Iterable[Description]) -> Description:
-    """Join what several sources say: the first to say anything wins, trigger words add up."""
+    """Join what several sources say: the first to say anything wins.
+
+    Trigger words and problems add up.
+    """
     sources = list(descriptions)
     merged: dict[str, object] = {}
     for field in fields(Description):
         values = [getattr(source, field.name) for source in sources]
         merged[field.name] = next((v for v in values if v not in ("", None, ())), field.default)
     merged["trigger_words"] = _all_trigger_words(sources)
+    merged["problems"] = tuple(problem for source in sources for problem in source.problems)
     return Description(**merged)  # type: ignore[arg-type]
 
 
@@ -57,5 +66,6 @@ def trigger_words(source: str, texts: Iterable[str]) -> tuple[TriggerWords, ...]
 
     A text may itself be a group such as `neon glow, night city`, which stays together.
     """
-    words = dict.fromkeys(word for text in texts if (word := clean_line(text).strip(" ,")))
+    some = islice(texts, _MAX_TEXTS)
+    words = dict.fromkeys(word for text in some if (word := clean_line(text).strip(" ,")))
     return (TriggerWords(source, tuple(words)[:MAX_WORDS]),) if words else ()

@@ -54,10 +54,12 @@ class LibraryEntry:
     preferred_strength: float | None = None
     negative_text: str = ""
     notes: str = ""
-    preview: Path | None = None
-    """Picture beside the file; previews inside the header are read on demand."""
+    previews: tuple[Path, ...] = ()
+    """Pictures beside the file, the preferred one first; those in the header are read on demand."""
     metadata: tuple[tuple[str, str], ...] = ()
     """The header's own metadata, cleaned, long values cut, without pictures and empty values."""
+    problems: tuple[str, ...] = ()
+    """What beside the file cannot be read, and why, in sentences."""
     error: str = ""
     """Why the file cannot be used; empty when it can."""
 

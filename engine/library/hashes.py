@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import CancelledError, FileFormatError
+from engine.errors import CancelledError
 from engine.lora.header import read_header
+from engine.regular_file import open_regular, unreadable
 
 CHUNK = 4 * 1024 * 1024
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
@@ -51,7 +52,7 @@ def hash_file(
     header = read_header(path)
     whole, tensors = hashlib.sha256(), hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(header.data_start)
             whole.update(start)
             done = len(start)
@@ -66,7 +67,7 @@ def hash_file(
             file.seek(_LEGACY_START)
             legacy = file.read(_LEGACY_LENGTH)
     except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise unreadable(path, error) from error
     return FileHashes(
         whole.hexdigest(),
         tensors.hexdigest(),

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from engine.library.entry import LibraryEntry, TriggerWords
 
-_VERSION = 1
+_VERSION = 2
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
 _BUSY_SECONDS = 5.0
@@ -186,8 +186,8 @@ def _encode(entry: LibraryEntry) -> tuple[str, str, str]:
         and (value := getattr(entry, field.name)) not in ("", (), None)
     }
     values["trigger_words"] = [(group.source, group.words) for group in entry.trigger_words]
-    if entry.preview is not None:
-        values["preview"] = str(entry.preview)
+    if entry.previews:
+        values["previews"] = [str(preview) for preview in entry.previews]
     tags = "\n".join(f"{tag}\n{count}" for tag, count in entry.tags)
     metadata = "\n".join(f"{key}\n{value}" for key, value in entry.metadata)
     return json.dumps(values, separators=(",", ":")), tags, metadata
@@ -201,8 +201,8 @@ def _decode(path: Path, root: Path, text: str, tags: str, metadata: str) -> Libr
             TriggerWords(source, tuple(words)) for source, words in values["trigger_words"]
         )
         values["parts"] = tuple(values.get("parts", ()))
-        if "preview" in values:
-            values["preview"] = Path(values["preview"])
+        values["previews"] = tuple(map(Path, values.get("previews", ())))
+        values["problems"] = tuple(values.get("problems", ()))
         names, counts = _alternating(tags)
         values["tags"] = tuple(zip(names, map(int, counts), strict=True))
         values["metadata"] = tuple(zip(*_alternating(metadata), strict=True))

@@ -6,11 +6,11 @@ ModelSpec: https://github.com/Stability-AI/ModelSpec
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from engine.json_text import parse_json
 from engine.library.description import MAX_TAGS, Description, trigger_words
 from engine.library.html_text import plain_description
 from engine.library.text import clean_line, clean_text
@@ -53,7 +53,7 @@ def training_tags(metadata: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
 
     Summed over the training folders of `ss_tag_frequency`; captions are split into words.
     """
-    folders = parse_json(metadata.get("ss_tag_frequency", ""))
+    folders = json_or_none(metadata.get("ss_tag_frequency", ""))
     counts: Counter[str] = Counter()
     for tags in folders.values() if isinstance(folders, dict) else ():
         for tag, count in tags.items() if isinstance(tags, dict) else ():
@@ -85,13 +85,13 @@ def shown_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(shown)
 
 
-def parse_json(text: str) -> Any:
+def json_or_none(text: str) -> Any:
     """The value of a JSON text; None when it is not JSON, or too long to be sensible."""
     if not text or len(text) > MAX_JSON:
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return None
 
 
@@ -101,11 +101,11 @@ def _spec(metadata: Mapping[str, str], key: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [word for part in text.split(",")[:MAX_TAGS] if (word := clean_line(part))]
+    return [word for part in text.split(",", MAX_TAGS)[:MAX_TAGS] if (word := clean_line(part))]
 
 
 def _class_tokens(metadata: Mapping[str, str]) -> list[str]:
-    datasets = parse_json(metadata.get("ss_datasets", ""))
+    datasets = json_or_none(metadata.get("ss_datasets", ""))
     tokens = []
     for dataset in datasets if isinstance(datasets, list) else ():
         subsets = dataset.get("subsets") if isinstance(dataset, dict) else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.library.metadata import MAX_JSON, parse_json
+from engine.library.metadata import MAX_JSON, json_or_none
 from engine.lora.header import Header
 
 PREVIEW_ENDINGS = (
@@ -17,50 +17,54 @@ PREVIEW_ENDINGS = (
 """What follows the LoRA's name in a preview's, in order of preference."""
 
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_MAX_EMBEDDED = 8
+"""Embedded pictures that are tried."""
 
 
-def find_preview(lora: Path) -> Path | None:
-    """The preview picture beside a LoRA file, whatever the case of its name; None without one.
+def find_previews(lora: Path) -> list[Path]:
+    """The pictures beside a LoRA file, whatever the case of their names, the preferred one first.
 
-    None as well when the folder cannot be read.
+    None when the folder cannot be read.
     """
     try:
         names = [path.name for path in lora.parent.iterdir()]
     except OSError:
-        return None
-    name = pick_beside(lora.stem, PREVIEW_ENDINGS, by_folded_name(names))
-    return lora.with_name(name) if name else None
+        return []
+    return [lora.with_name(n) for n in beside(lora.stem, PREVIEW_ENDINGS, by_folded_name(names))]
 
 
 def by_folded_name(names: list[str]) -> dict[str, list[str]]:
-    """A folder's file names by their case-folded form, for `pick_beside`."""
+    """A folder's file names by their case-folded form, for `beside`."""
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
     return folded
 
 
-def pick_beside(stem: str, endings: tuple[str, ...], folded: Mapping[str, list[str]]) -> str | None:
-    """The first name that is `stem` plus one of `endings`; its exact writing before other cases."""
+def beside(stem: str, endings: tuple[str, ...], folded: Mapping[str, list[str]]) -> list[str]:
+    """The names that are `stem` plus one of `endings`, in their order.
+
+    `endings` are in lower case. Of several writings of one name the exact one comes first.
+    """
+    start = stem.casefold()
+    found: list[str] = []
     for ending in endings:
-        candidates = folded.get((stem + ending).casefold())
-        if candidates:
-            return stem + ending if stem + ending in candidates else min(candidates)
-    return None
+        if names := folded.get(start + ending):
+            found += sorted(names, key=lambda name: (name != stem + ending, name))
+    return found
 
 
-def embedded_preview(header: Header) -> bytes | None:
-    """The picture inside a header, as the bytes of a PNG, JPEG, WebP or GIF file; None without one.
+def embedded_previews(header: Header) -> Iterator[bytes]:
+    """The pictures inside a header, as the bytes of PNG, JPEG, WebP or GIF files.
 
     `ssmd_cover_images` is a JSON list of base64 texts, `modelspec.thumbnail` a data URL. The bytes
     come from a stranger: open them with a decoder that bounds the size of the picture.
     """
-    covers = parse_json(header.metadata.get("ssmd_cover_images", ""))
-    texts = (
-        [cover for cover in covers if isinstance(cover, str)] if isinstance(covers, list) else []
-    )
-    texts.append(header.metadata.get("modelspec.thumbnail", ""))
-    return next((picture for text in texts if (picture := _decode_picture(text))), None)
+    covers = json_or_none(header.metadata.get("ssmd_cover_images", ""))
+    texts = covers[:_MAX_EMBEDDED] if isinstance(covers, list) else []
+    for text in (*texts, header.metadata.get("modelspec.thumbnail", "")):
+        if isinstance(text, str) and (picture := _decode_picture(text)):
+            yield picture
 
 
 def _decode_picture(text: str) -> bytes | None:

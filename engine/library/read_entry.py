@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from engine.errors import FileFormatError
 from engine.library.description import merge
 from engine.library.entry import LibraryEntry
@@ -11,6 +13,8 @@ from engine.library.text import clean_line
 from engine.library.walk import FoundFile
 from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify, read_scalar, why_no_lora
+
+log = logging.getLogger(__name__)
 
 _BASES_IN_WORDS = (
     ("SDXL", ("sdxl", "pony", "illustrious", "noobai", "animagine")),
@@ -29,12 +33,14 @@ def read_entry(found: FoundFile) -> LibraryEntry:
         header = read_header(found.path)
         identity = identify(header)
         alpha = read_scalar(found.path, identity.alpha) if identity.alpha else None
+        return _described(found, header, identity, alpha)
     except FileFormatError as error:
         return _entry(found, error=clean_line(str(error)))
-    except OSError as error:
-        reason = f"{found.path.name}: cannot be read ({error.strerror})."
+    # A fault of this program that one odd file brings out: the thousands beside it are none.
+    except Exception:
+        log.exception("%s: cannot be read", found.path)
+        reason = f"{found.path.name}: reading it failed; the log file has the details."
         return _entry(found, error=clean_line(reason))
-    return _described(found, header, identity, alpha)
 
 
 def _described(
@@ -64,6 +70,7 @@ def _described(
         negative_text=said.negative_text,
         notes=said.notes,
         metadata=shown_metadata(header.metadata),
+        problems=said.problems,
         error=clean_line(f"{found.path.name}: {problem}") if problem else "",
     )
 
@@ -75,7 +82,7 @@ def _entry(found: FoundFile, **values: object) -> LibraryEntry:
         found.size,
         found.mtime_ns,
         found.inode,
-        preview=found.preview,
+        previews=found.previews,
         **values,  # type: ignore[arg-type]
     )
 

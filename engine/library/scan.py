@@ -98,7 +98,7 @@ def _compare_with_index(
 def _is_known(file: FoundFile, known: Known) -> bool:
     stamp, entry = known.get(file.path, ("", None))
     # A file in error is tried again: the reason (its rights, a disk) may be gone without a trace.
-    return stamp == file.stamp and entry is not None and not entry.error
+    return stamp == file.stamp and entry is not None and not (entry.error or entry.problems)
 
 
 def _why_unseen(path: Path, unlisted: Mapping[Path, str]) -> str:

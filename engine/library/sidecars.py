@@ -6,15 +6,19 @@ They are only read here, and every value in them is checked: they come from stra
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.errors import FileFormatError
+from engine.json_text import parse_json
 from engine.library.description import MAX_TAGS, Description, trigger_words
 from engine.library.html_text import plain_description
-from engine.library.metadata import MAX_JSON, parse_json
+from engine.library.metadata import MAX_JSON, json_or_none
 from engine.library.text import MAX_TEXT, clean_line, clean_text
+from engine.regular_file import read_regular
 
 MAX_STRENGTH = 20.0
 """A preferred strength beyond this is a mistake."""
@@ -23,28 +27,33 @@ MAX_STRENGTH = 20.0
 def read_sidecars(files: Iterable[tuple[str, Path]]) -> list[Description]:
     """Read sidecar files, given as their ending in `SIDECAR_ENDINGS` with their path.
 
-    The user's own words come first in the result. A file that cannot be read or makes no sense
-    says nothing: a sidecar is an extra, and the LoRA works without it.
+    The user's own words come first in the result. Of a file that cannot be read only its problem
+    is said: a sidecar is an extra, and the LoRA works without it.
     """
-    found = {}
-    for ending, path in files:
-        text = _read_text(path)
-        if text:
-            found[ending] = _READERS[ending](text)
+    found = {ending: _read(ending, path) for ending, path in files}
     return [found[ending] for ending in SIDECAR_ENDINGS if ending in found]
 
 
-def _read_text(path: Path) -> str:
+def _read(ending: str, path: Path) -> Description:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_JSON)
-    except OSError:
-        return ""
-    return raw.decode("utf-8-sig", errors="replace")
+        text = _decoded(read_regular(path, MAX_JSON))
+        if ending in _TEXT_ENDINGS:
+            return Description(description=plain_description(text))
+        table = parse_json(text) if text else {}
+    except FileFormatError as error:
+        return Description(problems=(clean_line(str(error)),))
+    except ValueError as error:
+        return Description(problems=(clean_line(f"{path}: this is no sensible JSON ({error})."),))
+    return _JSON_READERS[ending](_table(table))
 
 
-def _a1111(text: str) -> Description:
-    data = _table(parse_json(text))
+def _decoded(raw: bytes) -> str:
+    """The text of a file: UTF-8, or UTF-16 with the mark that Windows' programs write before it."""
+    is_utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+
+
+def _a1111(data: Mapping[str, Any]) -> Description:
     return Description(
         description=plain_description(_text(data, "description")),
         trigger_words=trigger_words("A1111", [_text(data, "activation text")]),
@@ -56,10 +65,9 @@ def _a1111(text: str) -> Description:
     )
 
 
-def _lora_manager(text: str) -> Description:
-    data = _table(parse_json(text))
+def _lora_manager(data: Mapping[str, Any]) -> Description:
     civitai = _table(data.get("civitai"))
-    tips = _table(parse_json(_text(data, "usage_tips")))
+    tips = _table(json_or_none(_text(data, "usage_tips")))
     return Description(
         title=clean_line(_text(data, "model_name")),
         description=plain_description(_text(data, "modelDescription")),
@@ -72,8 +80,7 @@ def _lora_manager(text: str) -> Description:
     )
 
 
-def _civitai(text: str) -> Description:
-    data = _table(parse_json(text))
+def _civitai(data: Mapping[str, Any]) -> Description:
     model = _table(data.get("model"))
     return Description(
         title=clean_line(_text(model, "name")),
@@ -85,18 +92,13 @@ def _civitai(text: str) -> Description:
     )
 
 
-def _plain_text(text: str) -> Description:
-    return Description(description=plain_description(text))
-
-
-_READERS: Mapping[str, Callable[[str], Description]] = {
+_JSON_READERS: Mapping[str, Callable[[Mapping[str, Any]], Description]] = {
     ".json": _a1111,
     ".metadata.json": _lora_manager,
     ".civitai.info": _civitai,
-    ".description.txt": _plain_text,
-    ".txt": _plain_text,
 }
-SIDECAR_ENDINGS = tuple(_READERS)
+_TEXT_ENDINGS = (".description.txt", ".txt")
+SIDECAR_ENDINGS = (*_JSON_READERS, *_TEXT_ENDINGS)
 """What follows the LoRA's name in a sidecar's, the user's own words first."""
 
 

@@ -19,7 +19,10 @@ _JOINERS = "\u200c\u200d"
 
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
-    """Remove escape sequences, control characters and direction overrides; keep line ends."""
+    """Remove escape sequences, control characters and direction overrides; keep line ends.
+
+    What is no character, as the bytes of a file name that is not UTF-8, becomes `\ufffd`.
+    """
     text = text[:limit]
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_plain_character, _ESCAPES.sub("", text.replace("\r\n", "\n"))))
@@ -36,4 +39,6 @@ def _plain_character(char: str) -> str:
         return char
     if char in "\r\v\f\x85\u2028\u2029":
         return "\n"
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
     return " " if char.isspace() else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.library.previews import PREVIEW_ENDINGS, by_folded_name, pick_beside
+from engine.library.previews import PREVIEW_ENDINGS, beside, by_folded_name
 from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.library.text import clean_line
 
@@ -26,9 +26,22 @@ class FoundFile:
     inode: int
     sidecars: tuple[tuple[str, Path], ...]
     """Ending and path."""
-    preview: Path | None
-    stamp: str
-    """Changes when the file, its sidecars or the choice of its preview change."""
+    previews: tuple[Path, ...]
+    """The pictures beside it, the preferred one first."""
+    stamp: str = ""
+    """Changes when the file, its sidecars or the names of its previews change."""
+
+
+def look_beside(
+    folder: Path, stem: str, neighbours: Mapping[str, list[str]]
+) -> tuple[tuple[tuple[str, Path], ...], tuple[Path, ...]]:
+    """The sidecars (ending and path) and the previews of a LoRA, among its folder's names."""
+    sidecars = tuple(
+        (ending, folder / names[0])
+        for ending in SIDECAR_ENDINGS
+        if (names := beside(stem, (ending,), neighbours))
+    )
+    return sidecars, tuple(folder / name for name in beside(stem, PREVIEW_ENDINGS, neighbours))
 
 
 @dataclass
@@ -60,14 +73,14 @@ class Walk:
                 self._note(folder, error)
                 continue
             visible = [item for item in listed if not item.name.startswith(".")]
-            beside = by_folded_name([item.name for item in visible])
+            neighbours = by_folded_name([item.name for item in visible])
             found: list[FoundFile] = []
             for item in visible:
                 try:
                     if item.is_dir():
                         (links if item.is_symlink() else folders).append(folder / item.name)
                     elif item.name.lower().endswith(_ENDING):
-                        if file := self._look_at(item, folder, beside):
+                        if file := self._look_at(item, folder, neighbours):
                             found.append(file)
                     elif item.is_symlink():
                         # Perhaps a folder on a drive that is not there now: ask for the reason.
@@ -80,29 +93,30 @@ class Walk:
                 yield found
 
     def _look_at(
-        self, item: os.DirEntry[str], folder: Path, beside: dict[str, list[str]]
+        self, item: os.DirEntry[str], folder: Path, neighbours: dict[str, list[str]]
     ) -> FoundFile | None:
         """The file with its neighbours; None for a pipe or a device of such a name."""
         status = item.stat()
         if not stat.S_ISREG(status.st_mode):
+            shown = clean_line(str(folder / item.name))
+            self.unlisted[folder / item.name] = f"{shown}: this is a pipe or a device, not a file."
             return None
-        stem = item.name[: -len(_ENDING)]
-        sidecars = tuple(
-            (ending, folder / name)
-            for ending in SIDECAR_ENDINGS
-            if (name := pick_beside(stem, (ending,), beside))
+        sidecars, previews = look_beside(folder, item.name[: -len(_ENDING)], neighbours)
+        stamps = (
+            f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}",
+            *(preview.name for preview in previews),
+            *(_stamp(sidecar) for _, sidecar in sidecars),
         )
-        preview = pick_beside(stem, PREVIEW_ENDINGS, beside)
-        file_stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
         return FoundFile(
-            path=folder / item.name,
-            root=self.root,
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            inode=status.st_ino,
-            sidecars=sidecars,
-            preview=folder / preview if preview else None,
-            stamp="|".join((file_stamp, preview or "", *(_stamp(path) for _, path in sidecars))),
+            folder / item.name,
+            self.root,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ino,
+            sidecars,
+            previews,
+            # As text that a database takes, whatever bytes the names have.
+            stamp="|".join(stamps).encode(errors="backslashreplace").decode(),
         )
 
     def _note(self, path: Path, error: OSError) -> None:

@@ -51,11 +51,11 @@ _MARKS = (
 )
 """Names that only one kind of model has: the base, a telling word, the pattern around it."""
 
-_IN_UNET = r"(?:attentions|input_blocks|middle_block|output_blocks)[._].*"
+_IN_UNET = re.compile(r"(?:attentions|input_blocks|middle_block|output_blocks)[._]")
 """Other models have blocks called transformer_blocks and attn2 too, but not in these."""
 
-_ATTN2 = re.compile(_IN_UNET + r"attn2[._](?:processor[._])?to_[kv](?:\.|$)")
-_UNET_DEPTH = re.compile(_IN_UNET + r"transformer_blocks[._](\d{1,3})(?!\d)")
+_ATTN2 = re.compile(r"attn2[._](?:processor[._])?to_[kv](?:\.|$)")
+_UNET_DEPTH = re.compile(r"transformer_blocks[._](\d{1,3})(?!\d)")
 _SHALLOW_TEXT_ENCODER = re.compile(r"^lora_te_|^text_encoder\.")
 
 
@@ -96,7 +96,7 @@ def _from_names(header: Header, modules: Mapping[str, Module]) -> tuple[str, str
         if width in _ATTN2_WIDTHS:
             return _ATTN2_WIDTHS[width], f"attn2 width {width}"
     for key in names:
-        depth = _UNET_DEPTH.search(key)
+        depth = _search_in_unet(_UNET_DEPTH, key)
         if depth and int(depth[1]) >= 2:
             return "SDXL", f"transformer_blocks_{int(depth[1])}"
     if any(key.startswith(("lora_te2_", "text_encoder_2.", "clip_g.")) for key in names):
@@ -104,13 +104,22 @@ def _from_names(header: Header, modules: Mapping[str, Module]) -> tuple[str, str
     return _from_text_encoder(modules)
 
 
+def _search_in_unet(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
+    """Find a pattern behind the name of a UNet's block.
+
+    In two steps: as one pattern with `.*` between, it would try every block with every ending.
+    """
+    block = _IN_UNET.search(name)
+    return pattern.search(name, block.end()) if block else None
+
+
 def _attn2_widths(header: Header, modules: Mapping[str, Module]) -> Iterable[int | None]:
     if modules:
-        return (m.input_width for name, m in modules.items() if _ATTN2.search(name))
+        return (m.input_width for name, m in modules.items() if _search_in_unet(_ATTN2, name))
     return (
         info.shape[1]
         for name, info in header.tensors.items()
-        if _ATTN2.search(name) and len(info.shape) >= 2
+        if _search_in_unet(_ATTN2, name) and len(info.shape) >= 2
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from engine.errors import FileFormatError, LoraRefusedError
 from engine.file_kinds import foreign_kind
 from engine.host_memory import HostMemory
+from engine.json_text import parse_json
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, read_header
 from engine.lora.identify import identify, why_no_lora
@@ -118,8 +118,8 @@ def _outside_numbers(
 def _has_root_scaling(header: Header) -> bool:
     """Whether sd-scripts' metadata says `rs_lora`; GLoRA's alpha alone does not show it."""
     try:
-        arguments = json.loads(header.metadata.get("ss_network_args", "{}"))
-    except (ValueError, RecursionError):
+        arguments = parse_json(header.metadata.get("ss_network_args", "{}"))
+    except ValueError:
         return False
     return isinstance(arguments, dict) and str(arguments.get("rs_lora")).lower() in ("true", "1")
 

@@ -6,10 +6,8 @@ Format: u64 little-endian length N, N bytes of JSON, then the tensors' bytes
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import FileFormatError
+from engine.json_text import parse_json
+from engine.regular_file import open_regular, printable, unreadable
 
 MAX_HEADER_BYTES = 100_000_000
 """The bound the format's own library sets; a larger one is an attack or garbage."""
+
+MAX_TENSORS = 20_000
+"""Twice what a LoRA of all of SDXL's modules in the family with the most tensors can have."""
+
+MAX_NAME = 500
+"""Characters of a tensor's name, some three times the longest that any trainer writes."""
 
 MAX_DIMENSIONS = 64
 """Above what any tensor library takes; a bound, since multiplying endless shapes takes for ever."""
@@ -59,16 +65,12 @@ def read_header(path: Path) -> Header:
     Raises `FileFormatError` with a sentence naming the file when it is missing, a pickle, another
     kind of file, truncated, or its header contradicts its size.
     """
-    name = _printable(path.name)
+    name = printable(path.name)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            # Asked before opening: a pipe would keep the reader waiting for ever.
-            raise FileFormatError(
-                f"{_printable(str(path))}: this is not a file but a folder or a device."
-            )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file_size = os.fstat(file.fileno()).st_size
-            first = file.read(9)
+            # No byte beyond that is asked for: a file of /proc is empty and never ends.
+            first = file.read(min(9, file_size))
             if len(first) < 9:
                 raise FileFormatError(
                     f"{name}: truncated, the file has only {file_size} bytes; download it again."
@@ -83,18 +85,9 @@ def read_header(path: Path) -> Header:
                 )
             file.seek(8)
             raw = file.read(length)
-    except FileNotFoundError as error:
-        raise FileFormatError(f"{_printable(str(path))}: there is no such file.") from error
     except OSError as error:
-        raise FileFormatError(
-            f"{_printable(str(path))}: cannot be read ({error.strerror})."
-        ) from error
+        raise unreadable(path, error) from error
     return _parse(name, raw, 8 + length, file_size)
-
-
-def _printable(name: str) -> str:
-    """A file name without the characters that could act on a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in name)
 
 
 _OTHER_KINDS = {
@@ -125,18 +118,20 @@ def _not_safetensors(name: str, first: bytes) -> FileFormatError:
 
 
 def _parse(name: str, raw: bytes, data_start: int, file_size: int) -> Header:
+    # Counted before a million of them are parsed.
+    _refuse_too_many(name, raw.count(b'"data_offsets"'))
     try:
-        # Decoded here: json would accept UTF-16 and UTF-32 bytes too, other readers do not.
-        table = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = parse_json(raw)
+    except ValueError as error:
         raise FileFormatError(
-            f"{name}: not a safetensors file (its header is not JSON)."
+            f"{name}: not a safetensors file (its header is not sensible JSON)."
         ) from error
     if not isinstance(table, dict):
         raise FileFormatError(f"{name}: not a safetensors file (its header is not a table).")
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         metadata = {}
+    _refuse_names(name, table)
     tensors = {key: _tensor(name, key, entry, data_start) for key, entry in table.items()}
     need = max((info.end for info in tensors.values()), default=data_start)
     if need > file_size:
@@ -146,6 +141,30 @@ def _parse(name: str, raw: bytes, data_start: int, file_size: int) -> Header:
     _refuse_overlaps(name, tensors, data_start, file_size)
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
     return Header(tensors, texts, data_start, file_size)
+
+
+def _refuse_names(name: str, table: Mapping[str, Any]) -> None:
+    """Bound what is worked through name by name from here on."""
+    _refuse_too_many(name, len(table))
+    longest = max(map(len, table), default=0)
+    if longest > MAX_NAME:
+        raise FileFormatError(
+            f"{name}: its header has a tensor whose name is {longest:,} characters long; no real "
+            f"one has more than {MAX_NAME}."
+        )
+    try:
+        "".join(table).encode()
+    except UnicodeEncodeError as error:
+        # JSON can spell half characters, which no other reader of the format accepts.
+        raise FileFormatError(f"{name}: the name of a tensor in its header is no text.") from error
+
+
+def _refuse_too_many(name: str, tensors: int) -> None:
+    if tensors > MAX_TENSORS:
+        raise FileFormatError(
+            f"{name}: its header names {tensors:,} tensors; no LoRA and no SDXL model has more "
+            f"than {MAX_TENSORS:,}."
+        )
 
 
 def _tensor(name: str, key: str, entry: Any, data_start: int) -> TensorInfo:
@@ -159,6 +178,8 @@ def _tensor(name: str, key: str, entry: Any, data_start: int) -> TensorInfo:
         if not all(type(number) is int and 0 <= number < 2**64 for number in (*shape, *offsets)):
             raise ValueError("negative, too large or not whole")
         bits = DTYPE_BITS[dtype] * math.prod(shape)
+        if bits >= 2**64:
+            raise ValueError("too large")
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{name}: the header's entry {key[:80]!r} makes no sense.") from error
     if bits != 8 * (end - start):

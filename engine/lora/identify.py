@@ -12,6 +12,7 @@ from engine.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import Module, group_modules, part_of
+from engine.regular_file import open_regular, unreadable
 
 _SCALAR_FORMATS = {
     "F16": "<e", "F32": "<f", "F64": "<d", "I8": "<b", "U8": "<B", "I16": "<h", "U16": "<H",
@@ -89,13 +90,16 @@ def why_no_lora(header: Header, identity: Identity) -> str:
 def read_scalar(path: Path, info: TensorInfo) -> float | None:
     """Read the single number that `info` points at; None when it is no finite single number.
 
-    Raises `OSError` when the file cannot be read.
+    Raises `FileFormatError` when the file cannot be read.
     """
     if math.prod(info.shape) != 1:
         return None
-    with path.open("rb") as file:
-        file.seek(info.start)
-        raw = file.read(info.end - info.start)
+    try:
+        with open_regular(path) as file:
+            file.seek(info.start)
+            raw = file.read(info.end - info.start)
+    except OSError as error:
+        raise unreadable(path, error) from error
     if len(raw) != info.end - info.start:
         return None
     if info.dtype == "BF16":

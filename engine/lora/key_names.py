@@ -39,7 +39,8 @@ _WEAK_ROLES = frozenset({"alpha", "constraint", "scale", "rescale", "dora_scale"
 """Roles that say nothing alone: they only go with another one."""
 
 _EMBEDDING = re.compile(
-    r"bundle_emb\.(?P<name>.+?)\.(?:(?P<role>clip_l|clip_g|emb_params)|string_to_param\..+)"
+    r"bundle_emb\.(?P<name>.+?)\.(?:(?P<role>clip_l|clip_g|emb_params)|string_to_param\..+)",
+    re.DOTALL,
 )
 
 _PART_STARTS = (

@@ -6,23 +6,27 @@ or for the whole file) or in an `adapter_config.json` beside the file (PEFT).
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.errors import FileFormatError
+from engine.json_text import parse_json
 from engine.lora.header import Header
 from engine.lora.key_names import Module
+from engine.regular_file import read_regular
 
 METADATA_KEY = "lora_adapter_metadata"
 CONFIG_NAME = "adapter_config.json"
 MAX_CONFIG_BYTES = 4_000_000
 MAX_TERMS = 64
 """Above what any series of PEFT's is good for; a bound, since each costs a product."""
+
+MAX_NUMBER = 1e9
+"""Above what any alpha, rank or bound can mean; products with it are still finite."""
 
 _PARTS = ("unet", "text_encoder", "text_encoder_2")
 _WRAPPER = "base_model.model."
@@ -36,6 +40,8 @@ class PeftConfig:
 
     file_name: str
     parts: Mapping[str, Mapping[str, Any]]
+    _patterns: dict[int, _Patterns] = field(default_factory=dict, init=False, repr=False)
+    """Tables of `parts` that were read as patterns, by their identity."""
 
     def numbers(self, name: str, module: Module) -> dict[str, float]:
         """What the file's module lacks, by role: `scale`, `neumann_terms`, `coft_eps`.
@@ -59,7 +65,7 @@ class PeftConfig:
             return {}
         alpha = self._for_module(settings, alpha_name, "alpha_pattern", path)
         rank = self._for_module(settings, "r", "rank_pattern", path)
-        if rank <= 0:
+        if rank < 1:
             raise self._error("r")
         return {"scale": alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)}
 
@@ -69,7 +75,7 @@ class PeftConfig:
             found["neumann_terms"] = 0
         elif "num_cayley_neumann_terms" in settings:
             terms = self._number(settings, "num_cayley_neumann_terms")
-            if not 1 <= terms <= MAX_TERMS:
+            if not 1 <= terms <= MAX_TERMS or terms % 1:
                 raise self._error("num_cayley_neumann_terms")
             found["neumann_terms"] = terms
         if settings.get("coft"):
@@ -79,29 +85,20 @@ class PeftConfig:
     def _for_module(
         self, settings: Mapping[str, Any], name: str, pattern_name: str, path: str
     ) -> float:
-        """A setting for one module: that of the first pattern that names it, else the common one.
-
-        PEFT takes patterns as regular expressions to be met by the end of a path. They come from
-        strangers, so only plain names are followed.
-        """
+        """A setting for one module: of the first pattern that names it, else the common one."""
         patterns = settings.get(pattern_name) or {}
         if not isinstance(patterns, dict):
             raise self._error(pattern_name)
-        for pattern in patterns:
-            plain = pattern.removeprefix("^").removesuffix("$").replace(r"\.", ".")
-            if _EXPRESSION.search(plain):
-                raise FileFormatError(
-                    f"{self.file_name}: its {pattern_name} has the regular expression "
-                    f"{pattern[:60]!r}; only plain module names are read. Write the names out."
-                )
-            whole = pattern.startswith("^")
-            if path == plain or (not whole and path.endswith(f".{plain}")):
-                return self._number(patterns, pattern)
-        return self._number(settings, name)
+        known = self._patterns.get(id(patterns))
+        if known is None:
+            known = self._patterns[id(patterns)] = _Patterns(self.file_name, pattern_name, patterns)
+        pattern = known.first_for(path)
+        return self._number(settings, name) if pattern is None else self._number(patterns, pattern)
 
     def _number(self, settings: Mapping[str, Any], name: str) -> float:
-        value = settings.get(name)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        value: Any = settings.get(name)
+        # Compared as it is: an integer may be too long for a float.
+        if type(value) not in (int, float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
             raise self._error(name)
         return float(value)
 
@@ -109,6 +106,35 @@ class PeftConfig:
         return FileFormatError(
             f"{self.file_name}: its PEFT configuration has no sensible value for {name[:60]!r}."
         )
+
+
+class _Patterns:
+    """The patterns of `rank_pattern` or `alpha_pattern` and the modules that they name.
+
+    PEFT takes them as regular expressions to be met by the end of a path. They come from strangers,
+    so only plain names are followed, and looked up: thousands of modules meet thousands of them.
+    Raises `FileFormatError` for another expression.
+    """
+
+    def __init__(self, file_name: str, pattern_name: str, patterns: Iterable[str]) -> None:
+        self._whole: dict[str, tuple[int, str]] = {}
+        self._ends: dict[str, tuple[int, str]] = {}
+        for order, pattern in enumerate(patterns):
+            plain = pattern.removeprefix("^").removesuffix("$").replace(r"\.", ".")
+            if _EXPRESSION.search(plain):
+                raise FileFormatError(
+                    f"{file_name}: its {pattern_name} has the regular expression "
+                    f"{pattern[:60]!r}; only plain module names are read. Write the names out."
+                )
+            table = self._whole if pattern.startswith("^") else self._ends
+            table.setdefault(plain, (order, pattern))
+
+    def first_for(self, path: str) -> str | None:
+        """The first of the patterns that names a module, by its path."""
+        names = path.split(".")
+        ends = (self._ends.get(".".join(names[start:])) for start in range(len(names)))
+        found = [one for one in (self._whole.get(path), *ends) if one is not None]
+        return min(found)[1] if found else None
 
 
 def companion(path: Path) -> Path | None:
@@ -137,18 +163,13 @@ def read_peft_config(path: Path, header: Header) -> PeftConfig | None:
     config = companion(path)
     if config is None:
         return None
-    try:
-        if config.stat().st_size > MAX_CONFIG_BYTES:
-            raise FileFormatError(f"{config}: too large for an adapter's configuration.")
-        return _parse(f"{path.name} ({CONFIG_NAME})", config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{config}: cannot be read ({error}).") from error
+    return _parse(f"{path.name} ({CONFIG_NAME})", read_regular(config, MAX_CONFIG_BYTES))
 
 
-def _parse(file_name: str, text: str) -> PeftConfig:
+def _parse(file_name: str, text: str | bytes) -> PeftConfig:
     try:
-        settings = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        settings = parse_json(text)
+    except ValueError as error:
         raise FileFormatError(f"{file_name}: its PEFT configuration is not JSON.") from error
     if not isinstance(settings, dict):
         raise FileFormatError(f"{file_name}: its PEFT configuration is not a table.")

@@ -10,6 +10,7 @@ import torch
 from engine.errors import CancelledError, FileFormatError
 from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo
+from engine.regular_file import open_regular, unreadable
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -48,7 +49,7 @@ def read_data(
     buffer = memory.buffer(header.file_size - header.data_start)
     view, done = buffer.numpy().data, 0
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             file.seek(header.data_start)
             while done < len(view):
                 if cancelled():
@@ -58,7 +59,7 @@ def read_data(
                     raise FileFormatError(f"{path.name}: the file ended while it was read.")
                 done += count
     except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise unreadable(path, error) from error
     return buffer
 
 

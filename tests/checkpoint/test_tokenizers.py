@@ -71,5 +71,5 @@ def test_a_vocabulary_that_is_missing_or_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="has 7 words, tiny needs 8"):
         open_tokenizers(tmp_path, "tiny", 8)
     (folder / "vocab.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="make no sense"):
         open_tokenizers(tmp_path, "tiny", 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -132,6 +133,12 @@ def test_what_only_the_file_says(config: Path, home: Path) -> None:
         (b'dtype = "auto"\nmodel = "a\\u0000b"\n', "line 2", "model must be a path"),
         (b'\nbackup = "disk"\n', "line 2", "one of auto, device, cpu"),
         (b'# \xff\n\nmodel = "\xfe"\n', "line 1", "UTF-8"),
+        (b"x = " + b"[" * 100_000 + b"]" * 100_000, "", "nested too deeply"),
+        (b"x = " + b"{a=" * 100_000, "", "nested too deeply"),
+        (b"x = " + b"1" * 5000, "", "a number of thousands of digits"),
+        (b"\nx = { a." + b"a." * 100_000 + b"a = 1 }", "line 2", "nested too deeply"),
+        (b"[a." + b"a." * 100_000 + b"a]", "line 1", "nested too deeply"),
+        (b"x = '" + b"long" * 300_000 + b"'", "", "too large"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(config: Path, text, place, reason) -> None:
@@ -149,7 +156,26 @@ def test_a_broken_file_is_never_overwritten(config: Path) -> None:
     assert config.read_text() == "model = [unfinished"
 
 
-def test_a_folder_in_its_place_is_said(config: Path) -> None:
-    config.mkdir(parents=True)
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_folder_or_a_pipe_in_its_place_is_said(config: Path, make) -> None:
+    make(config)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(config)
+
+
+@pytest.mark.parametrize("depth", [10, 90, 200, 300, 400, 500])
+@pytest.mark.parametrize("opening", ["[", "{a="])
+def test_what_is_nested_can_be_read_again_or_is_left(
+    config: Path, depth: int, opening: str
+) -> None:
+    closing = {"[": "]", "{a=": "1}"}[opening]
+    text = "x = " + opening * depth + closing[:-1] + closing[-1] * depth
+    config.write_text(text)
+    try:
+        load_config(config)
+        remember(config, {"device": "cpu"})
+    except ConfigError:
+        assert depth > 90
+        assert config.read_text() == text
+    else:
+        assert load_config(config).device == "cpu"

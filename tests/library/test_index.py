@@ -31,7 +31,8 @@ FULL = LibraryEntry(
     preferred_strength=0.0,
     negative_text="day",
     notes="mine",
-    preview=ROOT / "a/neon.png",
+    previews=(ROOT / "a/neon.png", ROOT / "a/neon.jpeg"),
+    problems=("a/neon.json: there is no such file.",),
     metadata=(("ss_epoch", "1"),),
     error="",
 )

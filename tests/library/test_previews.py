@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.library import embedded_preview, find_preview
+from engine.library import embedded_previews, find_previews
 from engine.library.previews import PREVIEW_ENDINGS
 from engine.lora.header import Header
 
@@ -16,46 +16,52 @@ WEBP = b"RIFF\x20\0\0\0WEBPVP8 " + bytes(20)
 
 def test_order_of_preference(tmp_path: Path) -> None:
     lora = tmp_path / "neon.safetensors"
-    assert find_preview(lora) is None
+    assert find_previews(lora) == []
+    expected: list[Path] = []
     for ending in reversed(PREVIEW_ENDINGS):
         (tmp_path / f"neon{ending}").touch()
-        assert find_preview(lora) == tmp_path / f"neon{ending}"
+        expected.insert(0, tmp_path / f"neon{ending}")
+        assert find_previews(lora) == expected
 
 
 def test_letter_case_matters_only_between_two(tmp_path: Path) -> None:
     (tmp_path / "Neon.Preview.PNG").touch()
-    assert find_preview(tmp_path / "neon.safetensors") == tmp_path / "Neon.Preview.PNG"
-    (tmp_path / "neon.preview.png").touch()
-    assert find_preview(tmp_path / "neon.safetensors") == tmp_path / "neon.preview.png"
+    assert find_previews(tmp_path / "neon.safetensors") == [tmp_path / "Neon.Preview.PNG"]
+    for name in ("neon.preview.png", "NEON.preview.png"):
+        (tmp_path / name).touch()
+    found = [path.name for path in find_previews(tmp_path / "neon.safetensors")]
+    assert found == ["neon.preview.png", "NEON.preview.png", "Neon.Preview.PNG"]
 
 
 def test_other_loras_previews_and_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "neon2.png").touch()
-    assert find_preview(tmp_path / "neon.safetensors") is None
-    assert find_preview(tmp_path / "none" / "neon.safetensors") is None
+    assert find_previews(tmp_path / "neon.safetensors") == []
+    assert find_previews(tmp_path / "none" / "neon.safetensors") == []
 
 
-def embedded(**metadata: str) -> bytes | None:
-    return embedded_preview(Header({}, {k.replace("_spec_", "."): v for k, v in metadata.items()},
-                                   0, 0))  # fmt: skip
+def embedded(**metadata: str) -> list[bytes]:
+    texts = {key.replace("_spec_", "."): value for key, value in metadata.items()}
+    return list(embedded_previews(Header({}, texts, 0, 0)))
 
 
 def test_embedded_pictures() -> None:
     text = base64.b64encode(PNG).decode()
-    assert embedded(ssmd_cover_images=json.dumps([1, "", text])) == PNG
-    webp = base64.b64encode(WEBP).decode()
-    assert embedded(modelspec_spec_thumbnail=f"data:image/webp;base64,{webp}") == WEBP
-    assert embedded() is None
+    covers = json.dumps([1, "", text])
+    assert embedded(ssmd_cover_images=covers) == [PNG]
+    webp = f"data:image/webp;base64,{base64.b64encode(WEBP).decode()}"
+    assert embedded(modelspec_spec_thumbnail=webp) == [WEBP]
+    assert embedded(ssmd_cover_images=covers, modelspec_spec_thumbnail=webp) == [PNG, WEBP]
+    assert embedded() == []
 
 
 @pytest.mark.parametrize(
     "text", ["", "[", "{}", '["%%%"]', '["PHN2Zz4="]', '["A"]', '["é"]', "[" * 9999]
 )
 def test_what_is_no_picture_is_none(text: str) -> None:
-    assert embedded(ssmd_cover_images=text) is None
-    assert embedded(modelspec_spec_thumbnail=text) is None
+    assert embedded(ssmd_cover_images=text) == []
+    assert embedded(modelspec_spec_thumbnail=text) == []
 
 
 def test_huge_pictures_are_left_alone() -> None:
     text = base64.b64encode(PNG + bytes(7_000_000)).decode()
-    assert embedded(modelspec_spec_thumbnail=text) is None
+    assert embedded(modelspec_spec_thumbnail=text) == []

@@ -67,7 +67,7 @@ def test_entry_holds_what_header_and_neighbours_say(
     assert entry.fits_sdxl
     assert entry.title == "Neon"
     assert entry.preferred_strength == 0.7
-    assert entry.preview == path.with_name("NEON.png")
+    assert entry.previews == (path.with_name("NEON.png"),)
     assert entry.tags == (("night", 5),)
     assert entry.trigger_words == (
         TriggerWords("A1111", ("neon glow",)),
@@ -144,7 +144,7 @@ def test_changes_are_noticed(
     assert sorted(headers_read) == [f"{name}.safetensors" for name in
                                     ("older", "picture", "replaced", "text")]  # fmt: skip
     assert entries["text"].description == "words"
-    assert entries["picture"].preview == root / "picture.png"
+    assert entries["picture"].previews[0] == root / "picture.png"
     assert "gone" not in entries
     assert len(index.load([root])) == 5
 
@@ -271,6 +271,9 @@ def test_file_names_cannot_act_on_the_terminal(
     raw = os.fsencode(root) + b"/caf\xe9.safetensors"
     write_lora("plain.safetensors").rename(os.fsdecode(raw))
     entries = scan_folders([root], index)
-    assert sorted((entry.folder, entry.name) for entry in entries) == [("", "caf"), ("x", "y")]
+    assert sorted((entry.folder, entry.name) for entry in entries) == [
+        ("", "caf\ufffd"),
+        ("x", "y"),
+    ]
     assert all(entry.path.exists() for entry in entries)
     assert sorted(index.load([root]), key=str) == sorted(entries, key=str)

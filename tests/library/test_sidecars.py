@@ -127,8 +127,8 @@ def test_byte_order_mark_wrong_encoding_and_missing_file(tmp_path: Path) -> None
     path = tmp_path / "x.json"
     path.write_bytes(b'\xef\xbb\xbf{"notes": "caf\xe9"}')
     assert read_sidecars([(".json", path)])[0].notes == "caf\ufffd"
-    assert read_sidecars([(".json", tmp_path / "none.json")]) == []
-    assert read_sidecars([(".json", tmp_path)]) == []
+    (none,) = read_sidecars([(".json", tmp_path / "none.json")])
+    assert none.problems == (f"{tmp_path / 'none.json'}: there is no such file.",)
 
 
 _JSON = st.recursive(

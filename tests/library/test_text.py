@@ -27,7 +27,7 @@ _WILD = st.text(
         ("\x1bcreset", "reset"),
         ("abc\u202etxt.exe", "abctxt.exe"),
         ("bell\x07 null\x00 del\x7f", "bell null del"),
-        ("lone \ud800 surrogate", "lone  surrogate"),
+        ("lone \ud800 surrogate", "lone \ufffd surrogate"),
         ("one\r\ntwo\u2028three\rfour", "one\ntwo\nthree\nfour"),
         ("tab\tand\u00a0space", "tab and space"),
         ("family 👨\u200d👩\u200d👧 漢字 é", "family 👨\u200d👩\u200d👧 漢字 é"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     with pytest.raises(FileFormatError, match="ended"):
         read_lora(opened)
     path.unlink()
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="no such file"):
         read_lora(opened)
 
 
@@ -156,6 +157,15 @@ def test_scale_from_the_metadata(tmp_path: Path, config: object, scale: float | 
     assert scale_of(path) == scale
 
 
+def test_the_first_pattern_that_names_a_module_counts(tmp_path: Path) -> None:
+    both = {"to_k": 8, "^" + PATH.removeprefix("unet."): 6, "attn2.to_k": 4}
+    for order in permutations(both):
+        patterns = {pattern: both[pattern] for pattern in order}
+        tensors, text = peft({"unet.r": 4, "unet.lora_alpha": 2, "unet.alpha_pattern": patterns})
+        path = write(tmp_path / "a.safetensors", tensors, lora_adapter_metadata=text)
+        assert scale_of(path) == both[order[0]] / 4
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -166,6 +176,14 @@ def test_scale_from_the_metadata(tmp_path: Path, config: object, scale: float | 
         {"unet.r": "4", "unet.lora_alpha": 2},
         {"unet.r": 4, "unet.lora_alpha": float("nan")},
         {"unet.r": 4, "unet.lora_alpha": None},
+        {"unet.r": 4, "unet.lora_alpha": True},
+        {"unet.r": 4, "unet.lora_alpha": 10**401},
+        {"unet.r": 4, "unet.lora_alpha": 1e300},
+        {"unet.r": 10**401, "unet.lora_alpha": 2},
+        {"unet.r": 1e-300, "unet.lora_alpha": 2},
+        {"unet.r": float("inf"), "unet.lora_alpha": 2},
+        '{"unet.r": 4, "unet.lora_alpha": ' + "9" * 5000 + "}",
+        {"unet.r": 4, "unet.lora_alpha": 2, "unet.rank_pattern": {"to_k": -(10**401)}},
         {"unet.r": 4, "unet.lora_alpha": 2, "unet.alpha_pattern": [1]},
         {"unet.r": 4, "unet.lora_alpha": 2, "unet.alpha_pattern": {"(a+)+": 3}},
     ],
@@ -202,7 +220,7 @@ def test_configuration_beside_the_file(tmp_path: Path) -> None:
     path.unlink()
     assert scale_of(other) == 2.0
     config.write_bytes(b"\xff\xfe")
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="not JSON"):
         read_lora_header(other)
 
 

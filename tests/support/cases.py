@@ -119,11 +119,19 @@ def prompt(text: str) -> ParsedPrompt:
 
 
 def preview(path: Path) -> HalfCells | None:
-    """A LoRA's preview in 20 by 10 cells as the details show it; None where there is no picture."""
-    from tui_loraswitch.panes.details import _read_preview
+    """A LoRA's preview in 20 by 10 cells as the details show it; None where there is no picture.
 
-    shown = SimpleNamespace(preview=path, path=path)
-    return _read_preview(cast("LibraryEntry", shown), 20, 10)
+    `path` is the LoRA, or the picture beside it that is tried first.
+    """
+    from engine.library.previews import PREVIEW_ENDINGS, find_previews
+    from tui_loraswitch.panes.details import read_preview
+
+    endings = sorted(PREVIEW_ENDINGS, key=len, reverse=True)
+    ending = next((ending for ending in endings if path.name.lower().endswith(ending)), path.suffix)
+    lora = path.with_name(f"{path.name[: -len(ending)]}.safetensors")
+    first = () if path == lora else (path,)
+    shown = SimpleNamespace(previews=(*first, *find_previews(lora)), path=lora)
+    return read_preview(cast("LibraryEntry", shown), 20, 10)
 
 
 def log_to(path: Path) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.errors import EngineError
+from engine.errors import EngineError, FileFormatError
 from engine.monitor.reading import GpuReading, Reading
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
@@ -308,7 +308,7 @@ def test_a_protocol_picture_fills_whole_cells(tmp_path):
 def test_what_is_no_picture_is_refused(tmp_path):
     path = tmp_path / "x.png"
     path.write_text("no picture")
-    with pytest.raises(OSError, match="cannot identify"):
+    with pytest.raises(FileFormatError, match=r"x\.png: cannot be read as a picture"):
         fit_half_cells(path, 10, 10)
 
 

@@ -27,5 +27,6 @@ def entry_as_json(entry: LibraryEntry) -> dict[str, Any]:
             {"source": group.source, "words": list(group.words)} for group in entry.trigger_words
         ],
         "preferred_strength": entry.preferred_strength,
+        "problems": list(entry.problems),
         "error": entry.error,
     }

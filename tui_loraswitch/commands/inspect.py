@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.library.previews import by_folded_name, find_preview, pick_beside
+from engine.library.previews import by_folded_name
 from engine.library.read_entry import read_entry
-from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.library.text import clean_line
-from engine.library.walk import FoundFile
+from engine.library.walk import FoundFile, look_beside
 from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
@@ -140,14 +139,10 @@ def _found(path: Path) -> FoundFile:
     """The file as the library's walk would have found it, whatever its ending."""
     try:
         status = path.stat()
-        beside = by_folded_name([item.name for item in path.parent.iterdir()])
+        neighbours = by_folded_name([item.name for item in path.parent.iterdir()])
     except OSError as error:
         raise EngineError(f"{path}: cannot be read ({error.strerror}).") from error
-    sidecars = tuple(
-        (ending, path.with_name(name))
-        for ending in SIDECAR_ENDINGS
-        if (name := pick_beside(path.stem, (ending,), beside))
-    )
+    sidecars, previews = look_beside(path.parent, path.stem, neighbours)
     return FoundFile(
         path=path,
         root=path.parent,
@@ -155,8 +150,7 @@ def _found(path: Path) -> FoundFile:
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
         sidecars=sidecars,
-        preview=find_preview(path),
-        stamp="",
+        previews=previews,
     )
 
 
@@ -184,9 +178,11 @@ def _summary(
         yield "strength", f"{entry.preferred_strength:g} is recommended"
     yield "negative text", entry.negative_text
     yield "tags", ", ".join(f"{tag} {count}" if count else tag for tag, count in entry.tags)
-    yield "preview", str(entry.preview or "")
+    yield "preview", str(next(iter(entry.previews), ""))
     yield "description", entry.description
     yield "notes", entry.notes
+    for problem in entry.problems:
+        yield "not read", problem
 
 
 def _counted(counts: tuple[tuple[str, int], ...] | list[tuple[str, int]]) -> str:
@@ -236,7 +232,7 @@ def _as_json(
         "notes": entry.notes,
         "negative_text": entry.negative_text,
         "tags": dict(entry.tags),
-        "preview": str(entry.preview) if entry.preview else None,
+        "preview": next(map(str, entry.previews), None),
         "fit": fit and fit_as_json(fit),
         "metadata": dict(header.metadata),
         "modules": [

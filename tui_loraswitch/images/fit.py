@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from engine.picture_file import picture_of
 from tui_loraswitch.images.terminal import TerminalImages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_T = TypeVar("_T")
+
 MAX_CELLS = (120, 60)
 """A protocol picture larger than this costs megabytes over SSH."""
-MAX_SOURCE_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -43,46 +45,55 @@ Source = Path | bytes | tuple[int, int, bytes]
 def fit_half_cells(source: Source, max_width: int, max_rows: int) -> HalfCells:
     """Scale a picture into `max_width` × `max_rows` cells, keeping its shape.
 
-    Raises OSError or ValueError when the source is no picture (Pillow's errors).
+    Raises `FileFormatError` when the source is no picture, or too large a one.
     """
-    image = _open(source)
-    scale = min(max_width / image.width, 2 * max_rows / image.height)
-    width = max(1, round(image.width * scale))
-    rows = max(1, round(image.height * scale / 2))
-    return HalfCells(width, rows, _resized(image, width, rows * 2).tobytes())
+
+    def fit(image: Image) -> HalfCells:
+        scale = min(max_width / image.width, 2 * max_rows / image.height)
+        width = max(1, round(image.width * scale))
+        rows = max(1, round(image.height * scale / 2))
+        return HalfCells(width, rows, _resized(image, width, rows * 2).tobytes())
+
+    return _with_picture(source, fit)
 
 
 def fit_protocol(
     source: Source, max_width: int, max_rows: int, terminal: TerminalImages
 ) -> ProtocolPicture:
-    """Scale a picture to the pixels of at most `max_width` × `max_rows` cells of the terminal."""
-    image = _open(source)
+    """Scale a picture to the pixels of at most `max_width` × `max_rows` cells of the terminal.
+
+    Raises `FileFormatError` as `fit_half_cells` does.
+    """
     max_width, max_rows = min(max_width, MAX_CELLS[0]), min(max_rows, MAX_CELLS[1])
-    scale = min(
-        max_width * terminal.cell_width / image.width,
-        max_rows * terminal.cell_height / image.height,
-    )
-    width = max(1, round(image.width * scale / terminal.cell_width))
-    rows = max(1, round(image.height * scale / terminal.cell_height))
-    pixels = (width * terminal.cell_width, rows * terminal.cell_height)
-    return ProtocolPicture(width, rows, _resized(image, *pixels))
+
+    def fit(image: Image) -> ProtocolPicture:
+        scale = min(
+            max_width * terminal.cell_width / image.width,
+            max_rows * terminal.cell_height / image.height,
+        )
+        width = max(1, round(image.width * scale / terminal.cell_width))
+        rows = max(1, round(image.height * scale / terminal.cell_height))
+        pixels = (width * terminal.cell_width, rows * terminal.cell_height)
+        return ProtocolPicture(width, rows, _resized(image, *pixels))
+
+    return _with_picture(source, fit)
 
 
-def _open(source: Source) -> Image:
-    from PIL import Image
-
+def _with_picture(source: Source, fit: Callable[[Image], _T]) -> _T:
     if isinstance(source, tuple):
+        from PIL import Image
+
         width, height, rgb = source
-        return Image.frombytes("RGB", (width, height), rgb)
-    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-        if image.width * image.height > MAX_SOURCE_PIXELS:
-            raise ValueError(f"the picture has {image.width} × {image.height} pixels")
-        image.draft("RGB", (1024, 1024))
-        return image.convert("RGB")
+        return fit(Image.frombytes("RGB", (width, height), rgb))
+    return picture_of(source, fit)
 
 
 def _resized(image: Image, width: int, height: int) -> Image:
     from PIL.Image import Resampling
 
     small = width * height < image.width * image.height
+    # A JPEG is decoded smaller at once, to no less than twice what is shown.
+    image.draft("RGB", (2 * width, 2 * height))
+    if image.mode != "RGB":
+        image = image.convert("RGB")
     return image.resize((width, height), Resampling.LANCZOS if small else Resampling.BICUBIC)

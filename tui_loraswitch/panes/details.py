@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import ClassVar
 
 from textual import work
@@ -15,14 +17,17 @@ from textual.widget import Widget
 
 from engine.errors import FileFormatError
 from engine.library.entry import LibraryEntry
-from engine.library.previews import embedded_preview
+from engine.library.previews import embedded_previews
 from engine.library.text import clean_line
 from engine.lora.header import read_header
+from tui_loraswitch.background import in_background
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.details_content import details_content
 from tui_loraswitch.panes.wrapped_text import WrappedText
+
+log = logging.getLogger(__name__)
 
 SETTLE = 0.12
 """Seconds the cursor rests on a LoRA before its picture is read."""
@@ -92,17 +97,28 @@ class DetailsPane(Pane):
         width = min(2 * height, room.width - MIN_TEXT_WIDTH)
         cells: HalfCells | None = None
         if self.entry is not None and width > 4 and height > 2 and not self.entry.error:
-            cells = await asyncio.to_thread(_read_preview, self.entry, width, height)
+            try:
+                cells = await in_background(read_preview, self.entry, width, height)
+            # It only decorates: whatever goes wrong with a picture, the app goes on.
+            except Exception:
+                log.exception("no preview of %s", self.entry.path)
         self._picture.display = cells is not None
         if cells is not None:
             self._picture.show(cells)
 
 
-def _read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
-    """The preview beside the file or inside its header; None without one that can be read."""
-    try:
-        source: Source | None = entry.preview or embedded_preview(read_header(entry.path))
-        return fit_half_cells(source, width, height) if source is not None else None
-    except (OSError, ValueError, FileFormatError):
-        # A broken preview is no trouble worth words: the details simply have no picture.
-        return None
+def read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
+    """The first preview that can be decoded, beside the file or in its header; None without one."""
+    for source in _previews(entry):
+        try:
+            return fit_half_cells(source, width, height)
+        except FileFormatError as error:
+            # No trouble worth words on the screen: another is taken, or there is no picture.
+            log.info("no preview: %s", error)
+    return None
+
+
+def _previews(entry: LibraryEntry) -> Iterator[Source]:
+    yield from entry.previews
+    with suppress(FileFormatError):  # its row says why
+        yield from embedded_previews(read_header(entry.path))

@@ -35,6 +35,7 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
         ("in", clean_line(entry.key)),
     )
     lines += [_labelled(label, text) for label, text in labelled if text]
+    lines += [Content.styled(clean_line(text), MUTED) for text in entry.problems]
     lines += [Content(clean_text(text)) for text in (entry.notes, entry.description) if text]
     return Content("\n").join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
+from engine.errors import EngineError
 from engine.events import (
     CommandFailed,
     Event,
@@ -29,12 +30,15 @@ from engine.events import (
     StateChanged,
 )
 from engine.library.text import clean_line
+from tui_loraswitch.background import in_background
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.images.protocol import load_picture_widget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.base import Line, Pane
 from tui_loraswitch.text import bar, duration, gib
+
+log = logging.getLogger(__name__)
 
 PREVIEW_SECONDS = 1.0
 """Previews are the bulk of what is sent over SSH: no more than one in this time."""
@@ -180,21 +184,25 @@ class PicturePane(Pane, can_focus=True):
                 await self._draw_by_protocol(drawn, room.width, room.height)
             else:
                 size = (room.width, room.height)
-                cells = await asyncio.to_thread(fit_half_cells, drawn.source, *size)
+                cells = await in_background(fit_half_cells, drawn.source, *size)
                 self._show_only("half-cells", drawn)
                 self.query_one(HalfCellPicture).show(cells)
-        except (OSError, ValueError) as error:
+        except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
+        # It only decorates: whatever goes wrong with a picture, the app goes on.
+        except Exception:
+            log.exception("cannot be shown: %s", drawn.title)
+            self._show_words("the picture cannot be shown; the log file has the details", drawn)
 
     def _show_words(self, words: str, drawn: Drawn) -> None:
         self._show_only("picture-words", drawn)
         self.query_one("#picture-words", Static).update(words)
 
     async def _draw_by_protocol(self, drawn: Drawn, width: int, height: int) -> None:
-        fitted = await asyncio.to_thread(fit_protocol, drawn.source, width, height, self._terminal)
+        fitted = await in_background(fit_protocol, drawn.source, width, height, self._terminal)
         widget = self._protocol_widget
         if widget is None:
-            widget_class = await asyncio.to_thread(load_picture_widget, self._terminal)
+            widget_class = await in_background(load_picture_widget, self._terminal)
             widget = self._protocol_widget = widget_class(id="protocol-picture")
         widget.styles.width, widget.styles.height = fitted.width, fitted.rows
         widget.image = fitted.image
