@@ -16,6 +16,7 @@ from textual.binding import BindingType
 from textual.message_pump import MessagePump
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from engine.errors import EngineError
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
@@ -80,6 +81,8 @@ class LoraSwitchApp(App[None]):
         self.register_theme(INK)
         self.engine_stopped = False
         """True when the engine's thread has ended; else the process must be ended hard."""
+        self.fault: BaseException | None = None
+        """What ended the app though it should not."""
         self._settings = settings
         self._services = Services(settings, self.post_message, session)
         self.control = Control(
@@ -93,6 +96,7 @@ class LoraSwitchApp(App[None]):
         self._key_order = KeyOrder(super().on_event, self._key_path)
         self._hang_up: HangUp | None = None
         self._shown: object = None
+        self._has_started = False
         self._is_closing = False
 
     def get_default_screen(self) -> Screen[Any]:
@@ -110,13 +114,16 @@ class LoraSwitchApp(App[None]):
         """All that a key may set to work, from the focused widget up to the app."""
         return list((self.focused or self.screen).ancestors_with_self)
 
-    def on_mount(self) -> None:
-        """Show what is remembered; start the rest when the first frame is out."""
-        self.run_worker(self._key_order.run(), name="keys")
+    def on_load(self) -> None:
+        """Take the signals, before the terminal is taken."""
         if threading.current_thread() is threading.main_thread():
             keyboard = None if self.is_headless else sys.__stdin__
             terminal = keyboard.fileno() if keyboard is not None else None
             self._hang_up = HangUp(self._end_without_screen, self.exit, terminal)
+
+    def on_mount(self) -> None:
+        """Show what is remembered; start the rest when the first frame is out."""
+        self.run_worker(self._key_order.run(), name="keys")
         self.call_after_refresh(self._start)
 
     def on_unmount(self) -> None:
@@ -129,6 +136,7 @@ class LoraSwitchApp(App[None]):
         self.main.library.restore(state.sort, state.show_hidden)
         self._show_state()
         self._services.start()
+        self._has_started = True
 
     def report(self, event: Event) -> None:
         """Take an event from the engine, on any thread."""
@@ -315,8 +323,24 @@ class LoraSwitchApp(App[None]):
     def _end_without_screen(self) -> None:
         """Keep prompt and settings and end the engine, on any thread."""
         self._is_closing = True
-        self._keep_state()
+        if self._has_started:
+            self._keep_state()
         self.stop_engine()
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the app."""
+        return self._hang_up.signal if self._hang_up is not None else None
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Let a fault end the app; its details go into the log, and nothing of them to the screen.
+
+        Textual would print the values of local variables, whatever a stranger has put there.
+        """
+        self.fault = error.error if isinstance(error, WorkerFailed) else error
+        log.critical("the app failed", exc_info=self.fault)
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
 
     def stop_engine(self, timeout: float = CLOSE_SECONDS) -> bool:
         """End what runs beside the screen; True when the engine's thread has ended in time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import platform
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from engine.errors import CancelledError, EngineError
+from engine.library.text import clean_line
 from tui_loraswitch.commands import app, bench, generate, inspect, listing, verify
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
@@ -28,10 +30,15 @@ from tui_loraswitch.commands.outcome import (
     PIPE_CLOSED,
     WRONG_USAGE,
     UsageError,
+    leaving_on_signals,
     say,
+    unexpected,
 )
+from tui_loraswitch.commands.parser import Parser
 from tui_loraswitch.commands.places import config_path, log_path
 from tui_loraswitch.config import ConfigError
+
+log = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
 SDXL with a library of LoRAs, in a terminal: switch LoRAs on the loaded model
@@ -71,14 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (argparse leaves by `SystemExit` itself)."""
     _allow_any_name()
     try:
-        args = _parser().parse_args(argv)
-        if args.version:
-            print(_versions())
-            return 0
-        with log_to_file(log_path()):
-            code: int = args.run(args)
-        sys.stdout.flush()
-        return code
+        with leaving_on_signals():
+            args = _parser().parse_args(argv)
+            if args.version:
+                print(_versions())
+                return 0
+            with log_to_file(log_path()):
+                code = _run(args)
+            sys.stdout.flush()
+            return code
     except (UsageError, ConfigError) as error:
         say(str(error))
         return WRONG_USAGE
@@ -97,14 +105,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
 
 
+def _run(args: argparse.Namespace) -> int:
+    """Run a command; a fault of ours goes into the log, and is said in a sentence."""
+    try:
+        code: int = args.run(args)
+    except (UsageError, ConfigError, EngineError, OSError):
+        raise
+    except Exception as error:
+        log.exception("the command failed")
+        raise EngineError(unexpected(error)) from error
+    return code
+
+
 def _parser() -> argparse.ArgumentParser:
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="loraswitch",
         description=_DESCRIPTION,
-        epilog=_EPILOG.format(config=config_path(), log=log_path(), exit_codes=EXIT_CODES),
-        formatter_class=layout,
-        allow_abbrev=False,
+        epilog=_EPILOG.format(
+            config=clean_line(str(config_path())),
+            log=clean_line(str(log_path())),
+            exit_codes=EXIT_CODES,
+        ),
     )
     parser.set_defaults(run=app.run)
     parser.add_argument("--version", action="store_true", help="show the versions in use and leave")
@@ -127,8 +148,6 @@ def _parser() -> argparse.ArgumentParser:
             help=command.SUMMARY,
             description=command.DESCRIPTION,
             epilog=f"{command.EXAMPLES}\n{EXIT_CODES}",
-            formatter_class=layout,
-            allow_abbrev=False,
         )
         subparser.set_defaults(run=command.run)
         command.add_options(subparser)

@@ -10,19 +10,22 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 GRACE = 1.0
 """Seconds for the app to leave by itself before the process ends."""
 
 
 class HangUp:
-    """On SIGHUP or SIGTERM: `save`, then `leave`, and after `GRACE` seconds the process ends.
+    """On a signal: `save`, then `leave`, and after `GRACE` seconds the process ends.
 
     So it is when `terminal` (a file descriptor) hangs up: a process that it does not control, as
     under `setsid` or in some containers, gets no signal.
 
     A thread of its own does it: without a terminal Textual's writer thread is dead, and the event
-    loop waits for it for ever. `save` and `leave` are therefore called on that thread.
+    loop waits for it for ever. `save` and `leave` are therefore called on that thread. Signals that
+    are ignored, as under nohup, stay so.
+
+    `signal` is the one that came first, for the process to end with 128 + its number.
     """
 
     def __init__(
@@ -33,10 +36,16 @@ class HangUp:
     ) -> None:
         self._save = save
         self._leave = leave
+        self.signal: int | None = None
         self._forgotten = False
+        self._noticing = threading.Lock()
         if terminal is not None:
             threading.Thread(target=self._watch, args=(terminal,), daemon=True).start()
-        self._before = {number: signal.signal(number, self._notice) for number in SIGNALS}
+        self._before = {
+            number: signal.signal(number, self._notice)
+            for number in SIGNALS
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
 
     def forget(self) -> None:
         """Give the signals back to whom they belonged."""
@@ -56,6 +65,10 @@ class HangUp:
             self._end(signal.SIGHUP)
 
     def _end(self, number: int) -> None:
+        # A terminal that closes sends more than one.
+        if not self._noticing.acquire(blocking=False):
+            return
+        self.signal = number
         try:
             self._save()
             self._leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 MAX_LINE = 500
 """Characters of a name, a word, a title."""
@@ -11,7 +12,9 @@ MAX_TEXT = 20_000
 
 _ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
-    "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # strings
+    # Strings. One without an end hides nothing of what follows, which may be our own sentence.
+    "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])"
+    "(?:[^\x07\x1b\x9c\x9d\x90\x98\x9e\x9f]*(?:\x07|\x1b\\\\|\x9c))?"
     "|\x1b[ -/]*[0-~]?"
 )
 _JOINERS = "\u200c\u200d"
@@ -32,6 +35,21 @@ def clean_text(text: str, limit: int = MAX_TEXT) -> str:
 def clean_line(text: str, limit: int = MAX_LINE) -> str:
     """The same on one line, with single spaces."""
     return " ".join(clean_text(text, limit).split())
+
+
+def escaped_line(text: str, limit: int = MAX_TEXT) -> str:
+    """The same text on one line, with all that could act on a terminal written out as in Python.
+
+    For logs: nothing is hidden, `\\x1b` stands for an escape and `\\n` for the end of a line.
+    """
+    text = text[:limit]
+    return text if text.isprintable() else "".join(map(_visible_character, text))
+
+
+def _visible_character(char: str) -> str:
+    if char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs":
+        return char
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def _plain_character(char: str) -> str:

@@ -56,11 +56,18 @@ class Terminal:
 
 @contextmanager
 def loraswitch_in_terminal(*args: str) -> Iterator[Terminal]:
-    """Start the program at 80×24."""
+    """Start `loraswitch` at 80×24."""
+    with program_in_terminal(sys.executable, "-m", "tui_loraswitch", *args) as terminal:
+        yield terminal
+
+
+@contextmanager
+def program_in_terminal(*command: str) -> Iterator[Terminal]:
+    """Start any program at 80×24."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tui_loraswitch", *args],
+        command,
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -24,6 +24,8 @@ class FakeApp:
     def __init__(self, stops: bool) -> None:
         self.engine_stopped = stops
         self.runs = 0
+        self.signal: int | None = None
+        self.fault: Exception | None = None
 
     def run(self) -> None:
         self.runs += 1
@@ -142,4 +144,36 @@ def test_ctrl_c_while_torch_is_imported_ends_the_program(tiny_checkpoint) -> Non
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait() == 130
     assert terminal.screen.endswith(b"loraswitch: Cancelled.\r\n")
+    assert b"Traceback" not in terminal.screen
+
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+
+
+@SIGNALS
+def test_the_app_ends_with_128_and_the_number_of_the_signal(number, loras) -> None:
+    """While torch is imported, too, which cannot be interrupted."""
+    with loraswitch_in_terminal("--demo", "--images", "off") as terminal:
+        terminal.read_until(lambda: b"neon" in terminal.screen)
+        terminal.process.send_signal(number)
+        terminal.process.send_signal(number)
+        assert terminal.wait() == 128 + number
+    assert b"\x1b[?1049l" in terminal.screen, "the terminal is left as it was"
+    assert b"Traceback" not in terminal.screen
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "moment"),
+    [
+        (signal.SIGHUP, ("verify",), b"Reading headers"),
+        (signal.SIGTERM, ("generate", "a fox"), b"Starting PyTorch"),
+        (signal.SIGTERM, ("verify", "--switches", "100000"), b"switch 1/"),
+        (signal.SIGINT, ("verify",), b"Reading headers"),
+    ],
+)
+def test_a_command_ends_with_128_and_the_number_of_the_signal(number, words, moment) -> None:
+    with loraswitch_in_terminal(*words, "--demo") as terminal:
+        terminal.read_until(lambda: moment in terminal.screen)
+        terminal.process.send_signal(number)
+        assert terminal.wait() == 128 + number
     assert b"Traceback" not in terminal.screen

@@ -43,7 +43,7 @@ async def test_quitting_while_loading_leaves_although_the_engine_does_not_end(st
     assert not driver.app.engine_stopped
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_all_even_when_the_screen_hangs(
     start, session, settings, monkeypatch, number
 ):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.saving import in_words
 from tui_loraswitch.commands.options import given_options, settings_from
-from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say
+from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say, unexpected
 from tui_loraswitch.commands.places import config_path
 from tui_loraswitch.config import remember
 from tui_loraswitch.settings import AppSettings
@@ -54,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
     app = build_app(settings, detect_image_protocol(settings.image_protocol))
     app.run()
     code = app.return_code or OK
+    if app.signal is not None:
+        code = 128 + app.signal
+    elif app.fault is not None:
+        say(unexpected(app.fault))
     # After a quit the engine had its time to end; after a fault of the app it gets none.
     if not (app.engine_stopped or app.stop_engine(timeout=0)):
         end_process(code)

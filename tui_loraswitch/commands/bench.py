@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from tui_loraswitch.commands.bench_table import table
 from tui_loraswitch.commands.options import add_model_options, settings_from
-from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, leaving_on_signals, say
+from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
 from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config import expanded
@@ -94,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     settings = _settings(args)
     with (
-        leaving_on_signals(),
         ProgressLine() as progress,
         tempfile.TemporaryDirectory(prefix="loraswitch-") as folder,
     ):

@@ -21,7 +21,7 @@ from engine.events import (
 from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
 from engine.session import Session
-from tui_loraswitch.commands.outcome import CANCELLED, end_process, say
+from tui_loraswitch.commands.outcome import CANCELLED, FAILED, end_process, say
 from tui_loraswitch.commands.places import log_path
 from tui_loraswitch.session_like import load_model
 from tui_loraswitch.settings import AppSettings
@@ -84,7 +84,7 @@ class EngineRun:
 
 @contextmanager
 def open_engine(on_event: Callable[[Event], None]) -> Iterator[EngineRun]:
-    """Start the engine and end it in any case; Ctrl-C ends the process when the engine cannot."""
+    """Start the engine and end it in any case; a signal ends the process when the engine cannot."""
     engine = EngineRun(on_event)
     try:
         yield engine
@@ -92,6 +92,10 @@ def open_engine(on_event: Callable[[Event], None]) -> Iterator[EngineRun]:
         if not engine.session.close(CLOSE_SECONDS):
             say("Cancelled.")
             end_process(CANCELLED)
+        raise
+    except SystemExit as leaving:
+        if not engine.session.close(CLOSE_SECONDS):
+            end_process(leaving.code if isinstance(leaving.code, int) else FAILED)
         raise
     finally:
         engine.session.close(CLOSE_SECONDS)

@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from engine.library.text import clean_line
+from tui_loraswitch.commands.places import log_path
 
 OK = 0
 FAILED = 1
@@ -26,6 +28,7 @@ exit codes:
   1    the engine refused or failed; the reason is on stderr
   2    wrong usage: an option, a name, a path or the config file
   130  cancelled with Ctrl-C
+  128 + n  ended by the signal n, such as 143 by a plain kill
 """
 
 CLEAR_LINE = "\r\x1b[K"
@@ -46,6 +49,11 @@ def say(message: str) -> None:
     print(f"loraswitch: {clean_line(message, _MAX_MESSAGE)}", file=sys.stderr, flush=True)
 
 
+def unexpected(error: BaseException) -> str:
+    """A fault of ours in a sentence; the log has to have the rest."""
+    return f"Unexpected fault: {type(error).__name__}: {error} ({log_path()} has the details)."
+
+
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
     """Let a lost connection or a `kill` end the block as an exception would, which cleans up.
@@ -53,6 +61,8 @@ def leaving_on_signals() -> Iterator[None]:
     What is ignored, as under nohup, stays ignored.
     """
     given = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        given = []  # signals are the main thread's
     for number in given:
         signal.signal(number, _leave)
     try:
