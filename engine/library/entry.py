@@ -41,6 +41,8 @@ class LibraryEntry:
     """`SDXL`, or what else the file is for; empty when it cannot be told."""
     base_evidence: str = ""
     """Why `base_model` says so, in words."""
+    base_variant: str = ""
+    """What people call this SDXL: `Pony`, `Illustrious`, `NoobAI`; empty where nothing tells."""
     modules: int = 0
     parts: tuple[str, ...] = ()
     """Which parts it changes: `UNet`, `TE1`, `TE2`."""
@@ -83,6 +85,11 @@ class LibraryEntry:
     def place(self) -> str:
         """The library folder and the folder below it, as one text: the same for neighbours."""
         return f"{self.root}\n{self.folder}"
+
+    @property
+    def base_label(self) -> str:
+        """The base model with its variant, for people: `SDXL Pony`."""
+        return " ".join(filter(None, (self.base_model, self.base_variant)))
 
     @cached_property
     def fits_sdxl(self) -> bool:

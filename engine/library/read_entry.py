@@ -11,20 +11,11 @@ from engine.library.metadata import describe_metadata, shown_metadata
 from engine.library.sidecars import read_sidecars
 from engine.library.text import clean_line
 from engine.library.walk import FoundFile
+from engine.lora.base_model import SDXL_SHAPED, Base, family_called, variant_called
 from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify, read_scalar, why_no_lora
 
 log = logging.getLogger(__name__)
-
-_BASES_IN_WORDS = (
-    ("SDXL", ("sdxl", "pony", "illustrious", "noobai", "animagine")),
-    ("SD 1.5", ("sd 1", "sd1", "stable diffusion 1")),
-    ("SD 2", ("sd 2", "sd2", "stable diffusion 2")),
-    ("SD 3", ("sd 3", "sd3", "stable diffusion 3")),
-    ("Flux", ("flux",)),
-    ("Wan", ("wan",)),
-)
-"""How Civitai and other programs write base models in sidecars."""
 
 
 def read_entry(found: FoundFile) -> LibraryEntry:
@@ -47,17 +38,16 @@ def _described(
     found: FoundFile, header: Header, identity: Identity, alpha: float | None
 ) -> LibraryEntry:
     said = merge((*read_sidecars(found.sidecars), describe_metadata(header.metadata)))
-    base, evidence = identity.base_model, identity.evidence
-    if not base:
-        base, evidence = _base_in_words(said.base_model)
+    base = _base(identity, said.base_model)
     problem = "" if identity.modules else why_no_lora(header, identity)
     return _entry(
         found,
         family=identity.family,
         rank=identity.rank,
         alpha=alpha,
-        base_model=base,
-        base_evidence=evidence,
+        base_model=base.name,
+        base_evidence=base.evidence,
+        base_variant=base.variant,
         modules=identity.modules,
         parts=identity.parts,
         title=said.title,
@@ -87,8 +77,19 @@ def _entry(found: FoundFile, **values: object) -> LibraryEntry:
     )
 
 
-def _base_in_words(words: str) -> tuple[str, str]:
-    for base, starts in _BASES_IN_WORDS:
-        if words.casefold().startswith(starts):
-            return base, f"a file beside it says {words}"
-    return "", ""
+def _base(identity: Identity, words: str) -> Base:
+    """The base model by the file itself, else by the words of a file beside it.
+
+    They also choose where the file leaves several, and tell apart what only words can.
+    """
+    base = Base(identity.base_model, clean_line(identity.evidence), identity.base_variant)
+    family, said = family_called(words), f"a file beside it says {words}"
+    if (
+        (not base.name and words)
+        or (" or " in base.name and family and family in base.name)
+        or (base.name == "SDXL" and family in SDXL_SHAPED)
+    ):
+        base = Base(family, said)
+    if base.name != "SDXL":
+        return base._replace(variant="")
+    return base._replace(variant=variant_called(words) or base.variant)

@@ -33,7 +33,7 @@ class Query:
 
     `neon night` both occur in path, title or trigger words; `-x` excludes; `"two words"` belong
     together; `tag:` looks at the training tags, `base:` at the base model (`base:sdxl`,
-    `base:unknown`), `folder:` at the folder. Letter case does not matter.
+    `base:pony`, `base:unknown`), `folder:` at the folder. Letter case does not matter.
     """
 
     terms: tuple[Term, ...] = ()
@@ -75,7 +75,7 @@ class _Haystacks:
         return cls(
             text=_folded("\n".join((entry.key, entry.title, *words))),
             tag=_folded("\n".join(tag for tag, _ in entry.tags)),
-            base=_folded(entry.base_model or "unknown").replace(" ", ""),
+            base=_folded(entry.base_label or "unknown").replace(" ", ""),
             folder=_folded(entry.folder),
         )
 

@@ -13,7 +13,7 @@ from engine.errors import FileFormatError, LoraRefusedError
 from engine.file_kinds import foreign_kind
 from engine.host_memory import HostMemory
 from engine.json_text import parse_json
-from engine.lora.base_model import base_of_file
+from engine.lora.base_model import Base, base_of_file
 from engine.lora.header import Header, read_header
 from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
@@ -60,7 +60,7 @@ class LoraFile:
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     embeddings: Mapping[str, Mapping[str, torch.Tensor]]
     """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
-    base: tuple[str, str]
+    base: Base
     """The base model it is for and the evidence; empty where nothing tells."""
     bytes: int
 

@@ -31,6 +31,8 @@ class Identity:
     """`SDXL`, `SD 1.5`, `SD 2`, `Flux`, `SD 3`, `Wan`, ...; empty when it cannot be told."""
     evidence: str = ""
     """Why `base_model` says so, in words: `attn2 width 768`."""
+    base_variant: str = ""
+    """What people call this SDXL: `Pony`, `Illustrious`, `NoobAI`; empty where nothing tells."""
     families: tuple[tuple[str, int], ...] = ()
     """Adapter family and number of modules, most frequent first: `(("LoRA", 722),)`."""
     rank: int | None = None
@@ -56,12 +58,11 @@ def identify(header: Header) -> Identity:
         kind = kind_without_adapters(header.tensors)
         has_base = kind.kind in ("lora", "checkpoint", "unet")
         return Identity(*kind, *(base_of_file(header, {}) if has_base else ()))
-    base, evidence = base_of_file(header, modules)
+    base = base_of_file(header, modules)
     rank = _most_common_rank(modules)
     return Identity(
         *LORA,
-        base,
-        evidence,
+        *base,
         tuple(Counter(module.family for module in modules.values()).most_common()),
         rank,
         next((m.alpha for m in modules.values() if m.alpha and m.rank == rank), None),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from engine.checkpoint.layout import unet_original_path
+from engine.unet_names import unet_original_path
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 

@@ -22,10 +22,11 @@ DENSE_COPIES = 5
 
 def refuse_wrong_base(file: LoraFile) -> None:
     """Raise `LoraRefusedError` when the header shows that the LoRA is for another base model."""
-    base, evidence = file.base
-    if base not in ("", "SDXL"):
+    base = file.base
+    if base.name not in ("", "SDXL"):
         raise LoraRefusedError(
-            f"{file.path.name}: this LoRA is for {base}, the loaded model is SDXL ({evidence})."
+            f"{file.path.name}: this LoRA is for {base.name}, the loaded model is SDXL "
+            f"({base.evidence})."
         )
 
 
@@ -107,7 +108,7 @@ class _Fitting:
 
     def report(self) -> LoraReport:
         """What there is to say of the file before anything is touched."""
-        base, evidence = self.file.base
+        base = self.file.base
         return LoraReport(
             name=self.file.path.stem,
             families=tuple(self.families.most_common()),
@@ -115,8 +116,8 @@ class _Fitting:
             unmatched=tuple(self.unmatched),
             unsupported=tuple(self.unsupported),
             biases_alone=tuple(self.biases_alone),
-            base_model=base,
-            base_evidence=evidence,
+            base_model=base.name,
+            base_evidence=base.evidence,
             parts=tuple(PartReport(p, n, self.bytes[p]) for p, n in self.modules.items()),
             unknown_keys=self.file.unknown,
             embeddings=tuple(self.file.embeddings),

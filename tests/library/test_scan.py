@@ -181,6 +181,46 @@ def test_sidecar_names_the_base_when_the_header_cannot(root: Path, index: Librar
     assert (entry.base_model, entry.base_evidence) == ("SDXL", "a file beside it says Pony")
 
 
+AMBIGUOUS = ("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q", 640)
+XL = ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k", 2048)
+FLUX = ("lora_unet_double_blocks_0_img_mlp_0", 3072)
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "base", "label"),
+    [
+        (AMBIGUOUS, "Pony", "SDXL", "SDXL Pony"),
+        (AMBIGUOUS, "Pony V7", "AuraFlow", "AuraFlow"),
+        (AMBIGUOUS, "Illustrious", "SDXL", "SDXL Illustrious"),
+        (AMBIGUOUS, "Other", "", ""),
+        # A word that nobody knows hides nothing, and stands in the details.
+        (AMBIGUOUS, "My Mix", "", ""),
+        (XL, "NoobAI", "SDXL", "SDXL NoobAI"),
+        (XL, "SDXL 1.0", "SDXL", "SDXL"),
+        # Shapes come before words, unless only words can tell.
+        (XL, "SD 1.5", "SDXL", "SDXL"),
+        (XL, "Kolors", "Kolors", "Kolors"),
+        (FLUX, "Chroma", "Chroma", "Chroma"),
+        (FLUX, "Pony", "Flux or Chroma", "Flux or Chroma"),
+    ],
+)
+def test_words_beside_a_file(
+    root: Path, index: LibraryIndex, module: tuple[str, int], words: str, base: str, label: str
+) -> None:
+    name, width = module
+    tensors = {
+        f"{name}.lora_down.weight": np.zeros((1, width), np.float16),
+        f"{name}.lora_up.weight": np.zeros((640, 1), np.float16),
+    }
+    save_file(tensors, root / "a.safetensors")
+    (root / "a.civitai.info").write_text(json.dumps({"baseModel": words}))
+    (entry,) = scan_folders([root], index)
+    assert (entry.base_model, entry.base_label) == (base, label)
+    assert entry.base_evidence
+    (again,) = index.load([root])
+    assert again.base_label == label
+
+
 def test_missing_folder_is_a_sentence_and_its_entries_stay(
     root: Path, index: LibraryIndex, write_lora: WriteLora
 ) -> None:

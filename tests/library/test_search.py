@@ -29,6 +29,7 @@ def entry(name: str, *, size: int = 1, mtime_ns: int = 1, **values: object) -> L
 NEON = entry(
     "styles/Neon_Glow",
     base_model="SDXL",
+    base_variant="Pony",
     tags=(("night city", 9), ("rain", 2)),
     trigger_words=(TriggerWords("Civitai", ("glowing lights",)),),
 )
@@ -59,6 +60,8 @@ ALL = (NEON, INK, CAFE)
         ('tag:"night city"', (NEON,)),
         ("-tag:rain", (INK, CAFE)),
         ("base:sdxl", (NEON,)),
+        ("base:pony", (NEON,)),
+        ("-base:pony", (INK, CAFE)),
         ("base:sd1.5", (INK,)),
         ('base:"SD 1.5"', (INK,)),
         ("base:unknown", (CAFE,)),

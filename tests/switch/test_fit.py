@@ -55,7 +55,8 @@ def test_a_whole_match_has_nothing_to_warn_of(parts: dict[str, nn.Module], tmp_p
     tensors = lora(TO_K, 32, 48) | lora(TE1_V, 16, 16) | {f"{TE1_V}.diff_b": torch.ones(16)}
     report = report_on(tensors, parts, tmp_path)
     assert (report.matched, report.modules, report.warnings) == (2, 2, ())
-    assert (report.base_model, report.base_evidence) == ("SDXL", "ss_base_model_version")
+    assert report.base_model == "SDXL"
+    assert report.base_evidence == "ss_base_model_version: sdxl_base_v1-0"
     found = {part.part: (part.modules, part.bytes) for part in report.parts}
     # The bias counts as well: it is written.
     assert found == {"unet": (1, 32 * 48 * 2), "text_encoder": (1, (16 * 16 + 16) * 2)}

@@ -219,3 +219,13 @@ async def test_library_folders_of_one_name_are_listed_together_in_order(start):
         library = driver.app.main.library
         library.show_entries(SearchIndex.by_name(found), is_complete=True)
         assert shown_names(driver) == ["loras/", "a", "b", "c", "more/", "d"]
+
+
+async def test_a_variant_of_sdxl_is_shown_and_found(start, loras):
+    write_lora(loras / "horse.safetensors", ss_sd_model_name="ponyDiffusionV6XL.safetensors")
+    async with start() as driver:
+        await driver.press("slash", *"base:pony")
+        await driver.until(lambda: shown_names(driver) == ["horse"])
+        await driver.until(lambda: "SDXL Pony" in driver.text)
+        row = next(line for line in driver.text.splitlines() if "○ horse" in line)
+        assert "Pony" in row

@@ -17,6 +17,7 @@ def entry_as_json(entry: LibraryEntry) -> dict[str, Any]:
         "fits_sdxl": entry.fits_sdxl,
         "base_model": entry.base_model,
         "base_evidence": entry.base_evidence,
+        "base_variant": entry.base_variant,
         "family": entry.family,
         "rank": entry.rank,
         "alpha": entry.alpha,

@@ -160,7 +160,7 @@ def _summary(
     """Labels and values; empty ones are left out when printed."""
     _, kind = identity.words.split(" ", 1)  # without its article
     yield "kind", kind
-    base = entry.base_model or identity.base_model or "cannot be told"
+    base = entry.base_label or identity.base_model or "cannot be told"
     evidence = entry.base_evidence or identity.evidence
     yield "base model", f"{base} ({evidence})" if evidence else base
     yield "families", _counted(identity.families)

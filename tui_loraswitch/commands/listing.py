@@ -119,4 +119,4 @@ def _fields(entry: LibraryEntry, size: str) -> tuple[str, ...]:
     rank = "" if entry.rank is None else str(entry.rank)
     # The error begins with the file's name, which stands at the start of the line already.
     error = entry.error.removeprefix(f"{clean_line(entry.path.name)}: ")
-    return name, entry.base_model, entry.family, rank, size, words, error
+    return name, entry.base_label, entry.family, rank, size, words, error

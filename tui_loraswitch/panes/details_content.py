@@ -58,7 +58,7 @@ def _trigger(trigger: TriggerWords) -> Content:
 def _format(entry: LibraryEntry) -> str:
     rank = f"r{entry.rank}" if entry.rank else ""
     alpha = f"α{entry.alpha:g}" if entry.alpha is not None else ""
-    facts = (clean_line(entry.base_model, 40), clean_line(entry.family, 40), rank, alpha)
+    facts = (clean_line(entry.base_label, 60), clean_line(entry.family, 40), rank, alpha)
     return " ".join(fact for fact in facts if fact)
 
 

@@ -96,5 +96,6 @@ def _family(entry: LibraryEntry) -> str:
 def _facts(entry: LibraryEntry, width: int) -> str:
     rank = f"r{entry.rank}" if entry.rank else ""
     if width < 36:
-        return f"{rank:>6}"
-    return f"{rank:>6} {_family(entry):<5}"
+        # People know them by four letters: Pony, Illu, Noob.
+        return f"{entry.base_variant[:4]}{rank:>6}"
+    return f"{entry.base_variant}{rank:>6} {_family(entry):<5}"

@@ -16,7 +16,6 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn.utils import parametrize
 
-from engine.checkpoint.layout import unet_original_path
 from engine.demo import DEMO_LORAS
 from engine.demo.training.data import draw_pictures
 from engine.demo.training.export import load_trained, save_with_hash
@@ -29,6 +28,7 @@ from engine.demo.training.train_model import (
     snr_weights,
     tokenize,
 )
+from engine.unet_names import unet_original_path
 
 log = logging.getLogger("demo.loras")
 BATCH = 8
