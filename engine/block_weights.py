@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from engine.errors import LoraRefusedError
+from engine.plain_number import plain_number
 
 BlockWeights = tuple[tuple[str, float], ...]
 """Factors by block name, in the order of `BLOCKS`; blocks that are left out count fully."""
@@ -65,14 +66,14 @@ def parse_block_weights(text: str, presets: Mapping[str, str] = PRESETS) -> Bloc
 
 def format_block_weights(weights: BlockWeights) -> str:
     """Write block weights for people: `IN04=0.5,MID=0`, or `ALL`."""
-    return ",".join(f"{name}={value:.6g}" for name, value in weights) or "ALL"
+    return ",".join(f"{name}={plain_number(value)}" for name, value in weights) or "ALL"
 
 
 def block_numbers(weights: BlockWeights) -> str:
     """Write block weights as the 12 numbers that every program reads, or 20 where they must be."""
     factors = dict(weights)
     names = ATTENTION_BLOCKS if set(factors) <= set(ATTENTION_BLOCKS) else BLOCKS
-    return ",".join(f"{factors.get(name, 1.0):.6g}" for name in names)
+    return ",".join(plain_number(factors.get(name, 1.0)) for name in names)
 
 
 def _block_name(text: str) -> str:

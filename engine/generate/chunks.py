@@ -10,6 +10,7 @@ import torch
 
 from engine.embeddings.inject import Injection
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
+from engine.errors import EngineError
 from engine.generate.prompt import ParsedPrompt, WeightedText
 
 Role = Literal["clip_l", "clip_g"]
@@ -26,10 +27,16 @@ class Token:
     vector: torch.Tensor | None = None
 
 
+MOST_CHUNKS = 100
+"""What one text may need; each more makes every step of the drawing slower."""
+_COMMA_BACKTRACK = 20
+"""Tokens behind a comma that go into the next chunk together (A1111's setting of that name)."""
+
+
 def count_chunks(
     prompt: ParsedPrompt, tokenizers: tuple[Any, Any], vocabulary: Vocabulary = NO_EMBEDDINGS
 ) -> int:
-    """Count the chunks of 77 tokens a prompt needs; at least 1, and 1 for each BREAK."""
+    """Count the chunks of 77 tokens a prompt needs; at least 1."""
     return max(
         len(cut_chunks(prompt, tokenizer, vocabulary, role))
         for tokenizer, role in zip(tokenizers, ROLES, strict=True)
@@ -39,16 +46,44 @@ def count_chunks(
 def cut_chunks(
     prompt: ParsedPrompt, tokenizer: Any, vocabulary: Vocabulary, role: Role
 ) -> list[list[Token]]:
-    """The tokens without specials: each part in chunks of up to 75, inversions never cut apart."""
+    """The tokens without specials in chunks of up to 75, cut as A1111 does it.
+
+    A chunk ends at a BREAK, else behind its last comma if up to 20 tokens follow that, else where
+    it is full; inversions are never cut apart. A BREAK behind which nothing comes starts no chunk.
+    Raises `EngineError` for a prompt that needs more than `MOST_CHUNKS`.
+    """
     room = tokenizer.model_max_length - 2
-    chunks = []
-    for part in prompt.parts:
-        chunks.append(list[Token]())
-        for piece in part:
-            for tokens in _tokens(piece, tokenizer, vocabulary, role):
-                if len(chunks[-1]) + len(tokens) > room:
-                    chunks.append([])
-                chunks[-1] += tokens
+    comma = tokenizer(",", add_special_tokens=False, verbose=False).input_ids
+    chunks: list[list[Token]] = []
+    chunk: list[Token] = []
+    last_comma = -1
+
+    def finish() -> None:
+        nonlocal chunk, last_comma
+        chunks.append(chunk)
+        chunk, last_comma = [], -1
+        if len(chunks) > MOST_CHUNKS:
+            raise EngineError(
+                f"The prompt is too long: it needs more than {MOST_CHUNKS} chunks of {room} tokens."
+            )
+
+    for number, part in enumerate(prompt.parts):
+        if number:
+            finish()
+        for tokens in (
+            tokens for piece in part for tokens in _tokens(piece, tokenizer, vocabulary, role)
+        ):
+            if [token.id for token in tokens if token.vector is None] == comma:
+                last_comma = len(chunk)
+            elif len(chunk) == room and last_comma >= room - _COMMA_BACKTRACK:
+                chunk, moved = chunk[: last_comma + 1], chunk[last_comma + 1 :]
+                finish()
+                chunk = moved
+            if len(chunk) + len(tokens) > room:
+                finish()
+            chunk += tokens
+    if chunk or not chunks:
+        finish()
     return chunks
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import EngineError
+from engine.plain_number import plain_number
 
 TagOrder = Literal["te, unet", "unet, te"]
 """What a tag's second and third field mean: A1111's order, or ComfyUI's and SwarmUI's."""
@@ -24,14 +26,18 @@ class LoraTag:
     def __str__(self) -> str:
         """The tag in a form every program reads alike: one strength, or both by name."""
         if self.unet == self.text_encoder:
-            strengths = f"{self.unet:.6g}"
+            strengths = plain_number(self.unet)
         else:
-            strengths = f"te={self.text_encoder:.6g}:unet={self.unet:.6g}"
+            strengths = f"te={plain_number(self.text_encoder)}:unet={plain_number(self.unet)}"
         return ":".join(["<lora", self.name, strengths, *map("=".join, self.options)]) + ">"
 
 
 _TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9]{1,2})?", re.I)
+_ENDS_OF_NAMES = dict.fromkeys(map(ord, "<:>\r\n"))
+_MOST_TAGS = 500
+_MOST_QUOTED = 80
+"""Characters of a tag in a message."""
+_NUMBER = re.compile(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?", re.I)
 
 
 def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[LoraTag, ...]]:
@@ -39,16 +45,31 @@ def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[Lo
 
     One strength counts for the UNet and the text encoders; two are read in `order`; `te=` and
     `unet=` say it by name and win. Further fields without a name (A1111's `dyn`) are passed over.
-    Raises `EngineError` for a tag that names no LoRA or whose strength is no number.
+    Raises `EngineError` for a tag that names no LoRA or whose strength is no number, and for more
+    tags than any stack has members.
     """
-    tags = tuple(_read_tag(found[0], found[1], order) for found in _TAG.finditer(prompt))
-    return _TAG.sub("", prompt), tags
+    found = list(_TAG.finditer(prompt))
+    if len(found) > _MOST_TAGS:
+        raise EngineError(
+            f"The prompt has {len(found):,} LoRA tags; at most {_MOST_TAGS} are read."
+        )
+    return _TAG.sub("", prompt), tuple(_read_tag(tag[0], tag[1], order) for tag in found)
+
+
+def tag_names(prompt: str) -> list[str]:
+    """The names in a prompt's tags, whatever else is in them."""
+    return [found[1].partition(":")[0].strip() for found in _TAG.finditer(prompt)]
+
+
+def writable_name(name: str) -> str:
+    """A name without what would end it in a tag."""
+    return name.translate(_ENDS_OF_NAMES)
 
 
 def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
     name, *fields = (field.strip() for field in body.split(":"))
     if not name:
-        raise EngineError(f"The tag “{tag}” names no LoRA; write <lora:name:0.8>.")
+        raise EngineError(f"The tag “{_quoted(tag)}” names no LoRA; write <lora:name:0.8>.")
     values = [_number(field, tag) for field in fields if "=" not in field]
     named = dict(field.split("=", 1) for field in fields if "=" in field)
     parts = ("te", "unet") if order == "te, unet" else ("unet", "te")
@@ -65,6 +86,14 @@ def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
 
 
 def _number(text: str, tag: str) -> float:
-    if not _NUMBER.fullmatch(text):
-        raise EngineError(f"“{text}” in the tag “{tag}” is not a number; write <lora:name:0.8>.")
-    return float(text)
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise EngineError(
+            f"“{_quoted(text)}” in the tag “{_quoted(tag)}” is not a number; write <lora:name:0.8>."
+        )
+    return value
+
+
+def _quoted(text: str) -> str:
+    """As much of a text as a message has room for."""
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"

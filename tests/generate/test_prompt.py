@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.generate.lora_tags import LoraTag
-from engine.generate.prompt import WeightedText, parse_prompt
+from engine.generate.prompt import LONGEST_PROMPT, WeightedText, is_empty, parse_prompt
 
 
 def weights(text: str) -> list[tuple[str, float]]:
@@ -42,6 +45,11 @@ def weights(text: str) -> list[tuple[str, float]]:
         ("(a:1)(b:1)", [("ab", 1.0)]),
         ("", []),
         ("()", []),
+        ("(a: 1.)", [("a", 1.0)]),
+        ("(a:)", [("a:", 1.1)]),
+        ("([a)b]", [("a", 1.0), ("b", 0.9091)]),
+        ("(a\\:1.2)", [("a", 1.2)]),
+        ("((a:0.5)(b:0.5):2)", [("ab", 1.0)]),
     ],
 )
 def test_weights_follow_a1111(text: str, expected: list[tuple[str, float]]) -> None:
@@ -52,6 +60,118 @@ def test_break_splits_into_parts_and_only_as_a_word() -> None:
     parts = parse_prompt("a BREAK (b BREAK c) BREAKER").parts
     assert [[piece.text for piece in part] for part in parts] == [["a"], ["b"], ["c", " BREAKER"]]
     assert parts[1] == (WeightedText("b", 1.1),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("BREAK", [[], []]),
+        ("BREAK a", [[], ["a"]]),
+        ("a BREAK", [["a"], []]),
+        ("a BREAK BREAK b", [["a"], [], ["b"]]),
+        ("a BREAK\n\tb", [["a"], ["b"]]),
+        (" a  BREAK  b ", [[" a"], ["b "]]),
+        ("a,BREAK,b", [["a,"], [",b"]]),
+        ("breakBREAK BREAK_ Break", [["breakBREAK BREAK_ Break"]]),
+    ],
+)
+def test_break_takes_the_blanks_around_it_along(text: str, expected: list[list[str]]) -> None:
+    parts = parse_prompt(text).parts
+    assert [[piece.text for piece in part] for part in parts] == expected
+
+
+def read_as_a1111(text: str) -> list[list[tuple[str, float]]]:
+    """A1111's rule in its plainest form: a bracket multiplies all that was read since it opened."""
+    pieces: list[list[object]] = []
+    opened: dict[str, list[int]] = {")": [], "]": []}
+
+    def multiply(start: int, factor: float) -> None:
+        for piece in pieces[start:]:
+            piece[1] = float(piece[1]) * factor  # type: ignore[arg-type]
+
+    place = 0
+    while place < len(text):
+        rest = text[place:]
+        number = re.match(r":\s*([+-]?[0-9]*\.?[0-9]*)\s*\)", rest)
+        has_digits = bool(number and re.search("[0-9]", number[1]))
+        step = 1
+        if rest[0] == "\\":
+            step = 2 if rest[1:2] and rest[1] in "\\()[]" else 1
+            pieces.append([rest[1:step], 1.0])
+        elif rest[0] in "([":
+            opened[")" if rest[0] == "(" else "]"].append(len(pieces))
+        elif number and has_digits and opened[")"]:
+            step = number.end()
+            multiply(opened[")"].pop(), float(number[1]))
+        elif rest[0] in ")]" and opened[rest[0]]:
+            multiply(opened[rest[0]].pop(), 1.1 if rest[0] == ")" else 1 / 1.1)
+        else:
+            pieces.append([rest[0], 1.0])
+        place += step
+    for start in opened[")"]:
+        multiply(start, 1.1)
+    for start in opened["]"]:
+        multiply(start, 1 / 1.1)
+    return [[(str(text), float(weight)) for text, weight in pieces]]  # type: ignore[arg-type]
+
+
+@given(st.text(alphabet="ab ()[]:\\.12", max_size=40))
+def test_weights_equal_a_plain_reading_of_the_rule(text: str) -> None:
+    (expected,) = read_as_a1111(text)
+    letters = [(letter, weight) for text_, weight in expected for letter in text_]
+    if any(not abs(weight) <= 100 for _, weight in letters):
+        with pytest.raises(EngineError):
+            parse_prompt(text)
+        return
+    (part,) = parse_prompt(text).parts
+    found = [(letter, piece.weight) for piece in part for letter in piece.text]
+    assert [letter for letter, _ in found] == [letter for letter, _ in letters]
+    assert [weight for _, weight in found] == pytest.approx([weight for _, weight in letters])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        (" \n", True),
+        ("<lora:a:1>", True),
+        ("()", False),
+        ("BREAK", False),
+        ("a", False),
+    ],
+)
+def test_empty_is_what_says_nothing_but_tags(text: str, expected: bool) -> None:
+    assert is_empty(text) == expected
+
+
+LONG_UNITS = (
+    " ", "\n", "(", "[", "([", "(a", "[a", ")", "1", "(a:1", ":", ": ", ",", "\\", "\\(", "BREAK",
+    " BREAK", "BREAK ", "(a:1.1)[b]", "<", "<lora:", "a:", "狐", "\0", "\u2028",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", LONG_UNITS)
+@pytest.mark.parametrize("head", ["", "(a:1."])
+def test_a_long_prompt_is_parsed_or_refused_without_hanging(head: str, unit: str) -> None:
+    """Each costs milliseconds by code whose time grows with the length; by its square, minutes."""
+    text = (head + unit * LONGEST_PROMPT)[: LONGEST_PROMPT // 3] + ")"
+    with suppress(EngineError):
+        parse_prompt(text)
+
+
+@pytest.mark.parametrize("tag", ["<lora:a:" + "1" * 9999 + ">", "<lora::" + "b" * 9999 + ">"])
+def test_a_long_tag_is_not_repeated_in_full(tag: str) -> None:
+    with pytest.raises(EngineError) as refusal:
+        parse_prompt(tag)
+    assert len(str(refusal.value)) < 300
+
+
+def test_more_than_anybody_writes_is_refused() -> None:
+    with pytest.raises(EngineError, match="100,001 characters; at most 100,000"):
+        parse_prompt("a" * (LONGEST_PROMPT + 1))
+    with pytest.raises(EngineError, match="501 LoRA tags; at most 500"):
+        parse_prompt("<lora:a:1>" * 501)
+    assert len(parse_prompt("<lora:a:1>" * 500).loras) == 500
 
 
 def test_weights_out_of_reach_are_refused() -> None:
