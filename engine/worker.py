@@ -71,6 +71,8 @@ class Worker:
         self._emit = emit
         self._checkpoint: Checkpoint | None = None
         self._switcher: LoraSwitcher | None = None
+        self._vae: Path | None = None
+        """In place of the model's own."""
         self._device = torch.device("cpu")
         self._mode: Mode = "resident"
         self._embeddings = EmbeddingsCache()
@@ -138,8 +140,9 @@ class Worker:
 
             compile_unet(pipeline.unet)
         self._checkpoint, self._switcher = checkpoint, switcher
-        self._device, self._mode = torch.device(device), mode
-        self._model_hash(path)
+        self._device, self._mode, self._vae = torch.device(device), mode, vae
+        self._file_hash(path)
+        self._file_hash(vae)
         self._emit(
             ModelLoaded(_describe(checkpoint, device, dtype, mode), time.monotonic() - start)
         )
@@ -199,11 +202,14 @@ class Worker:
                 request,
                 picture.seed,
                 model=checkpoint.path.stem,
-                model_hash=self._model_hash(checkpoint.path),
+                model_hash=self._file_hash(checkpoint.path),
                 stack=stack,
                 lora_hashes=hashes,
                 embedding_hashes=vocabulary.hashes,
                 version=_version(),
+                index=picture.index,
+                vae=self._vae.stem if self._vae is not None else None,
+                vae_hash=self._file_hash(self._vae),
             )
             text = write_infotext(info)
             path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
@@ -265,10 +271,10 @@ class Worker:
             log.info("not read ahead: %s", error)
         self._emit_memory()
 
-    def _model_hash(self, path: Path) -> str | None:
-        """AutoV2 of a single-file checkpoint; None for a folder, and until it is computed."""
+    def _file_hash(self, path: Path | None) -> str | None:
+        """AutoV2 of a checkpoint or VAE; None for none, for a folder, and until it is computed."""
         try:
-            hashes = self._hashes.of_later(path) if path.is_file() else None
+            hashes = self._hashes.of_later(path) if path is not None and path.is_file() else None
         except EngineError:
             # The file has gone since; a picture is not lost for want of a hash.
             return None

@@ -85,9 +85,8 @@ class LoraSwitchApp(App[None]):
         """What ended the app though it should not."""
         self._settings = settings
         self._services = Services(settings, self.post_message, session)
-        self.control = Control(
-            lambda: self._services.session, settings, load_state(settings.state_path)
-        )
+        state = replace(load_state(settings.state_path), empty_negative=settings.empty_negative)
+        self.control = Control(lambda: self._services.session, settings, state)
         remembered = self.control.state.theme
         self.theme = remembered if remembered in self.available_themes else INK.name
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
@@ -296,6 +295,10 @@ class LoraSwitchApp(App[None]):
 
     def _take_settings(self, state: UiState | None) -> None:
         if state is not None:
+            is_new = state.empty_negative != self.control.state.empty_negative
+            # The demo is for trying things out: it changes nothing of real work.
+            if is_new and self.control.models.wanted is not None:
+                self._services.remember("empty_negative", state.empty_negative)
             self.control.state = state
             self._show_state()
 

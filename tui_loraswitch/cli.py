@@ -17,6 +17,7 @@ from tui_loraswitch.commands import app, bench, generate, inspect, listing, veri
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
+    add_empty_negative_option,
     add_images_option,
     add_library_option,
     add_model_options,
@@ -132,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     add_library_option(parser)
     add_embeddings_option(parser)
+    add_empty_negative_option(parser)
     add_models_option(parser)
     add_output_option(parser)
     add_images_option(parser)

@@ -15,6 +15,7 @@ import tomli_w
 from engine.block_weights import block_numbers, parse_block_weights
 from engine.errors import EngineError, FileFormatError
 from engine.generate.lora_tags import TagOrder
+from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.modes.names import MODE_CHOICES, ModeChoice
 from engine.regular_file import read_regular
 from engine.reports import BackupChoice
@@ -36,6 +37,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "tag_order": TAG_ORDERS,
     "mode": MODE_CHOICES,
     "compile": OFF_ON,
+    "empty_negative": EMPTY_NEGATIVES,
 }
 _PATHS = ("model", "output", "vae")
 _FOLDERS = ("loras", "models", "embeddings")
@@ -70,6 +72,7 @@ class Config:
     """`auto` is the model's own."""
     mode: ModeChoice = "auto"
     compile: SwitchedOn = "off"
+    empty_negative: EmptyNegative = "zeros"
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)

@@ -84,6 +84,7 @@ class Services:
         self._scanning = threading.Lock()
         self._saving = threading.Lock()
         self._keeper: threading.Thread | None = None
+        self._remembering = threading.Lock()
         self._stopping = threading.Event()
         self._monitor_reads = threading.Event()
         self._list_is_known = threading.Event()
@@ -109,7 +110,7 @@ class Services:
         self._step_seconds = CPU_STEP_SECONDS if model.device == "cpu" else STEP_SECONDS
         self.watch(model.gpu_uuid)
         if not model.is_demo:
-            self._thread(lambda: self._remember_model(model.path)).start()
+            self.remember("model", model.path)
         elif DEMO_LORAS not in self._roots:
             self._roots = (*self._roots, DEMO_LORAS)
             self._thread(self._scan_library).start()
@@ -119,6 +120,10 @@ class Services:
         self._state = state
         self._keeper = self._thread(self._save_state)
         self._keeper.start()
+
+    def remember(self, option: str, value: object) -> None:
+        """Keep an option, named as in the config file, for the next start."""
+        self._thread(lambda: self._remember(option, value)).start()
 
     def find_models(
         self,
@@ -212,12 +217,14 @@ class Services:
         if not is_cancelled():
             self._post(ModelsFound(tuple(found), tuple(problems), is_complete=True), post)
 
-    def _remember_model(self, model: Path) -> None:
+    def _remember(self, option: str, value: object) -> None:
         if (path := self._settings.config_path) is not None:
             try:
-                remember(path, {"model": model})
+                with self._remembering:
+                    remember(path, {option: value})
             except (OSError, ValueError, ConfigError) as error:
-                words = f"The model cannot be remembered in {path}: {in_words(error)}."
+                choice = option.replace("_", " ")
+                words = f"The choice of {choice} cannot be remembered in {path}: {in_words(error)}."
                 self._post(ProblemNoticed(words))
 
     def _save_state(self) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from engine.block_weights import PRESETS
 from engine.generate.lora_tags import TagOrder
+from engine.generate.request import EmptyNegative
 from engine.modes.names import ModeChoice
 from engine.reports import BackupChoice
 
@@ -48,6 +49,8 @@ class AppSettings:
     """How the model shares the device's memory."""
     compiled: bool = False
     """Whether the UNet is compiled."""
+    empty_negative: EmptyNegative = "zeros"
+    """What stands for an empty negative prompt."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.generate.request import GenerateRequest
+from engine.generate.request import EmptyNegative, GenerateRequest
+from engine.generate.sampler_spellings import read_sampler_and_schedule
 from engine.saving import replace_file
 
 MAX_STATE_BYTES = 1_000_000
@@ -29,6 +30,10 @@ class UiState:
     sampler: str = "DPM++ 2M"
     schedule: str = "Karras"
     batch: int = 1
+    clip_skip: int = 2
+    """Which layer of the text encoders counts, from the end."""
+    empty_negative: EmptyNegative = "zeros"
+    """What stands for an empty negative prompt; the config file remembers it, not the state."""
     sort: str = "folders"
     show_hidden: bool = False
     theme: str = "ink"
@@ -47,6 +52,8 @@ class UiState:
             sampler=self.sampler,
             schedule=self.schedule,
             batch=self.batch,
+            clip_skip=self.clip_skip,
+            empty_negative=self.empty_negative,
         )
 
 
@@ -62,17 +69,24 @@ def load_state(path: Path) -> UiState:
 
 def _state_of(table: dict[str, Any]) -> UiState:
     sound: dict[str, Any] = {}
-    for field in fields(UiState):
+    for field in _remembered_fields():
         value = table.get(field.name)
         if isinstance(field.default, float) and type(value) is int:
             value = float(value)
         if type(value) is type(field.default):
             sound[field.name] = value
-    return UiState(**sound)
+    state = UiState(**sound)
+    sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
+    return replace(state, sampler=sampler, schedule=schedule)
+
+
+def _remembered_fields() -> list[Field[Any]]:
+    return [field for field in fields(UiState) if field.name != "empty_negative"]
 
 
 def save_state(path: Path, state: UiState) -> None:
     """Write the state whole or not at all; raises OSError."""
-    text = json.dumps(asdict(state), indent=2, ensure_ascii=False)
+    table = {field.name: getattr(state, field.name) for field in _remembered_fields()}
+    text = json.dumps(table, indent=2, ensure_ascii=False)
     # A terminal can hand over half characters (surrogates), which no file can hold.
     replace_file(path, text.encode("utf-8", "replace"))

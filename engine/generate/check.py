@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from engine.errors import EngineError
-from engine.generate.request import GenerateRequest
+from engine.generate.request import EMPTY_NEGATIVES, GenerateRequest
 from engine.generate.sampler_names import MOST_STEPS, MOST_STEPS_OF_ALL, check_pair
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEED = 2**64 - 1
+"""What PyTorch's generators take."""
 
 
 def check_request(request: GenerateRequest) -> None:
@@ -26,15 +27,21 @@ def check_request(request: GenerateRequest) -> None:
         raise EngineError(f"{request.sampler} takes 1 to {most} steps, not {request.steps}.")
     if request.batch < 1:
         raise EngineError(f"A batch has at least 1 picture, not {request.batch}.")
-    if not -1 <= request.seed <= LARGEST_SEED - request.batch:
+    largest = LARGEST_SEED - (request.batch - 1)
+    if not -1 <= request.seed <= largest:
         raise EngineError(
             f"The seed {request.seed} does not work: use -1 for a random one, or a whole number "
-            f"from 0 to {LARGEST_SEED - request.batch}."
+            f"from 0 to {largest}."
         )
     if not math.isfinite(request.cfg_scale):
         raise EngineError(f"The CFG scale {request.cfg_scale} is not a number to work with.")
     if request.clip_skip < 1:
         raise EngineError(f"Clip skip starts at 1, not {request.clip_skip}.")
+    if request.empty_negative not in EMPTY_NEGATIVES:
+        raise EngineError(
+            f"“{request.empty_negative}” does not say what stands for an empty negative prompt: "
+            f"use one of {', '.join(EMPTY_NEGATIVES)}."
+        )
     if request.preview_every < 0:
         raise EngineError(
             f"Previews cannot come every {request.preview_every} steps: use 0 for none."

@@ -13,7 +13,8 @@ from engine.embeddings.inject import injected
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import EngineError
 from engine.generate.chunks import ROLES, count_chunks, cut_chunks, frame_chunks
-from engine.generate.prompt import ParsedPrompt, parse_prompt
+from engine.generate.prompt import ParsedPrompt, is_empty, parse_prompt
+from engine.generate.request import EmptyNegative
 
 LARGEST_SCALE = 10.0
 """More than this, restoring a mean amplifies chance."""
@@ -25,6 +26,10 @@ class PromptEmbeddings:
 
     states: torch.Tensor
     pooled: torch.Tensor
+
+    def zeros(self) -> PromptEmbeddings:
+        """Nothing at all, in the same shapes."""
+        return PromptEmbeddings(torch.zeros_like(self.states), torch.zeros_like(self.pooled))
 
 
 CacheKey = tuple[Hashable, ...]
@@ -65,17 +70,22 @@ def encode_texts(
     clip_skip: int = 2,
     cache: EmbeddingsCache | None = None,
     vocabulary: Vocabulary = NO_EMBEDDINGS,
+    empty_negative: EmptyNegative = "zeros",
 ) -> tuple[PromptEmbeddings, ...]:
-    """Encode texts that go into the UNet together, all padded to as many chunks as the longest.
+    """Encode a prompt and the negative prompts after it, all in as many chunks as the longest.
 
     `pipe` brings `text_encoder`, `text_encoder_2` and their tokenizers. Tags are left out; the
-    names of the vocabulary's textual inversions stand for their vectors.
+    names of the vocabulary's textual inversions stand for their vectors. `empty_negative` says
+    what stands for a negative prompt without a word.
     """
     parsed = [(text, parse_prompt(text)) for text in texts]
     tokenizers = (pipe.tokenizer, pipe.tokenizer_2)
     chunks = max(count_chunks(prompt, tokenizers, vocabulary) for _, prompt in parsed)
-    encoded = []
+    encoded: list[PromptEmbeddings] = []
     for text, prompt in parsed:
+        if encoded and empty_negative == "zeros" and is_empty(text):
+            encoded.append(encoded[0].zeros())
+            continue
         key = (text, chunks, clip_skip, vocabulary.used_in(prompt))
         embeddings = cache.get(key) if cache is not None else None
         if embeddings is None:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+from engine.generate.sampler_spellings import read_sampler_and_schedule
+
+EmptyNegative = Literal["zeros", "encoded"]
+"""What stands for a negative prompt without a word: zeros, which SDXL was trained with (A1111,
+Forge, diffusers), or the encoded empty text (ComfyUI)."""
+EMPTY_NEGATIVES: tuple[EmptyNegative, ...] = get_args(EmptyNegative)
 
 
 @dataclass(frozen=True)
@@ -11,7 +19,8 @@ class GenerateRequest:
     """Settings of one generation of `batch` pictures; sizes in pixels.
 
     `seed` -1 draws a random one; picture i of a batch uses `seed + i`. Pictures are written into
-    `output` (created when missing).
+    `output` (created when missing). Sampler and schedule may be spelled as in other programs, such
+    as `dpmpp_2m` and `DPM++ 2M Karras`; a schedule in the sampler's name counts.
     """
 
     prompt: str
@@ -23,7 +32,7 @@ class GenerateRequest:
     width: int = 1024
     height: int = 1024
     sampler: str = "DPM++ 2M"
-    schedule: str = "Karras"
+    schedule: str = "Automatic"
     batch: int = 1
     clip_skip: int = 2
     """Which hidden state of the text encoders counts, from the end; 2 is SDXL's own (1 means 2)."""
@@ -31,3 +40,10 @@ class GenerateRequest:
     """Steps between previews; 0 turns previews off."""
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions that the prompts may name."""
+    empty_negative: EmptyNegative = "zeros"
+
+    def __post_init__(self) -> None:
+        """Give sampler and schedule the names they have here, where they are known."""
+        sampler, schedule = read_sampler_and_schedule(self.sampler, self.schedule)
+        object.__setattr__(self, "sampler", sampler)
+        object.__setattr__(self, "schedule", schedule)

@@ -17,6 +17,7 @@ from engine.events import Preview
 from engine.generate.check import check_request
 from engine.generate.decode import decode
 from engine.generate.encode import EmbeddingsCache, PromptEmbeddings, encode_texts
+from engine.generate.lora_tags import split_tags
 from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
 from engine.generate.request import GenerateRequest
 from engine.generate.sampler_names import SUPPORTED
@@ -74,8 +75,19 @@ def generate(
     guided = request.cfg_scale > 1
     texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
     warnings = list(vocabulary.warnings)
+    if split_tags(request.negative_prompt)[1]:
+        warnings.append(
+            "LoRA tags in the negative prompt switch nothing: write them in the prompt."
+        )
     try:
-        embeddings = encode_texts(pipe, texts, request.clip_skip, embeddings_cache, vocabulary)
+        embeddings = encode_texts(
+            pipe,
+            texts,
+            request.clip_skip,
+            embeddings_cache,
+            vocabulary,
+            request.empty_negative,
+        )
         if on_start is not None:
             on_start(seed, total)
         progress = _Progress(request, total, cancelled, on_step, latent_rgb or SDXL_RGB)

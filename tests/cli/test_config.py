@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.block_weights import PRESETS
+from engine.generate.request import EMPTY_NEGATIVES
 from tui_loraswitch.config import (
     BACKUPS,
     DTYPES,
@@ -38,6 +39,7 @@ _CHOICES = st.fixed_dictionaries(
         "backup": st.sampled_from(BACKUPS),
         "output": _PATHS,
         "images": st.sampled_from(IMAGES),
+        "empty_negative": st.sampled_from(EMPTY_NEGATIVES),
     },
 )
 

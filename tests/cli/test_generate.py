@@ -114,6 +114,48 @@ def test_a_pictures_own_prompt_gives_the_same_stack(generate, config, capsys) ->
     assert infotext(one["path"]) == infotext(other["path"])
 
 
+@pytest.mark.parametrize(
+    ("words", "sampler", "schedule"),
+    [
+        (["--sampler", "DPM++ 2M Karras"], "DPM++ 2M", "Karras"),
+        (["--sampler", "dpmpp_2m_sde_gpu", "--schedule", "sgm_uniform"], "DPM++ 2M SDE",
+         "SGM Uniform"),
+        (["--sampler", "euler_ancestral"], "Euler a", "Automatic"),
+        (["--sampler", "k_dpmpp_2m"], "DPM++ 2M", "Karras"),
+    ],
+)  # fmt: skip
+def test_samplers_are_named_as_elsewhere(generate, words, sampler, schedule, capsys) -> None:
+    assert generate("a fox", "--seed", str(2**64 - 1), "--json", *words) == 0
+    data = json.loads(capsys.readouterr().out)
+    info = infotext(data["pictures"][0]["path"])
+    assert (info.sampler, info.schedule, info.seed) == (sampler, schedule, 2**64 - 1)
+    assert (data["settings"]["sampler"], data["seed"]) == (sampler, 2**64 - 1)
+
+
+def test_a_picture_is_drawn_again_from_what_it_says(generate, config, capsys) -> None:
+    """Everything that was chosen, also in the config file, is in the picture."""
+    config.write_text('empty_negative = "encoded"\n')
+    words = ("--clip-skip", "3", "--sampler", "Euler a", "--cfg", "3.3", "--seed", "5")
+    assert generate("a (fox:1.1), BREAK night", *words, "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    info = infotext(first["pictures"][0]["path"])
+    assert (info.clip_skip, info.empty_negative, info.rng) == (3, "encoded", "CPU")
+    config.write_text("")
+    again = (
+        *("--clip-skip", str(info.clip_skip), "--empty-negative", str(info.empty_negative)),
+        *("--sampler", f"{info.sampler} {info.schedule}", "--cfg", str(info.cfg_scale)),
+        *("--seed", str(info.seed), "--width", str(info.width), "--height", str(info.height)),
+    )
+    assert generate(info.prompt, *again, "--json") == 0
+    second = json.loads(capsys.readouterr().out)
+    (one,), (other,) = first["pictures"], second["pictures"]
+    assert pixels(one["path"]) == pixels(other["path"])
+    assert infotext(one["path"]) == infotext(other["path"])
+    for changed in (["--clip-skip", "2"], ["--empty-negative", "zeros"]):
+        assert generate(info.prompt, *again, *changed) == 0
+        assert pixels(capsys.readouterr().out.strip()) != pixels(one["path"])
+
+
 def test_tags_are_read_in_the_order_the_config_file_says(generate, config, capsys) -> None:
     config.write_text('tag_order = "unet, te"\n')
     assert generate("a fox <lora:neon:0.8:0.3>", "--json") == 0
@@ -164,6 +206,11 @@ def test_a_lora_for_another_model_is_refused_in_one_line(
         (("a", "--batch", "0"), "at least 1"),
         (("a", "--seed", "-5"), "seed"),
         (("a", "--sampler", "LCM", "--schedule", "karras"), "cannot take the schedule"),
+        (("a", "--sampler", "dpmpp_2m_karras", "--schedule", "exponential"), "give one of them"),
+        (("a", "--clip-skip", "0"), "Clip skip starts at 1"),
+        (("a", "--seed", str(2**64)), "18446744073709551615"),
+        (("a", "--negative", "(b:1000)"), "weight of 1000"),
+        (("a" * 100_001,), "at most 100,000"),
         (("a <lora:neon:much>",), "not a number"),
         (("a <lora:nothing>",), "There is no LoRA “nothing”"),
         (("a <lora:neon:1:lbw=1,0>",), "12 or 20 numbers"),
@@ -183,7 +230,11 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
     assert output.out == ""
 
 
-@pytest.mark.parametrize("words", [["--sampler", "best"], ["--seed", "x"], ["--lora", ""], []])
+@pytest.mark.parametrize(
+    "words",
+    [["--sampler", "best"], ["--sampler", "DPM++ 3M SDE"], ["--schedule", "simple"],
+     ["--seed", "x"], ["--clip-skip", "x"], ["--empty-negative", "x"], ["--lora", ""], []],
+)  # fmt: skip
 def test_words_that_make_no_sense_leave_with_2(words, capsys) -> None:
     with pytest.raises(SystemExit) as leaving:
         main(["generate", *(["a"] if words else []), *words])

@@ -15,6 +15,7 @@ from engine.demo import DEMO_LORAS
 from tui_loraswitch.cli import _parser, main
 from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.config import ConfigError
 from tui_loraswitch.settings import AppSettings
 
 
@@ -72,6 +73,17 @@ def test_given_goes_before_remembered(config: Path, model: Path, loras: Path) ->
     assert (given.device, given.dtype) == (None, None)
     assert (given.backup, given.image_protocol) == ("device", "off")
     assert given.output == Path("here").absolute()
+
+
+def test_an_empty_negative_is_zeros_unless_said(config: Path) -> None:
+    assert settings_of().empty_negative == "zeros"
+    config.write_text('empty_negative = "encoded"\n')
+    assert settings_of().empty_negative == "encoded"
+    assert settings_of("--demo").empty_negative == "encoded"
+    assert settings_of("--empty-negative", "zeros").empty_negative == "zeros"
+    config.write_text('empty_negative = "nothing"\n')
+    with pytest.raises(ConfigError, match="one of zeros, encoded"):
+        settings_of()
 
 
 def test_folders_of_models_are_given_or_remembered(config: Path, home: Path, loras: Path) -> None:

@@ -72,6 +72,39 @@ def test_texts_of_one_picture_get_as_many_chunks(pipe: Any) -> None:
     torch.testing.assert_close(negative.pooled, encode_text(pipe, "cat").pooled)
 
 
+@pytest.mark.parametrize("negative", ["", " \n", "<lora:ink:1>"])
+def test_an_empty_negative_prompt_is_zeros(pipe: Any, negative: str) -> None:
+    """As A1111, Forge and diffusers have it for SDXL: states and pooled vector."""
+    positive, found = encode_texts(pipe, ["red BREAK fox", negative])
+    assert found.states.shape == positive.states.shape == (1, 154, 24)
+    assert found.pooled.shape == positive.pooled.shape
+    assert not found.states.any()
+    assert not found.pooled.any()
+    with torch.no_grad():
+        pipe.register_to_config(force_zeros_for_empty_prompt=True)
+        _, states, _, pooled = pipe.encode_prompt("red")
+        pipe.register_to_config(force_zeros_for_empty_prompt=False)
+    assert torch.equal(found.states[:, :77], states)
+    assert torch.equal(found.pooled, pooled)
+
+
+def test_only_what_is_empty_is_zeros(pipe: Any) -> None:
+    empty = encode_text(pipe, "")
+    assert torch.equal(encode_texts(pipe, [""])[0].states, empty.states), "a prompt is encoded"
+    for text, options in (("", {"empty_negative": "encoded"}), ("()", {}), ("BREAK", {})):
+        _, negative = encode_texts(pipe, ["red", text], **options)
+        assert torch.equal(negative.states, empty.states), text
+        assert torch.equal(negative.pooled, empty.pooled), text
+
+
+def test_the_way_of_an_empty_negative_is_no_matter_of_the_cache(pipe: Any) -> None:
+    cache = EmbeddingsCache()
+    for _ in range(2):
+        assert not encode_texts(pipe, ["", ""], cache=cache)[1].states.any()
+        _, encoded = encode_texts(pipe, ["", ""], cache=cache, empty_negative="encoded")
+        assert encoded.states.any()
+
+
 def test_weights_multiply_tokens_and_keep_the_mean(pipe: Any) -> None:
     plain = encode_text(pipe, "a red fox")
     weighted = encode_text(pipe, "a (red:1.5) fox")

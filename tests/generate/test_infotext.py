@@ -1,24 +1,26 @@
-"""Infotexts: what we write, what others wrote, and the way there and back."""
+"""Infotexts as they are written here, and the way there and back."""
 
 from __future__ import annotations
 
-import json
 import string
+from dataclasses import fields, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.generate.infotext import Infotext, describe_picture, parse_infotext, write_infotext
-from engine.generate.request import GenerateRequest
+from engine.generate.lora_tags import split_tags
+from engine.generate.request import EMPTY_NEGATIVES, GenerateRequest
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES
 from engine.refs import LoraRef
 
 REFERENCE = """a fox <lora:demo:0.8>
 Negative prompt: blurry
 Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6, Seed: 42, Size: 1024x768, \
-Model hash: 31e35c80fc, Model: sd_xl, \
-Lora hashes: "demo: 4f4b9b7d8b86, b: 0123456789ab", Version: x"""
+Model hash: 31e35c80fc, Model: sd_xl, VAE hash: 63aeecb90f, VAE: sdxl_vae, Clip skip: 2, \
+RNG: CPU, Lora hashes: "demo: 4f4b9b7d8b86, b: 0123456789ab", Version: x"""
 
 INFO = Infotext(
     prompt="a fox <lora:demo:0.8>",
@@ -32,6 +34,10 @@ INFO = Infotext(
     height=768,
     model_hash="31e35c80fc",
     model="sd_xl",
+    vae="sdxl_vae",
+    vae_hash="63aeecb90f",
+    clip_skip=2,
+    rng="CPU",
     lora_hashes=(("demo", "4f4b9b7d8b86"), ("b", "0123456789ab")),
     version="x",
 )
@@ -45,25 +51,52 @@ def test_writes_and_reads_the_reference_text() -> None:
 def test_empty_lines_and_unknown_values_are_left_out() -> None:
     text = write_infotext(Infotext(prompt="", steps=1, sampler="Euler", seed=2))
     assert text == "Steps: 1, Sampler: Euler, Seed: 2"
-    assert parse_infotext("just a prompt\nof two lines") == Infotext("just a prompt\nof two lines")
+    assert parse_infotext(text) == Infotext(steps=1, sampler="Euler", seed=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "just a prompt\nof two lines",
+        "hair: red, eyes: blue, size: large",
+        "{red|blue} fox",
+        '{"a": 1}',
+        '{"3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20}}}',
+        "Steps: many",
+        "",
+    ],
+)
+def test_a_text_without_settings_is_a_prompt(text: str) -> None:
+    assert parse_infotext(text) == Infotext(text)
 
 
 def line_of_text(**limits: int) -> st.SearchStrategy[str]:
     return st.text(st.characters(codec="utf-8"), **limits)
 
 
-prompts = (
-    line_of_text(max_size=80)
-    .map(lambda text: parse_infotext(text + "\n.").prompt.removesuffix("."))
-    .map(str.strip)
-    .filter(lambda text: "Negative prompt:" not in text)
+def as_lines(text: str) -> str:
+    """All of a prompt's layout that an infotext can carry."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.strip() for line in lines).strip()
+
+
+ODD_LINES = [
+    "Negative prompt:", "Negative prompt: x", "Steps: 3, Sampler: x, Seed: 4", "Template: a",
+    "Seed: 1,", "Negative Template: b", '{"prompt": "x"}', "Hashes: {", '"', "BREAK",
+]  # fmt: skip
+prompts = st.lists(line_of_text(max_size=60) | st.sampled_from(ODD_LINES), max_size=4).map(
+    lambda lines: as_lines("\n".join(lines))
 )
 names = st.text(st.characters(codec="utf-8", exclude_characters=",:\r\n"), max_size=12)
 hashes = st.text(string.hexdigits, min_size=12, max_size=12)
-whole = st.integers(0, 2**63)
-extra_names = st.from_regex(r"[A-Z][a-z]{2,8} [a-z]{2,8}", fullmatch=True).filter(
-    lambda name: name not in ("Schedule type", "Model hash", "Clip skip", "Lora hashes")
+named_hashes = st.dictionaries(names, hashes, max_size=3).map(lambda found: tuple(found.items()))
+extra_names = st.sampled_from(
+    ["Denoising strength", "Hires upscale", "ADetailer prompt", "Module 1", "Distilled CFG Scale"]
 )
+hostile_values = st.sampled_from(
+    ["1, Steps: 99", '"', '"Seed: 3"', '{"Steps": 99}', "[1, Seed: 5]", "(a, Size: 1x1)", "a | b"]
+)
+values = line_of_text(max_size=20) | hostile_values
 
 infos = st.builds(
     Infotext,
@@ -72,18 +105,21 @@ infos = st.builds(
     steps=st.integers(1, 500),
     sampler=st.sampled_from(SAMPLERS),
     schedule=st.sampled_from(SCHEDULES),
-    cfg_scale=st.decimals(0, 30, places=2).map(float),
-    seed=whole,
+    cfg_scale=st.floats(0, 30).map(lambda value: float(f"{value:.12g}")),
+    seed=st.integers(0, 2**64 - 1),
     width=st.integers(1, 9999),
     height=st.integers(1, 9999),
     model_hash=st.none() | hashes,
-    model=st.none() | line_of_text(max_size=20),
+    model=st.none() | values.filter(bool),
+    vae=st.none() | names,
+    vae_hash=st.none() | hashes,
     clip_skip=st.none() | st.integers(1, 12),
-    lora_hashes=st.lists(st.tuples(names, hashes), max_size=3).map(tuple),
-    extra=st.dictionaries(extra_names, line_of_text(max_size=20), max_size=3).map(
-        lambda fields: tuple(fields.items())
-    ),
-    version=st.none() | line_of_text(max_size=12),
+    empty_negative=st.none() | st.sampled_from(EMPTY_NEGATIVES),
+    rng=st.none() | st.just("CPU"),
+    lora_hashes=named_hashes,
+    embedding_hashes=named_hashes,
+    extra=st.dictionaries(extra_names, values, max_size=3).map(lambda found: tuple(found.items())),
+    version=st.just("loraswitch 1"),
 )
 
 
@@ -97,43 +133,113 @@ def test_any_text_can_be_read(text: str) -> None:
     parse_infotext(text)
     parse_infotext("{" + text)
     parse_infotext(f"p\nSteps: {text}, Size: {text}, Seed: {text}, Hashes: {{{text}")
+    parse_infotext(f'{{"prompt": "a", "seed": 1, "loras": [{text}], "loraweights": "{text}"}}')
 
 
-def test_reads_what_other_programs_write() -> None:
-    info = parse_infotext(
-        "multi\nline\nNegative prompt: low\nquality\n"
-        "Steps: 20, Sampler: DPM++ 2M SDE Karras, CFG scale: 4.5, Seed: 1, Size: 832x1216, "
-        'Denoising strength: 0.4, Hires upscaler: "4x, sharp", Clip skip: 2, '
-        'Hashes: {"model": "31e35c80fc", "lora:a": "0123456789"}, '
-        'Civitai resources: [{"type": "checkpoint", "modelVersionId": 1, "x": "Steps: 99"}], '
-        "Version: v1.10.1"
+strengths = st.floats(-8, 8).map(lambda value: float(f"{value:.9g}"))
+refs = st.builds(
+    LoraRef,
+    st.sampled_from(["x/ink.safetensors", "neon v2.safetensors"]),
+    strengths,
+    strengths,
+    st.none() | strengths,
+)
+requests = st.builds(
+    GenerateRequest,
+    prompt=prompts.filter(lambda text: "<" not in text),
+    output=st.just(Path("out")),
+    negative_prompt=prompts.filter(lambda text: "<" not in text),
+    seed=st.integers(0, 2**64 - 9),
+    steps=st.integers(1, 500),
+    cfg_scale=st.floats(1.01, 30),
+    width=st.integers(8, 1024).map(lambda side: 8 * side),
+    height=st.integers(8, 1024).map(lambda side: 8 * side),
+    sampler=st.sampled_from(SAMPLERS),
+    schedule=st.sampled_from(SCHEDULES),
+    clip_skip=st.integers(2, 12),
+    empty_negative=st.sampled_from(EMPTY_NEGATIVES),
+)
+
+
+@given(requests, st.lists(refs, max_size=2))
+def test_a_picture_says_all_that_it_takes_to_draw_it_again(
+    request: GenerateRequest, stack: list[LoraRef]
+) -> None:
+    """Every field of a request that changes a picture is in its infotext, exactly."""
+    info = parse_infotext(write_infotext(describe_picture(request, 5, model="m", stack=stack)))
+    prompt, tags = split_tags(info.prompt)
+    known = {field.name: getattr(info, field.name, None) for field in fields(GenerateRequest)}
+    known |= {"prompt": prompt.strip()}
+    says_nothing = not request.negative_prompt
+    again = replace(
+        request,
+        **{name: value for name, value in known.items() if value is not None},  # type: ignore[arg-type]
     )
-    assert (info.prompt, info.negative_prompt) == ("multi\nline", "low\nquality")
-    assert (info.sampler, info.schedule) == ("DPM++ 2M SDE", "Karras")
-    assert (info.steps, info.cfg_scale, info.width, info.height) == (20, 4.5, 832, 1216)
-    assert (info.clip_skip, info.version) == (2, "v1.10.1")
-    extra = dict(info.extra)
-    assert extra["Denoising strength"] == "0.4"
-    assert extra["Hires upscaler"] == "4x, sharp"
-    assert json.loads(extra["Hashes"])["lora:a"] == "0123456789"
-
-
-def test_reads_swarm_json_but_keeps_wildcards_as_prompt() -> None:
-    swarm = {"prompt": "a fox", "seed": 3, "steps": 20, "cfgscale": 7.0, "width": 64, "height": 128}
-    info = parse_infotext(json.dumps({"sui_image_params": swarm}, indent=2))
-    assert info == Infotext("a fox", steps=20, cfg_scale=7.0, seed=3, width=64, height=128)
-    assert parse_infotext("{red|blue} fox").prompt == "{red|blue} fox"
+    assert again == replace(request, seed=5)
+    assert (info.empty_negative is not None) == says_nothing
+    assert [(tag.unet, tag.text_encoder) for tag in tags] == [
+        (ref.unet, ref.text_encoder) for ref in stack
+    ]
+    seconds = [dict(tag.options).get("te2") for tag in tags]
+    assert [None if te2 is None else float(te2) for te2 in seconds] == [
+        ref.text_encoder_2 for ref in stack
+    ]
 
 
 def test_describes_a_picture_with_its_live_stack(tmp_path: Path) -> None:
-    request = GenerateRequest("a fox <lora:typed:1>", tmp_path, clip_skip=3)
+    request = GenerateRequest(
+        "a fox <lora:typed:1>", tmp_path, "dull <lora:other:1>", clip_skip=3, batch=4
+    )
     info = describe_picture(
         request,
         seed=9,
         model="demo",
         stack=(LoraRef("x/neon:1.safetensors", 0.8, 0.8), LoraRef("ink.safetensors", 0.4, 0, 0.5)),
         lora_hashes=[("neon:1", "0" * 12)],
+        index=2,
+        vae="sdxl_vae",
+        vae_hash="63aeecb90f",
     )
     assert info.prompt == "a fox <lora:neon1:0.8> <lora:ink:te=0:unet=0.4:te2=0.5>"
+    assert info.negative_prompt == "dull"
     assert (info.seed, info.clip_skip, info.model) == (9, 3, "demo")
+    assert (info.vae, info.vae_hash, info.rng) == ("sdxl_vae", "63aeecb90f", "CPU")
+    assert info.extra == (("Batch size", "4"), ("Batch pos", "2"))
     assert parse_infotext(write_infotext(info)).lora_hashes == (("neon1", "0" * 12),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({}, "zeros"),
+        ({"empty_negative": "encoded"}, "encoded"),
+        ({"negative_prompt": " <lora:ink:1> "}, "zeros"),
+        ({"negative_prompt": "dull"}, None),
+        ({"cfg_scale": 1.0}, None),
+    ],
+)
+def test_what_stands_for_an_empty_negative_is_named(
+    tmp_path: Path, settings: dict[str, object], written: str | None
+) -> None:
+    request = GenerateRequest("a fox", tmp_path, **settings)  # type: ignore[arg-type]
+    assert describe_picture(request, 1, model="m").empty_negative == written
+
+
+def test_strengths_are_written_exactly(tmp_path: Path) -> None:
+    """The last digit of a strength or a block weight changes weights, and so the picture."""
+    ref = LoraRef("ink.safetensors", 0.1 + 0.2, 1 / 3, 0.123456789, (("IN04", 2 / 3),))
+    info = describe_picture(GenerateRequest("a", tmp_path), 1, model="m", stack=[ref])
+    ((_, (tag,)),) = [split_tags(parse_infotext(write_infotext(info)).prompt)]
+    assert (tag.unet, tag.text_encoder) == (ref.unet, ref.text_encoder)
+    options = dict(tag.options)
+    assert float(options["te2"]) == 0.123456789
+    assert float(options["lbw"].split(",")[1]) == 2 / 3
+
+
+def test_loras_beside_the_prompt_become_tags() -> None:
+    info = parse_infotext(
+        '{"prompt": "a fox", "seed": 1, "steps": 2, "loras": ["ink"], "loraweights": ["0.4"]}'
+    )
+    assert info.drawable_prompt == "a fox <lora:ink:0.4>"
+    again = parse_infotext(write_infotext(info))
+    assert (again.prompt, again.loras) == ("a fox <lora:ink:0.4>", ())

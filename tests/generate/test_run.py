@@ -35,6 +35,37 @@ def test_a_batch_equals_its_pictures_drawn_alone(draw: Any, request_of: Any, sam
         assert alone.image.tobytes() == picture.image.tobytes()
 
 
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ SDE", "DPM++ 2M SDE", "LCM"])
+def test_seeds_of_all_64_bits_draw(draw: Any, request_of: Any, sampler: str) -> None:
+    largest = 2**64 - 1
+    seeds = (largest, largest - 1, 2**63)
+    pictures = [
+        draw(request_of(sampler=sampler, seed=seed, steps=2))[0].image.tobytes() for seed in seeds
+    ]
+    assert len(set(pictures)) == 3
+    batch = draw(request_of(sampler=sampler, seed=largest - 1, batch=2, steps=2))
+    assert [picture.seed for picture in batch] == [largest - 1, largest]
+    assert [picture.image.tobytes() for picture in batch] == [pictures[1], pictures[0]]
+
+
+def test_an_empty_negative_is_drawn_as_the_request_says(draw: Any, request_of: Any) -> None:
+    zeros, encoded, spaces = (
+        draw(request_of(**settings))[0].image.tobytes()
+        for settings in ({}, {"empty_negative": "encoded"}, {"negative_prompt": " \n"})
+    )
+    assert zeros == spaces
+    assert zeros != encoded
+    assert draw(request_of(empty_negative="encoded", negative_prompt="()"))[0].image.tobytes() == (
+        encoded
+    )
+
+
+def test_tags_in_the_negative_prompt_are_mentioned(pipe: Any, request_of: Any) -> None:
+    report, _ = report_of(pipe, request_of(negative_prompt="cat <lora:ink:1>"))
+    (warning,) = report.warnings
+    assert "negative prompt" in warning
+
+
 def test_without_guidance_the_negative_prompt_does_not_count(draw: Any, request_of: Any) -> None:
     plain, other = (
         draw(request_of(cfg_scale=1, negative_prompt=text))[0].image for text in ("", "cat " * 99)
@@ -165,7 +196,9 @@ def test_cancelling_a_batch_keeps_the_finished_pictures(pipe: Any, request_of: A
         ({"sampler": "LCM", "schedule": "Karras"}, "cannot take"),
         ({"batch": 0}, "at least 1 picture"),
         ({"seed": -2}, "seed -2"),
-        ({"seed": 2**63}, "seed"),
+        ({"seed": 2**64}, "seed 18446744073709551616"),
+        ({"seed": 2**64 - 1, "batch": 2}, "0 to 18446744073709551614"),
+        ({"empty_negative": "nothing"}, "one of zeros, encoded"),
         ({"cfg_scale": math.nan}, "CFG scale"),
         ({"clip_skip": 0}, "Clip skip"),
         ({"clip_skip": 9}, "Clip skip 9"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -98,7 +99,7 @@ async def test_g_keeps_the_seed_and_r_draws_a_new_one(start, session, settings):
         await driver.load()
         await driver.press("p", *"a fox", "enter", "n", *"blur", "escape", "g")
         request = session.sent("generate")[0]
-        expected = GenerateRequest("a fox", settings.output, "blur", seed=1)
+        expected = GenerateRequest("a fox", settings.output, "blur", seed=1, schedule="Karras")
         assert request == expected
         await driver.press("r")
         assert session.sent("generate")[1].seed != 1
@@ -221,6 +222,41 @@ async def test_settings_are_edited_by_keyboard(start, session):
         assert "12 steps" in driver.text
         await driver.press("p", "x", "enter", "g")
         assert session.sent("generate")[0].steps == 12
+
+
+async def test_clip_skip_and_the_empty_negative_are_among_the_settings(
+    start, session, settings, tmp_path
+):
+    path = tmp_path / "config.toml"
+    own = replace(settings, config_path=path, model=tmp_path / "model.safetensors")
+    async with start(settings=own) as driver:
+        await driver.load(replace(MODEL, is_demo=True))
+        await driver.press("p", "ctrl+a", "x", "enter", "g")
+        request = session.sent("generate")[0]
+        assert (request.clip_skip, request.empty_negative) == (2, "zeros")
+        await driver.press("o", *["tab"] * 7, "backspace", "3", "tab", "enter", "down", "enter")
+        await driver.press("ctrl+s", "g")
+        request = session.sent("generate")[1]
+        assert (request.clip_skip, request.empty_negative) == (3, "encoded")
+        assert "clip skip 3" in driver.text
+        await driver.until(path.exists)
+    assert tomllib.loads(path.read_text())["empty_negative"] == "encoded"
+
+
+async def test_a_remembered_empty_negative_counts(start, session, settings):
+    async with start(settings=replace(settings, empty_negative="encoded")) as driver:
+        await driver.load()
+        await driver.press("p", "x", "enter", "g")
+        assert session.sent("generate")[0].empty_negative == "encoded"
+
+
+async def test_the_demo_changes_nothing_of_what_is_remembered(start, settings, tmp_path):
+    path = tmp_path / "config.toml"
+    async with start(settings=replace(settings, config_path=path, model=None)) as driver:
+        await driver.load(replace(MODEL, is_demo=True))
+        await driver.press("o", *["tab"] * 8, "enter", "down", "enter", "ctrl+s")
+        assert driver.app.control.state.empty_negative == "encoded"
+    assert not path.exists()
 
 
 async def test_settings_that_cannot_be_are_explained_and_not_taken(start):

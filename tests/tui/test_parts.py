@@ -153,6 +153,17 @@ def test_any_state_file_gives_a_state(tmp_path_factory, value):
     assert load_state(path) == state
 
 
+def test_a_state_file_may_spell_samplers_as_elsewhere(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text('{"sampler": "dpmpp_2m_sde_gpu", "schedule": "exponential"}')
+    state = load_state(path)
+    assert (state.sampler, state.schedule) == ("DPM++ 2M SDE", "Exponential")
+    path.write_text('{"sampler": "Euler a Karras", "empty_negative": "encoded"}')
+    state = load_state(path)
+    assert (state.sampler, state.schedule) == ("Euler a", "Karras")
+    assert state.empty_negative == "zeros", "the config file says it"
+
+
 def test_no_state_file_gives_the_defaults(tmp_path):
     assert load_state(tmp_path / "missing.json") == UiState()
     (tmp_path / "cut.json").write_bytes(b'{"prompt": "x')
@@ -161,14 +172,17 @@ def test_no_state_file_gives_the_defaults(tmp_path):
 
 FORM = {
     "steps": "20", "sampler": "Euler", "schedule": "Automatic", "cfg_scale": "5,5",
-    "seed": "-1", "size": "1216 × 832", "batch": "2",
+    "seed": "-1", "size": "1216 × 832", "batch": "2", "clip_skip": "3",
+    "empty_negative": "encoded",
 }  # fmt: skip
 
 
 def test_the_form_reads_what_people_type():
     state = read_form(FORM, UiState(prompt="kept"))
     assert (state.steps, state.cfg_scale, state.width, state.height) == (20, 5.5, 1216, 832)
+    assert (state.clip_skip, state.empty_negative) == (3, "encoded")
     assert state.prompt == "kept"
+    assert read_form(FORM | {"seed": str(2**64 - 1), "batch": "1"}, state).seed == 2**64 - 1
     assert read_form(FORM | {"size": "auto"}, state).width == 0
 
 
@@ -181,6 +195,10 @@ def test_the_form_reads_what_people_type():
         ("size", "big", "1216x832"),
         ("cfg_scale", "nan", "CFG scale"),
         ("seed", "-2", "seed -2"),
+        ("seed", str(2**64), "seed 18446744073709551616"),
+        ("seed", "1" * 5000, "must be a whole number"),
+        ("clip_skip", "0", "Clip skip starts at 1"),
+        ("clip_skip", "two", "clip skip must be a whole number"),
         ("batch", "65", "at most 64"),
         ("schedule", "Karras", "cannot take the schedule Karras"),
     ],

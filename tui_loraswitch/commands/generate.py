@@ -15,15 +15,16 @@ from engine.generate.lora_tags import TagOrder
 from engine.generate.prompt import parse_prompt
 from engine.generate.request import GenerateRequest
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
+from engine.generate.sampler_spellings import read_sampler, read_schedule
 from engine.hidden_files import sweep
 from engine.library.text import clean_line
 from tui_loraswitch.commands.lora_names import parse_wanted, resolve
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
+    add_empty_negative_option,
     add_library_option,
     add_model_options,
     add_output_option,
-    one_of,
     settings_from,
 )
 from tui_loraswitch.commands.outcome import OK, UsageError, say
@@ -83,15 +84,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampler",
         metavar="NAME",
-        type=one_of(SAMPLERS),
+        type=_sampler,
         default=_DEFAULTS.sampler,
-        help=f"{', '.join(SAMPLERS)}; default: %(default)s",
+        help=f"{', '.join(SAMPLERS)}, or as other programs spell them (dpmpp_2m, “DPM++ 2M "
+        "Karras”); default: %(default)s",
     )
     parser.add_argument(
         "--schedule",
         metavar="NAME",
-        type=one_of(SCHEDULES),
+        type=_schedule,
         help=f"{', '.join(SCHEDULES)}; default: what the sampler is usually run with",
+    )
+    parser.add_argument(
+        "--clip-skip",
+        metavar="LAYERS",
+        type=int,
+        default=_DEFAULTS.clip_skip,
+        help="which layer of the text encoders counts, from the end; default: %(default)s, SDXL's "
+        "own (and 1 means 2)",
     )
     parser.add_argument(
         "--batch", type=int, default=1, help="number of pictures, each with the next seed"
@@ -101,6 +111,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print one JSON object at the end: pictures, seed, seconds, LoRAs, settings",
     )
+    add_empty_negative_option(parser)
     add_output_option(parser)
     add_library_option(parser)
     add_embeddings_option(parser)
@@ -142,6 +153,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _checked_request(args: argparse.Namespace, settings: AppSettings) -> GenerateRequest:
     """The request, with a size that works in place of the model's own, which is not known yet."""
+    sampler, named = read_sampler(args.sampler)
+    if named and args.schedule and args.schedule != named:
+        raise UsageError(
+            f"--sampler {args.sampler} names the schedule {named}, and --schedule says "
+            f"{args.schedule}: give one of them."
+        )
     request = GenerateRequest(
         prompt=args.prompt,
         output=settings.output,
@@ -151,17 +168,41 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         cfg_scale=args.cfg,
         width=_DEFAULTS.width if args.width is None else args.width,
         height=_DEFAULTS.height if args.height is None else args.height,
-        sampler=args.sampler,
-        schedule=args.schedule or USUAL_SCHEDULE.get(args.sampler, "Automatic"),
+        sampler=sampler,
+        schedule=named or args.schedule or USUAL_SCHEDULE.get(sampler, "Automatic"),
         batch=args.batch,
+        clip_skip=args.clip_skip,
         preview_every=0,
         embeddings=settings.embeddings,
+        empty_negative=settings.empty_negative,
     )
     try:
+        # The prompt is read for its tags.
+        parse_prompt(request.negative_prompt)
         check_request(request)
     except EngineError as error:
         raise UsageError(str(error)) from error
     return request
+
+
+def _sampler(text: str) -> str:
+    """A type for argparse: any spelling of a sampler, with a schedule or without."""
+    if read_sampler(text)[0] not in SAMPLERS:
+        raise _no_such("sampler", text, SAMPLERS)
+    return text
+
+
+def _schedule(text: str) -> str:
+    schedule = read_schedule(text)
+    if schedule not in SCHEDULES:
+        raise _no_such("schedule", text, SCHEDULES)
+    return schedule
+
+
+def _no_such(what: str, text: str, names: tuple[str, ...]) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(
+        f"there is no {what} “{text[:80]}”; choose from {', '.join(names)}"
+    )
 
 
 def _tagged(prompt: str, order: TagOrder) -> list[WantedLora]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from engine.errors import FileFormatError
+from engine.generate.request import EMPTY_NEGATIVES
 from engine.lora.header import read_header
 from engine.lora.identify import identify
 from engine.modes.names import MODE_CHOICES
@@ -114,6 +114,17 @@ def add_embeddings_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_empty_negative_option(parser: argparse.ArgumentParser) -> None:
+    """What stands for an empty negative prompt."""
+    parser.add_argument(
+        "--empty-negative",
+        choices=EMPTY_NEGATIVES,
+        default=_ABSENT,
+        help="what stands for an empty negative prompt: zeros (the default; as A1111, Forge and "
+        "diffusers have it), or the encoded empty text (as ComfyUI has it)",
+    )
+
+
 def add_library_option(parser: argparse.ArgumentParser) -> None:
     """Which folders hold the LoRAs."""
     parser.add_argument(
@@ -159,18 +170,6 @@ def add_images_option(parser: argparse.ArgumentParser) -> None:
         default=_ABSENT,
         help="how pictures are drawn in the terminal; auto (the default) asks it what it can do",
     )
-
-
-def one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """A type for argparse: one of some names, in whatever case it is typed."""
-
-    def canonical(text: str) -> str:
-        for name in names:
-            if name.casefold() == text.casefold():
-                return name
-        raise argparse.ArgumentTypeError(f"there is no “{text}”; choose from {', '.join(names)}")
-
-    return canonical
 
 
 def _device(text: str) -> str:
@@ -223,6 +222,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         mode=config.mode,
         compiled=config.compile == "on",
         tag_order=config.tag_order,
+        empty_negative=config.empty_negative,
         block_weights={**PRESETS, **config.block_weights},
     )
 

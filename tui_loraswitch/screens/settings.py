@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -13,9 +14,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from engine.errors import EngineError
+from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES
 from tui_loraswitch.screens.settings_form import read_form
 from tui_loraswitch.ui_state import UiState
+
+_EMPTY_NEGATIVE_WORDS: Mapping[EmptyNegative, str] = {
+    "zeros": "zeros, as in A1111",
+    "encoded": "the empty text, as in ComfyUI",
+}
 
 
 class SettingsScreen(ModalScreen[UiState | None]):
@@ -29,7 +36,7 @@ class SettingsScreen(ModalScreen[UiState | None]):
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
-        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 7; grid-gutter: 0 1; }
+        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 9; grid-gutter: 0 1; }
         & Label { color: $text-muted; }
         & Input { border: none !important; height: 1; padding: 0 1 !important; }
         & Input:focus { background: $primary 28%; }
@@ -79,6 +86,16 @@ class SettingsScreen(ModalScreen[UiState | None]):
                 yield Input(size, id="size", placeholder=f"{own}, 1216x832, …", compact=True)
                 yield Label("batch")
                 yield Input(str(state.batch), id="batch", compact=True)
+                yield Label("clip skip")
+                yield Input(str(state.clip_skip), id="clip_skip", compact=True)
+                yield Label("no negative")
+                yield Select(
+                    [(_EMPTY_NEGATIVE_WORDS[name], name) for name in EMPTY_NEGATIVES],
+                    value=state.empty_negative,
+                    allow_blank=False,
+                    compact=True,
+                    id="empty_negative",
+                )
             words = f"size {own} is what the model was trained on; seed -1 is random"
             yield Static(words, id="form-note", markup=False)
 

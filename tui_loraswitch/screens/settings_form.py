@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
+from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
 from tui_loraswitch.ui_state import UiState
 
 MAX_BATCH = 64
@@ -20,7 +21,7 @@ _SIZE = re.compile(r"(\d{1,5})\s*[x×* ]\s*(\d{1,5})")
 
 
 def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
-    """`state` with the fields' values: steps, sampler, schedule, cfg_scale, seed, size and batch.
+    """`state` with the fields' values, by their names in `UiState`; `size` is width and height.
 
     Raises `EngineError` with a sentence for the first value that cannot be.
     """
@@ -35,6 +36,8 @@ def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
         width=width,
         height=height,
         batch=_whole("batch", texts["batch"]),
+        clip_skip=_whole("clip skip", texts["clip_skip"]),
+        empty_negative=_empty_negative(texts["empty_negative"]),
     )
     if new.batch > MAX_BATCH:
         raise EngineError(f"A batch has at most {MAX_BATCH} pictures, not {new.batch}.")
@@ -56,6 +59,10 @@ def _number(name: str, text: str) -> float:
         return float(text.replace(",", "."))
     except ValueError as error:
         raise EngineError(f"The {name} must be a number.") from error
+
+
+def _empty_negative(name: str) -> EmptyNegative:
+    return next(known for known in EMPTY_NEGATIVES if known == name)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,0 +1,51 @@
+"""What an infotext says of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.generate.lora_tags import LoraTag
+
+NamedHashes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """The settings of a picture as far as they are known; None is left out.
+
+    Sampler and schedule have the names of this program where it knows them, else those of the one
+    that wrote them. `extra` holds fields without a place of their own, as written, such as
+    `Denoising strength`.
+    """
+
+    prompt: str = ""
+    """With the tags that were typed or written there."""
+    negative_prompt: str = ""
+    steps: int | None = None
+    sampler: str | None = None
+    schedule: str | None = None
+    cfg_scale: float | None = None
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    model_hash: str | None = None
+    model: str | None = None
+    vae: str | None = None
+    vae_hash: str | None = None
+    clip_skip: int | None = None
+    empty_negative: str | None = None
+    """What stood for an empty negative prompt: `zeros` or `encoded`."""
+    rng: str | None = None
+    """Where the noise was drawn, in A1111's words: `CPU`, `GPU` or `NV`."""
+    loras: tuple[LoraTag, ...] = ()
+    """Those named beside the prompt, as SwarmUI, Fooocus and Civitai's generator do it."""
+    lora_hashes: NamedHashes = ()
+    embedding_hashes: NamedHashes = ()
+    """Of textual inversions: A1111's `TI hashes`."""
+    extra: tuple[tuple[str, str], ...] = ()
+    version: str | None = None
+
+    @property
+    def drawable_prompt(self) -> str:
+        """The prompt with the LoRAs named beside it, as tags: all that it takes here."""
+        return " ".join(filter(None, (self.prompt, *map(str, self.loras))))

@@ -1,0 +1,118 @@
+"""Write what made a picture in A1111's form; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.block_weights import block_numbers
+from engine.generate.infotext.picture_info import Infotext, NamedHashes
+from engine.generate.infotext.sections import NEGATIVE, escape, tidy
+from engine.generate.infotext.settings_text import quote
+from engine.generate.lora_tags import LoraTag, split_tags, writable_name
+from engine.generate.prompt import is_empty
+from engine.generate.request import GenerateRequest
+from engine.plain_number import plain_number
+from engine.refs import LoraRef
+
+
+def describe_picture(
+    request: GenerateRequest,
+    seed: int,
+    *,
+    model: str,
+    model_hash: str | None = None,
+    stack: Iterable[LoraRef] = (),
+    lora_hashes: Iterable[tuple[str, str]] = (),
+    embedding_hashes: Iterable[tuple[str, str]] = (),
+    version: str | None = None,
+    index: int = 0,
+    vae: str | None = None,
+    vae_hash: str | None = None,
+) -> Infotext:
+    """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
+
+    The stack is written into the prompt as tags, in place of tags typed there; those in the
+    negative prompt have switched nothing. Hashes are AutoV2
+    for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name; for the
+    textual inversions used, the first 12 digits of the file's SHA-256. `index` is the picture's
+    place in its batch; `vae` is named where it is not the model's own.
+    """
+    (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
+    says_no_negative = request.cfg_scale > 1 and is_empty(request.negative_prompt)
+    batch = [("Batch size", str(request.batch)), ("Batch pos", str(index))]
+    return Infotext(
+        prompt=" ".join(filter(None, (tidy(prompt), *map(_tag, stack)))),
+        negative_prompt=tidy(negative),
+        steps=request.steps,
+        sampler=request.sampler,
+        schedule=request.schedule,
+        cfg_scale=request.cfg_scale,
+        seed=seed,
+        width=request.width,
+        height=request.height,
+        model_hash=model_hash,
+        model=model,
+        vae=vae,
+        vae_hash=vae_hash,
+        # SDXL has no state before the second, so that 1 means 2.
+        clip_skip=max(2, request.clip_skip),
+        empty_negative=request.empty_negative if says_no_negative else None,
+        rng="CPU",
+        lora_hashes=_named_hashes(lora_hashes),
+        embedding_hashes=_named_hashes(embedding_hashes),
+        extra=tuple(batch) if request.batch > 1 else (),
+        version=version,
+    )
+
+
+def write_infotext(info: Infotext) -> str:
+    """Write the text that A1111, Civitai and others read from the key `parameters`."""
+    size = f"{info.width}x{info.height}" if info.width and info.height else None
+    fields: list[tuple[str, object]] = [
+        ("Steps", info.steps),
+        ("Sampler", info.sampler),
+        ("Schedule type", info.schedule),
+        ("CFG scale", None if info.cfg_scale is None else plain_number(info.cfg_scale)),
+        ("Seed", info.seed),
+        ("Size", size),
+        ("Model hash", info.model_hash),
+        ("Model", info.model),
+        ("VAE hash", info.vae_hash),
+        ("VAE", info.vae),
+        ("Clip skip", info.clip_skip),
+        ("Empty negative", info.empty_negative),
+        ("RNG", info.rng),
+        ("Lora hashes", _hash_list(info.lora_hashes)),
+        ("TI hashes", _hash_list(info.embedding_hashes)),
+        *info.extra,
+        ("Version", info.version),
+    ]
+    negative = escape(tidy(info.negative_prompt))
+    lines = (
+        escape(tidy(info.drawable_prompt)),
+        f"{NEGATIVE} {negative}" if negative else "",
+        ", ".join(f"{name}: {quote(str(value))}" for name, value in fields if value is not None),
+    )
+    return "\n".join(filter(None, lines))
+
+
+def _tag(ref: LoraRef) -> str:
+    """The tag of a stack's member; what A1111 has no place for is in named fields."""
+    options: list[tuple[str, str]] = []
+    if ref.text_encoder_2 is not None:
+        options.append(("te2", plain_number(ref.text_encoder_2)))
+    if ref.blocks:
+        options.append(("lbw", block_numbers(ref.blocks)))
+    return str(LoraTag(writable_name(ref.name), ref.unet, ref.text_encoder, tuple(options)))
+
+
+_NO_ENDS = dict.fromkeys(map(ord, ",:\r\n"))
+"""What would end a name or a value in a list of hashes."""
+
+
+def _named_hashes(hashes: Iterable[tuple[str, str]]) -> NamedHashes:
+    return tuple((name.translate(_NO_ENDS), value.translate(_NO_ENDS)) for name, value in hashes)
+
+
+def _hash_list(hashes: Iterable[tuple[str, str]]) -> str | None:
+    return ", ".join(f"{name}: {value}" for name, value in _named_hashes(hashes)) or None
