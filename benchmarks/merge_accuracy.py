@@ -36,7 +36,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     rank = 4 if quick else RANK
     with tempfile.TemporaryDirectory() as folder:
         subject = random_subject(Path(folder), rank=rank, loras=3, small=quick, with_file=False)
-        paths = [Path(ref.path) for ref in subject.loras]
+        paths = [ref.path for ref in subject.loras]
         comparison = Comparison(subject.parts["unet"], [load_file(path) for path in paths])
         switcher = LoraSwitcher(subject.parts["unet"])
         stacks = []

@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import singledispatchmethod
 from importlib.metadata import PackageNotFoundError, version
@@ -175,7 +176,7 @@ class Worker:
         request, saved, warnings = command.request, list[PictureSaved](), list[str]()
         done, total = 0, 0
         stack = switcher.stack
-        if command.stack is not None and set(command.stack) != set(stack):
+        if command.stack is not None and Counter(command.stack) != Counter(stack):
             raise EngineError("The picture was not drawn: its LoRAs could not be switched to.")
         require_folder(request.output)
         hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
@@ -283,7 +284,7 @@ class Worker:
     def _lora_hash(self, ref: LoraRef) -> str | None:
         """AutoV3 of a live LoRA; None when its file has gone since."""
         try:
-            return self._hashes.of(Path(ref.path).expanduser()).autov3
+            return self._hashes.of(ref.path).autov3
         except EngineError:
             return None
 

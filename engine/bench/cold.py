@@ -28,7 +28,7 @@ class ColdFiles:
 
         A file in a file system that lives in memory stays there.
         """
-        path = Path(ref.path).resolve()
+        path = ref.path.resolve()
         if on_disk:
             with path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

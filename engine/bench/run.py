@@ -54,7 +54,7 @@ def run_bench(
         product_flops=each[0].flops,
         product_seconds=floor.product_seconds(each[0]),
     )
-    size = sum(Path(ref.path).stat().st_size for ref in subject.loras)
+    size = sum(ref.path.stat().st_size for ref in subject.loras)
     progress("fingerprints of the base weights")
     switcher = LoraSwitcher(
         parts["unet"],
@@ -126,7 +126,7 @@ def _try_diffusers(subject: Subject, repeat: int, notes: list[str]) -> list[Peer
     if not HAS_PEFT:
         notes.append("diffusers is left out: it needs PEFT for LoRAs (pip install peft).")
         return []
-    paths = [Path(ref.path) for ref in subject.loras[:2]]
+    paths = [ref.path for ref in subject.loras[:2]]
     try:
         return diffusers_peers(subject.parts, paths, subject.device, repeat)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:

@@ -15,7 +15,7 @@ from engine.lora.file import read_lora_header
 from engine.lora.targets import TargetTable
 from engine.refs import LoraRef
 from engine.switch.fit import fit
-from engine.switch.plan import WeightName, resolved
+from engine.switch.plan import WeightName
 
 Product = tuple[int, int, int]
 """Rows, rank and columns of `up @ down`."""
@@ -62,7 +62,7 @@ class Works:
         joined: dict[WeightName, Product] = {}
         weights: dict[WeightName, int] = {}
         for ref in stack:
-            for name, product in self._of_file(resolved(ref)).items():
+            for name, product in self._of_file(ref.path).items():
                 weights[name] = name.find(self._parts).nbytes
                 if product is not None:
                     rows, rank, columns = product

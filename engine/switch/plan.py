@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -83,14 +82,6 @@ def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapte
 def _strengths(ref: LoraRef) -> tuple[float, ...]:
     blocks = (dict(ref.blocks).get(name, 1.0) for name in BLOCKS)
     return ref.unet, ref.text_encoder, ref.text_encoder_2_strength, *blocks
-
-
-def resolved(ref: LoraRef) -> Path:
-    """The reference's file as an absolute path.
-
-    Links are kept: what lies beside a link (PEFT's `adapter_config.json`) goes with it.
-    """
-    return Path(ref.path).expanduser().absolute()
 
 
 def refuse_strange_strengths(ref: LoraRef) -> None:

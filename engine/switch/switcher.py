@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,7 +25,7 @@ from engine.switch.base import BaseModel, reason
 from engine.switch.fit import fit, refuse_wrong_base
 from engine.switch.merge import Merge, merge
 from engine.switch.offload import ReachableWeights
-from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths, resolved
+from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths
 from engine.switch.tier import choose_tier, lora_bytes
 
 Fit = tuple[Mapping[WeightName, Adapter], LoraReport]
@@ -198,7 +197,7 @@ class LoraSwitcher:
 
         A file that would fill the cache alone is left for the switch itself.
         """
-        opened = self._cache.open(resolved(ref))
+        opened = self._cache.open(ref.path)
         refuse_wrong_base(opened)
         if opened.header.file_size <= self._cache.limit // 4:
             file = self._cache.read(opened, cancelled)
@@ -220,7 +219,7 @@ class LoraSwitcher:
             opened = []
             for ref in stack:
                 with _blaming(ref):
-                    file = self._cache.open(resolved(ref))
+                    file = self._cache.open(ref.path)
                     refuse_wrong_base(file)
                     if not file.bytes:
                         self._fit_file(file)
@@ -327,7 +326,7 @@ def _blaming(ref: LoraRef) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        error.path = Path(ref.path)
+        error.path = ref.path
         raise
 
 

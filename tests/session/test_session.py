@@ -470,16 +470,17 @@ def test_a_picture_without_its_loras_is_not_drawn(
     gone = LoraRef(tiny_loras / "gone.safetensors")
     session.switch([neon])
     session.switch([neon, gone])
-    for number, stack in enumerate(([neon, gone], [], [neon], None)):
+    as_text = LoraRef(str(tiny_loras / "neon.safetensors"))
+    for number, stack in enumerate(([neon, gone], [], [neon, neon], [neon], [as_text], None)):
         session.generate(request(tmp_path / str(number), steps=1), stack)
     watched.wait(Switched)
     failed = watched.wait(CommandFailed)
     assert (failed.command, failed.path) == ("switch", gone.path)
-    for _ in range(2):
+    for _ in range(3):
         failed = watched.wait(CommandFailed)
         assert failed.command == "generate"
         assert "its LoRAs could not be switched to" in failed.message
-    for number in (2, 3):
+    for number in (3, 4, 5):
         assert watched.wait(PictureSaved).path.parent == tmp_path / str(number)
 
 
