@@ -7,7 +7,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import singledispatchmethod
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -243,6 +244,8 @@ class Worker:
             raise EngineError(_no_room_for_picture(self._device, self._mode)) from error
         finally:
             self._emit_memory()
+        # Of weights that were lost meanwhile the pictures are not what their infotext says.
+        self._require_known("draw with")
         seconds = time.monotonic() - start
         self._emit(GenerationFinished(tuple(saved), seconds, (*report.warnings, *warnings)))
 
@@ -258,9 +261,10 @@ class Worker:
 
     @do.register
     def _verify(self, command: Verify, cancelled: Cancelled) -> None:
-        switcher = self._require_known("verify")
+        switcher = self._require_switcher("verify")
         start = time.monotonic()
-        report = switcher.verify()
+        with self._telling_state(switcher):
+            report = switcher.verify()
         self._emit(Verified(report, time.monotonic() - start))
 
     @do.register
@@ -312,10 +316,20 @@ class Worker:
     def _require_known(self, purpose: str) -> LoraSwitcher:
         """The switcher with its weights known: brought back to the base first if they are not."""
         switcher = self._require_switcher(purpose)
-        if switcher.state == "recovering":
-            switcher.apply(())
-            self._emit_state()
+        with self._telling_state(switcher):
+            switcher.require_known()
         return switcher
+
+    @contextmanager
+    def _telling_state(self, switcher: LoraSwitcher) -> Iterator[None]:
+        """Tell of the state when what is done inside, or what it found, has changed it."""
+        before = switcher.state, switcher.stack
+        try:
+            yield
+        finally:
+            if (switcher.state, switcher.stack) != before:
+                self._embeddings.clear()
+                self._emit_state()
 
     def _require_checkpoint(self) -> Checkpoint:
         assert self._checkpoint is not None, "a switcher exists only with its checkpoint"

@@ -16,7 +16,7 @@ from torch import nn
 from engine.bench.clock import median, seconds_of
 from engine.bench.work import Product, Work, union_bytes
 from engine.reports import Tier
-from engine.switch.merge import exact_products
+from engine.switch.precision import exact_products
 
 _CACHED_ELEMENTS = 1 << 19
 """Float32 results of 2 MiB: a CPU's products are taken at the rate they have within its caches."""

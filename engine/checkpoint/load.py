@@ -31,8 +31,9 @@ def load_weights(
     """Give every module its parameters on `device`, one by one, frozen and in evaluation mode.
 
     On a CPU a parameter stored in its own dtype and order becomes a view of the privately mapped
-    file; any other is read and converted alone, so that beside the parameters there is never more
-    than one tensor. `channels_last` orders the weights of convolutions so.
+    file, but for the VAE's, since nobody proves those when the file is written to. Any other is
+    read and converted alone, so that beside the parameters there is never more than one tensor.
+    `channels_last` orders the weights of convolutions so.
     Returns which parameters, by part and name, are views of the file.
     Raises `CheckpointError` when a file has changed since it was opened.
     """
@@ -50,7 +51,7 @@ def load_weights(
                     tensor = memory.copy(tensor) if device == "cpu" else tensor.to(device)
                 elif device != "cpu":
                     tensor = place.read().to(device)
-                elif place.is_plain:
+                elif place.is_plain and part != "vae":
                     tensor = mapped.read(place)
                     views.add((part, name))
                 else:

@@ -137,9 +137,11 @@ def open_checkpoint(
     `channels_last` orders the weights of the UNet's and the VAE's convolutions so, which suits
     tensor cores. `progress` hears of the bytes done and in all, and may raise to stop.
 
-    No network is used. On a CPU at the file's own dtype the parameters are the mapped file
-    itself, copied page by page when written: the file never changes, and must not be rewritten in
-    place by others meanwhile.
+    No network is used. On a CPU at the file's own dtype the parameters (but the VAE's) are the
+    mapped file itself, copied page by page when written: this never changes the file. When others
+    write to it, the weights change with it, which a `LoraSwitcher` with the model's `source`
+    notices; when they cut it off while its pages are read, the system ends the process. Another
+    file may take its name at any time.
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
     plan = plan_checkpoint(Path(path), dtype=dtype, vae=vae)

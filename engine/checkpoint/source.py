@@ -15,6 +15,7 @@ import torch
 
 from engine.checkpoint.layout import Part
 from engine.errors import CheckpointError
+from engine.file_version import FileVersion
 from engine.host_memory import HostMemory
 from engine.lora.header import Header, TensorInfo, read_header
 from engine.regular_file import regular_descriptor
@@ -67,17 +68,32 @@ class WeightFile:
             while view and (count := os.preadv(number, [view], end - len(view))):
                 view = view[count:]
         except OSError as error:
-            raise CheckpointError(
-                f"{self.path}: the model's weights cannot be read again ({error.strerror}); load "
-                "the model anew."
-            ) from error
+            raise self._unreadable(error) from error
         if view:
             raise self._changed()
 
-    def version(self) -> tuple[int, ...]:
-        """Numbers that change when the open file is written to, whatever its name leads to."""
-        stat = os.fstat(self.descriptor.number)
-        return (*_stamp(stat), stat.st_ctime_ns)
+    def version(self) -> FileVersion:
+        """Another one when the open file is written to, whatever its name leads to.
+
+        Raises `CheckpointError` when it can no longer be asked.
+        """
+        try:
+            return FileVersion.of(self.descriptor.number)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def require_whole(self) -> None:
+        """Raise `CheckpointError` when the open file has become shorter."""
+        if self.version().size < self.header.file_size:
+            raise CheckpointError(
+                f"{self.path}: the file has become shorter since the model was loaded from it; "
+                "load the model anew."
+            )
+
+    def require_as_opened(self) -> None:
+        """Raise `CheckpointError` when the open file was written to since."""
+        if self.version()[: len(self.stamp)] != self.stamp:
+            raise self._changed()
 
     def require_unchanged(self) -> None:
         """Raise `CheckpointError` unless the path still leads to the file opened, as it was."""
@@ -87,6 +103,12 @@ class WeightFile:
             same = False
         if not same:
             raise self._changed()
+
+    def _unreadable(self, error: OSError) -> CheckpointError:
+        return CheckpointError(
+            f"{self.path}: the model's weights cannot be read again ({error.strerror}); load the "
+            "model anew."
+        )
 
     def _changed(self) -> CheckpointError:
         return CheckpointError(
@@ -184,6 +206,8 @@ class WeightSource:
     ) -> None:
         self._places: dict[str, Mapping[str, Place]] = dict(places.items())
         self._mapped = frozenset(mapped)
+        files = {p.file.path: p.file for part in places.values() for p in part.values()}
+        self._files = tuple(files.values())
 
     def is_mapped(self, part: str, name: str) -> bool:
         """Whether the parameter was loaded as a view of the mapped file."""
@@ -204,13 +228,25 @@ class WeightSource:
         self._places[part][name].read_into(target)
 
     def version(self) -> object:
-        """Changes when one of the files is written to."""
-        return tuple(file.version() for file in self.files())
+        """Another one when one of the files is written to."""
+        return tuple(file.version() for file in self._files)
 
     def files(self) -> Iterator[WeightFile]:
         """The files that the weights lie in, each once."""
-        files = {p.file.path: p.file for part in self._places.values() for p in part.values()}
-        yield from files.values()
+        yield from self._files
+
+    def require_whole(self) -> None:
+        """Raise `CheckpointError` when a file has become shorter, be it found again or not."""
+        for file in self._files:
+            file.require_whole()
+
+    def require_as_loaded(self) -> None:
+        """Raise `CheckpointError` when a file was written to since it was opened.
+
+        Unlike `require_unchanged` it does not ask what its name leads to now.
+        """
+        for file in self._files:
+            file.require_as_opened()
 
     def require_unchanged(self) -> None:
         """Raise `CheckpointError` when a file is gone or has changed since it was opened."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.embeddings.inversion import TextualInversion, make_inversion
+from engine.errors import FileFormatError
 from engine.lora.file import LoraFile
 
 
@@ -22,10 +23,12 @@ class BundledEmbedding:
 
     def read(self) -> TextualInversion:
         """Check it. Raises `FileFormatError` when it is not for SDXL."""
+        where = f"{self.lora} (its embedding {self.name[:90]})"
+        if any(tensor.is_meta for tensor in self.tensors.values()):
+            raise FileFormatError(f"{where}: too large for a textual inversion.")
         digest = hashlib.sha256()
         for _, tensor in sorted(self.tensors.items()):
             digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-        where = f"{self.lora} (its embedding {self.name[:90]})"
         return make_inversion(self.name, where, self.tensors, digest.hexdigest(), self.lora)
 
 

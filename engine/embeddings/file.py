@@ -12,7 +12,7 @@ from engine.host_memory import HostMemory
 from engine.library.hashes import hash_file
 from engine.lora.header import read_header
 from engine.lora.identify import identify
-from engine.lora.tensors import meta_tensor, read_data, tensor_in
+from engine.lora.tensors import meta_tensor, read_tensors
 
 ENDING = ".safetensors"
 PICKLES = (".pt", ".bin", ".pth", ".ckpt")
@@ -54,5 +54,5 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise FileFormatError(f"{path.name}: too large for a textual inversion.")
     for info in header.tensors.values():
         meta_tensor(path, info)
-    data = read_data(path, header, HostMemory())
-    return {key: tensor_in(data, header, info) for key, info in header.tensors.items()}
+    values, _ = read_tensors(path, header.tensors.values(), HostMemory())
+    return {key: values[info] for key, info in header.tensors.items()}

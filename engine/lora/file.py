@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,36 +11,43 @@ import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
 from engine.file_kinds import foreign_kind
+from engine.file_version import FileVersion
 from engine.host_memory import HostMemory
 from engine.json_text import parse_json
 from engine.lora.base_model import Base, base_of_file
-from engine.lora.header import Header, read_header
+from engine.lora.header import Header, TensorInfo, read_header
 from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
 from engine.lora.peft_config import PeftConfig, companion, read_peft_config
-from engine.lora.tensors import count_non_finite, meta_tensor, read_data, tensor_in
+from engine.lora.tensors import count_non_finite, meta_tensor, read_tensors
+
+MAX_EMBEDDING_BYTES = 16 << 20
+"""Of one tensor: many times what a chunk's 75 vectors take."""
 
 
 class FileStamp(NamedTuple):
     """Which version of a file was read: it changes when the file is replaced or rewritten."""
 
-    mtime_ns: int
+    device: int
     inode: int
     size: int
+    mtime_ns: int
+    ctime_ns: int
     path: Path
-    config_mtime_ns: int | None
+    config: FileVersion | None
     """Of the PEFT configuration beside it, which changes what the file means."""
 
     @classmethod
     def of(cls, path: Path) -> FileStamp:
         """Stamp the file as it is now. Raises `FileFormatError` when it cannot be found."""
         try:
-            stat = path.stat()
+            version = FileVersion.of(path)
             config = companion(path)
-            config_time = config.stat().st_mtime_ns if config else None
+            return cls(*version, path, FileVersion.of(config) if config else None)
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-        return cls(stat.st_mtime_ns, stat.st_ino, stat.st_size, path, config_time)
+        except ValueError as error:
+            raise FileFormatError(f"{path.name}: cannot be opened ({error}).") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +56,10 @@ class LoraFile:
 
     Equal only to itself, so that what is worked out from a file can be kept as long as it lives.
 
-    After `read_lora_header` tensors are on the meta device (shapes only); after `read_lora` they
-    share one buffer of the file's bytes, in the file's dtypes. Numbers that stand in the file's
-    metadata or beside it (PEFT) are among them as tensors (`scale`, `neumann_terms`, ...).
+    After `read_lora_header` tensors are on the meta device (shapes only); after `read_lora` those
+    that were asked for share one buffer of the file's bytes, in the file's dtypes. Numbers that
+    stand in the file's metadata or beside it (PEFT) are among them as tensors (`scale`,
+    `neumann_terms`, ...).
     """
 
     stamp: FileStamp
@@ -62,7 +70,10 @@ class LoraFile:
     """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
     base: Base
     """The base model it is for and the evidence; empty where nothing tells."""
-    bytes: int
+    read: frozenset[str] = frozenset()
+    """The modules whose values are here."""
+    bytes: int = 0
+    """Of the values that are here."""
 
     @property
     def path(self) -> Path:
@@ -73,6 +84,21 @@ class LoraFile:
     def groups(self) -> Mapping[str, Module]:
         """The modules with the places of their tensors in the file."""
         return self.keys.modules
+
+    def used(self, modules: Collection[str]) -> set[TensorInfo]:
+        """The tensors that are read for these modules: theirs and the bundled embeddings'.
+
+        An embedding too large to be one stays unread: the prompt that names it is told.
+        """
+        embeddings = (info for roles in self.keys.embeddings.values() for info in roles.values())
+        return {
+            *(info for name in modules for info in self.groups[name].tensors.values()),
+            *(info for info in embeddings if info.nbytes <= MAX_EMBEDDING_BYTES),
+        }
+
+    def used_bytes(self, modules: Collection[str]) -> int:
+        """Bytes that are read for these modules."""
+        return sum(info.nbytes for info in self.used(modules))
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -102,7 +128,7 @@ def read_lora_header(path: Path) -> LoraFile:
         for name, roles in keys.embeddings.items()
     }
     base = base_of_file(header, keys.modules)
-    return LoraFile(stamp, header, keys, modules, embeddings, base, bytes=0)
+    return LoraFile(stamp, header, keys, modules, embeddings, base)
 
 
 def _outside_numbers(
@@ -128,13 +154,15 @@ def read_lora(
     opened: LoraFile,
     memory: HostMemory | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    modules: Collection[str] | None = None,
 ) -> LoraFile:
     """Read the values of a LoRA opened by its header, into `memory` if any is given.
 
+    Of `modules` alone, if they are given, beside the bundled embeddings: nothing else is read.
     Raises `FileFormatError` when the file changed or ended early, `LoraRefusedError` for values
     that are not finite, `CancelledError` when it is `cancelled` meanwhile.
     """
-    file = read_values(opened, memory, cancelled)
+    file = read_values(opened, memory, cancelled, modules)
     refuse_non_finite(file)
     return file
 
@@ -143,22 +171,31 @@ def read_values(
     opened: LoraFile,
     memory: HostMemory | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    modules: Collection[str] | None = None,
 ) -> LoraFile:
     """Read the values of a LoRA whatever they are; raises `FileFormatError` as `read_lora` does."""
-    path, header = opened.path, opened.header
-    buffer = read_data(path, header, memory or HostMemory(), cancelled)
+    path = opened.path
+    chosen = frozenset(opened.groups if modules is None else modules)
+    tensors, size = read_tensors(path, opened.used(chosen), memory or HostMemory(), cancelled)
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
-    modules = {
-        name: dict(opened.modules[name])
-        | {role: tensor_in(buffer, header, info) for role, info in module.tensors.items()}
+    values = {
+        name: {**opened.modules[name], **_values(module.tensors, tensors)}
+        if name in chosen
+        else opened.modules[name]
         for name, module in opened.groups.items()
     }
     embeddings = {
-        name: {role: tensor_in(buffer, header, info) for role, info in roles.items()}
+        name: {**opened.embeddings[name], **_values(roles, tensors)}
         for name, roles in opened.keys.embeddings.items()
     }
-    return replace(opened, modules=modules, embeddings=embeddings, bytes=len(buffer))
+    return replace(opened, modules=values, embeddings=embeddings, read=chosen, bytes=size)
+
+
+def _values(
+    roles: Mapping[str, TensorInfo], tensors: Mapping[TensorInfo, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    return {role: tensors[info] for role, info in roles.items() if info in tensors}
 
 
 def non_finite_values(file: LoraFile) -> dict[str, int]:

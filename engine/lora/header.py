@@ -47,6 +47,11 @@ class TensorInfo:
     start: int
     end: int
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes in the file."""
+        return self.end - self.start
+
 
 @dataclass(frozen=True)
 class Header:

@@ -31,7 +31,7 @@ class DeviceLoras:
     @property
     def bytes(self) -> int:
         """Bytes of the files held on the device."""
-        return sum(file.bytes for file in self._held)
+        return sum(file.bytes for file in tuple(self._held))
 
     def adapters(self, file: LoraFile, adapters: Mapping[Name, Adapter]) -> Mapping[Name, Adapter]:
         """The adapters of a file that was read, with their tensors on the device.

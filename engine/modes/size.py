@@ -38,12 +38,14 @@ class ModelBytes:
 def model_bytes(files: ModelFiles, dtype: torch.dtype, *, mapped: bool) -> ModelBytes:
     """The memory a model takes when it is loaded as `dtype`, with the VAE in float32.
 
-    `mapped`: it is loaded on a CPU, where tensors stored in their own dtype are the file itself
-    and take no memory.
+    `mapped`: it is loaded on a CPU, where tensors stored in their own dtype (but the VAE's) are the
+    file itself and take no memory.
     """
     sizes = {
         part: sum(
-            _loaded_bytes(info, torch.float32 if part == "vae" else dtype, mapped=mapped)
+            _loaded_bytes(info, torch.float32, mapped=False)
+            if part == "vae"
+            else _loaded_bytes(info, dtype, mapped=mapped)
             for info in _tensors(files, part)
         )
         for part in PARTS

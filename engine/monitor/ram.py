@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
+class _Group(NamedTuple):
+    """A control group with a limit, in bytes."""
+
+    limit: int
+    charged: int
+    inactive_file: int
+    active_file: int
+
+
 def read_ram(cgroup: Path = CGROUP) -> tuple[int, int]:
     """Bytes used and in all; of the control group (v2 or v1) where its limit is the lower one."""
     machine = psutil.virtual_memory()
-    used, total = machine.total - machine.available, machine.total
-    for folder, limit_name, used_name, cache_name in (
-        (cgroup, "memory.max", "memory.current", "inactive_file"),
-        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-         "total_inactive_file"),
-    ):  # fmt: skip
-        limit, charged = _number(folder / limit_name), _number(folder / used_name)
-        if limit is not None and charged is not None and 0 < limit < total:
+    for group in _groups(cgroup):
+        if 0 < group.limit < machine.total:
             # Cached file contents are given back on demand: count them as free, as the host does.
-            return max(0, charged - _statistic(folder / "memory.stat", cache_name)), limit
-    return used, total
+            return max(0, group.charged - group.inactive_file), group.limit
+    return machine.total - machine.available, machine.total
+
+
+def free_ram(cgroup: Path = CGROUP) -> int:
+    """Bytes that can be had, on the machine and within the limits of the control groups."""
+    free = (g.limit - g.charged + g.inactive_file + g.active_file for g in _groups(cgroup))
+    return max(0, min(int(psutil.virtual_memory().available), *free))
+
+
+def _groups(cgroup: Path) -> Iterator[_Group]:
+    for folder, limit_name, used_name, prefix in (
+        (cgroup, "memory.max", "memory.current", ""),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+    ):
+        limit, charged = _number(folder / limit_name), _number(folder / used_name)
+        if limit is not None and charged is not None:
+            inactive, active = (
+                _statistic(folder / "memory.stat", f"{prefix}{kind}_file")
+                for kind in ("inactive", "active")
+            )
+            yield _Group(limit, charged, inactive, active)
 
 
 def _number(path: Path) -> int | None:

@@ -32,6 +32,12 @@ class BaseSource(Protocol):
     def is_mapped(self, part: str, name: str) -> bool:
         """Whether the parameter is a view of the mapped file, which takes memory once written."""
 
+    def require_whole(self) -> None:
+        """Raise `EngineError` when a mapped file has become shorter."""
+
+    def require_as_loaded(self) -> None:
+        """Raise `EngineError` when a mapped file was written to since it was loaded."""
+
 
 class Backups:
     """Base weights of changed parameters, in one tier; the tier can be moved at any time.
@@ -61,7 +67,9 @@ class Backups:
     @property
     def bytes(self) -> int:
         """Bytes of all copies."""
-        return sum(tensor.nbytes for tensor in self._saved.values() if tensor is not None)
+        # At once, since other threads may ask.
+        saved = tuple(self._saved.values())
+        return sum(tensor.nbytes for tensor in saved if tensor is not None)
 
     def __contains__(self, name: WeightName) -> bool:
         return name in self._saved
@@ -149,20 +157,24 @@ class Backups:
         for name in tuple(names):
             self._forget(name)
 
-    def move(self, tier: Tier, device: torch.device) -> None:
+    def move(self, tier: Tier, device: torch.device, check: Callable[[], None]) -> None:
         """Move everything to a tier, one by one; `device` is where the live weights are.
 
-        The caller has checked that the source holds the base, for the tier `file`. When moving
-        fails part-way, what has moved goes back, and the tier stays the old one.
+        The caller has checked that the source holds the base, from or for the tier `file`; `check`
+        raises when it may not any more. When moving fails part-way, what has moved goes back, and
+        the tier stays the old one.
         """
         if tier == self._tier:
             return
         self.forget_idle()
         moved: list[WeightName] = []
         try:
+            check()
             for name in self._saved:
                 self._saved[name] = self._copy(self.get(name), tier, device)
                 moved.append(name)
+            if self._tier == "file":
+                check()
         except BaseException:
             for name in moved:
                 self._saved[name] = self._copy(self.get(name), self._tier, device)

@@ -12,6 +12,7 @@ from engine.host_memory import is_out_of_memory
 from engine.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
+from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
 from engine.switch.tier import require_memory
 
@@ -19,7 +20,9 @@ from engine.switch.tier import require_memory
 class BaseModel:
     """Knows W0 of every parameter, and can prove it.
 
-    `parts` must hold the base model's weights now: their fingerprints are taken here.
+    `parts` must hold the base model's weights now: their fingerprints are taken here. Raises
+    `EngineError` when they are pages of the model's file and that was written to since it was
+    loaded.
     """
 
     def __init__(
@@ -33,14 +36,14 @@ class BaseModel:
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
-        # Pages of a mapped file, which become memory of this process when they are written to.
-        self._mapped = {
-            name for name in self._owners if source and source.is_mapped(name.part, name.parameter)
-        }
+        self._pages = FilePages(source, self._all_live())
         self._backups = Backups(tier, source, idle_limit)
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
+        self._doubted: set[WeightName] = set()
+        self._pages.require_whole()
         self._fingerprints = {name: fingerprint(self.live(name)) for name in self._owners}
+        self._pages.require_as_loaded()
 
     @property
     def device(self) -> torch.device:
@@ -73,6 +76,15 @@ class BaseModel:
         """How many bytes these parameters have."""
         return sum(self._bytes[name] for name in names)
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing speaks against what was written last; costs a look at the file's age.
+
+        It is in doubt when weights were found to be others, or when the model's file was written to
+        while its pages are weights.
+        """
+        return not self._doubted and self._pages.are_proven
+
     def for_merging(self, name: WeightName) -> torch.Tensor:
         """W0 of a parameter that is backed up, on the device of its live weight.
 
@@ -96,10 +108,10 @@ class BaseModel:
         self._backups.keep(names)
         new = [name for name in names if name not in self._backups]
         self.prove_source(new)
-        self._require_memory(self.tier, new, self._mapped.intersection(names))
+        self._require_memory(self.tier, new, self._pages.unwritten(names))
         try:
             self._backups.save({name: self.live(name) for name in new})
-            self._mapped.difference_update(names)
+            self._pages.write(names)
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.
             self._backups.forget(new)
@@ -118,26 +130,90 @@ class BaseModel:
         self._backups.release(name for name in self._backups.names() if name not in all_but)
 
     def restore_all(self) -> list[WeightName]:
-        """Copy every backup back and release it; gives the names of what is not W0 even then."""
+        """Copy every backup back and release it; gives the names of what is not W0 even then.
+
+        What was copied is proven by its fingerprint, and so is what was in doubt. Raises
+        `EngineError` while it cannot be done, or the model's file is being written to.
+        """
+        in_file = self._require_pages()
+        version = self._pages.version()
         names = self._backups.names()
         self.restore(names)
-        damaged = [n for n in names if fingerprint(self.live(n)) != self._fingerprints[n]]
+        doubted = {*names, *self._doubted, *(in_file if not self._pages.are_proven else ())}
+        damaged = {n for n in doubted if not self._is_base(n, self.live(n)) and not self._mend(n)}
+        if self._pages.version() != version:
+            raise SwitchError("the model's file is being written to")
+        self._doubted = damaged
         if not damaged:
+            self._pages.prove(version)
             self._backups.release(names)
-        return damaged
+        return sorted(damaged)
+
+    @property
+    def why_damaged(self) -> str:
+        """Why weights cannot be brought back, for the end of a sentence."""
+        if self._pages.are_proven:
+            return "they are not the base model's any more"
+        return "the model's file, whose pages they are, was written to"
+
+    def _require_pages(self) -> set[WeightName]:
+        """The weights that lie in the model's file now; raises `EngineError` if some do not."""
+        in_file = self._pages.among(self._all_live())
+        if in_file:
+            self._pages.require_whole()
+        return in_file
+
+    def _mend(self, name: WeightName) -> bool:
+        """Write W0 from a copy that is still right, if there is one; True when there was."""
+        for read in (self._backups.get, self._backups.read_source):
+            try:
+                copy = read(name)
+            except (EngineError, KeyError):
+                # Not kept there, or not to be had.
+                continue
+            if self._is_base(name, copy):
+                self.live(name).copy_(copy)
+                self._backups.forget([name])
+                return True
+        return False
 
     def verify(self, changed: Container[WeightName]) -> VerifyReport:
-        """Compare W0 with its fingerprints: backups, and live weights that no LoRA has changed."""
+        """Compare W0 with its fingerprints: backups, and live weights that no LoRA has changed.
+
+        Live weights that differ are in doubt from then on, until `restore_all` finds them right.
+        """
+        lost = self._lost_pages()
         different, weights = [], 0
-        for name, expected in self._fingerprints.items():
+        for name in self._fingerprints:
             live = self.live(name)
             weights += live.numel()
-            copies = [self._backups.get(name)] if name in self._backups else []
-            if name not in changed:
-                copies.append(live)
-            if any(fingerprint(copy) != expected for copy in copies):
+            right = name not in lost and (name in changed or self._is_base(name, live))
+            if not right:
+                self._doubted.add(name)
+            if not right or not self._backup_is_base(name):
                 different.append(str(name))
         return VerifyReport(len(self._fingerprints), tuple(different), weights)
+
+    def _lost_pages(self) -> set[WeightName]:
+        """The weights that must not be looked at, since their file has become too short."""
+        try:
+            self._require_pages()
+        except EngineError:
+            return self._pages.among(self._all_live())
+        return set()
+
+    def _backup_is_base(self, name: WeightName) -> bool:
+        """Whether the backup is right, if there is one; one that cannot be read is not."""
+        try:
+            return name not in self._backups or self._is_base(name, self._backups.get(name))
+        except EngineError:
+            return False
+
+    def _is_base(self, name: WeightName, tensor: torch.Tensor) -> bool:
+        return fingerprint(tensor) == self._fingerprints[name]
+
+    def _all_live(self) -> dict[WeightName, torch.Tensor]:
+        return {name: self.live(name) for name in self._owners}
 
     def move(self, tier: Tier) -> None:
         """Move the backups to another tier.
@@ -146,11 +222,19 @@ class BaseModel:
         the model's file does not hold the base any more.
         """
         needed = self._backups.names()
-        self.prove_source(needed, tier)
+        version = self.prove_source(needed, tier)
         if tier != self.tier:
             self._require_memory(tier, needed)
+
+        def check() -> None:
+            if "file" in (self.tier, tier) and self._backups.source_version() != version:
+                raise SwitchError(
+                    "The model's file was written to while the backups were moved; they stay where "
+                    "they are."
+                )
+
         try:
-            self._backups.move(tier, self.device)
+            self._backups.move(tier, self.device, check)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -175,7 +259,7 @@ class BaseModel:
         for name in names:
             if name in self._proven:
                 continue
-            if fingerprint(self._backups.read_source(name)) != self._fingerprints[name]:
+            if not self._is_base(name, self._backups.read_source(name)):
                 raise SwitchError(
                     f"The model's file does not hold the base weight {name} as it was loaded; "
                     "move the backups into memory before switching, or load the model anew."
@@ -183,9 +267,16 @@ class BaseModel:
             self._proven.add(name)
         return version
 
-    def source_version(self) -> object:
-        """The version of the model's file; None where it is not the backup."""
-        return self._backups.source_version() if self.tier == "file" else None
+    def require_same_file(self, version: object) -> None:
+        """Raise `SwitchError` when the model's file was written to during a switch.
+
+        `version` is what `prove_source` gave.
+        """
+        is_backup = self.tier == "file"
+        if (is_backup and self._backups.source_version() != version) or not self._pages.are_proven:
+            raise SwitchError(
+                "The model's file was written to during the switch; the base model is live."
+            )
 
     def _require_memory(
         self, tier: Tier, new: Iterable[WeightName], written: Iterable[WeightName] = ()

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from engine.errors import LoraRefusedError
-from engine.lora.families import Adapter, LowRank, ShapeMismatchError, build_bias, build_weight
+from engine.lora.families import (
+    Adapter,
+    LowRank,
+    ShapeMismatchError,
+    Tensors,
+    build_bias,
+    build_weight,
+)
 from engine.lora.file import LoraFile
 from engine.lora.targets import Target, TargetTable
 from engine.reports import LoraReport, PartReport
@@ -30,11 +38,51 @@ def refuse_wrong_base(file: LoraFile) -> None:
         )
 
 
+class Match(NamedTuple):
+    """What a module of the file changes: the shapes of the model's weights by name."""
+
+    weight: torch.Size
+    """Of the module's weight, from which the family is told; not always one that changes."""
+    changed: dict[WeightName, torch.Size]
+
+
+class Adapters(dict[WeightName, Adapter]):
+    """A LoRA's adapters by the weights they change; `modules` are those of the file they come from.
+
+    Nothing else of the file is needed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules: dict[str, Match] = {}
+
+    def with_values(self, file: LoraFile) -> Adapters:
+        """The same adapters of the same file when its values have been read.
+
+        Raises `LoraRefusedError` where a value shows that one does not fit.
+        """
+        read = Adapters()
+        read.modules = self.modules
+        for module, match in self.modules.items():
+            built = _build(file.modules[module], match.weight)
+            for name, shape in match.changed.items():
+                adapter = built[name.kind]
+                try:
+                    adapter.check(shape)
+                except ShapeMismatchError as error:
+                    raise LoraRefusedError(
+                        f"{file.path.name}: does not fit the model; {module[:90]} is {error}."
+                    ) from error
+                read[name] = adapter
+        return read
+
+
 def fit(
     file: LoraFile, table: TargetTable, parts: Mapping[str, nn.Module]
-) -> tuple[dict[WeightName, Adapter], LoraReport]:
+) -> tuple[Adapters, LoraReport]:
     """Find the weights a LoRA changes and build its adapters for them.
 
+    A file opened by its header will do; `Adapters.with_values` follows when its values are read.
     Raises `LoraRefusedError` when nothing matches or a matched weight has another shape.
     """
     fitting = _Fitting(file)
@@ -48,12 +96,18 @@ def fit(
     return fitting.adapters, fitting.report()
 
 
+def _build(tensors: Tensors, shape: torch.Size) -> dict[str, Adapter]:
+    """A module's adapters for its weight, of `shape`, and its bias, where it has them."""
+    built = {"weight": build_weight(tensors, shape), "bias": build_bias(tensors)}
+    return {kind: adapter for kind, adapter in built.items() if adapter is not None}
+
+
 @dataclass
 class _Fitting:
     """The modules of one file, sorted one by one."""
 
     file: LoraFile
-    adapters: dict[WeightName, Adapter] = field(default_factory=dict)
+    adapters: Adapters = field(default_factory=Adapters)
     families: Counter[str] = field(default_factory=Counter)
     modules: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
@@ -68,8 +122,7 @@ class _Fitting:
         """Build a module's adapters for its weight and bias, or note why there are none."""
         tensors = self.file.modules[name]
         weight = module.get_parameter("weight")
-        built = {"weight": build_weight(tensors, weight.shape), "bias": build_bias(tensors)}
-        adapters = {kind: adapter for kind, adapter in built.items() if adapter is not None}
+        adapters = _build(tensors, weight.shape)
         if "bias" in adapters and not isinstance(getattr(module, "bias", None), nn.Parameter):
             del adapters["bias"]
             (self.dropped_biases if adapters else self.biases_alone).append(name)
@@ -80,6 +133,7 @@ class _Fitting:
         if not named or named.keys() & self.adapters.keys():
             self.unsupported.append(name)
             return
+        match = Match(weight.shape, {})
         for weight_name, adapter in named.items():
             parameter = module.get_parameter(weight_name.kind)
             try:
@@ -87,8 +141,10 @@ class _Fitting:
             except ShapeMismatchError as error:
                 self.misfits.append(f"{name[:90]} is {error}")
                 return
+            match.changed[weight_name] = parameter.shape
             self.bytes[target.part] += parameter.nbytes
             self.scratch = max(self.scratch, scratch_bytes(adapter, parameter.shape))
+        self.adapters.modules[name] = match
         self.families[self.file.groups[name].family] += 1
         self.modules[target.part] += 1
         self.adapters.update(named)

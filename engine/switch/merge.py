@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from engine.lora.families import LowRank
 from engine.lora.families.adapter import wide
 from engine.switch.grouped import GroupedMerge
 from engine.switch.plan import Term
+from engine.switch.precision import exact_products
 
 BLOCK_ELEMENTS = 1 << 19
 """Elements of a weight merged at a time on a CPU: float32 blocks of 2 MiB stay in its caches."""
@@ -22,28 +22,6 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 
 MARGIN = 64
 """A change this much smaller than the largest number of a dtype cannot make a weight infinite."""
-
-
-@contextmanager
-def exact_products() -> Iterator[None]:
-    """Keep float32 products in float32 (no TF32, no bfloat16), whatever the program has set."""
-    try:
-        before = torch.get_float32_matmul_precision()
-    except RuntimeError:
-        # The program uses the newer switches, by which the older one cannot be read.
-        cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-        settings = cuda.fp32_precision, cpu.fp32_precision
-        cuda.fp32_precision = cpu.fp32_precision = "ieee"
-        try:
-            yield
-        finally:
-            cuda.fp32_precision, cpu.fp32_precision = settings
-        return
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -16,21 +15,35 @@ from engine.errors import EngineError, SwitchError
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
-from engine.lora.on_device import DeviceLoras
-from engine.lora.targets import TEXT_ENCODERS, TargetTable
+from engine.lora.targets import TEXT_ENCODERS
 from engine.refs import LoraRef
-from engine.reports import BackupChoice, LoraReport, StateName, SwitchReport, Tier, VerifyReport
+from engine.reports import BackupChoice, StateName, SwitchReport, Tier, VerifyReport
 from engine.switch.backup import BaseSource
 from engine.switch.base import BaseModel, reason
-from engine.switch.fit import fit, refuse_wrong_base
+from engine.switch.claims import Claim
+from engine.switch.loras import Cancelled, ModelLoras
 from engine.switch.merge import Merge, merge
 from engine.switch.offload import ReachableWeights
-from engine.switch.plan import Terms, WeightName, combine, refuse_strange_strengths
-from engine.switch.tier import choose_tier, lora_bytes
+from engine.switch.phases import Phases
+from engine.switch.plan import Terms, WeightName, combine
+from engine.switch.tier import choose_tier
+from engine.switch.turns import Turn, one_at_a_time
 
-Fit = tuple[Mapping[WeightName, Adapter], LoraReport]
-Fitted = tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]
-Identities = dict[WeightName, tuple[tuple[FileStamp, float], ...]]
+
+@dataclass(frozen=True)
+class _Live:
+    """What is on the base weights; nothing is the base itself."""
+
+    stack: tuple[LoraRef, ...] = ()
+    embeddings: tuple[BundledEmbedding, ...] = ()
+    identities: Mapping[WeightName, tuple[tuple[FileStamp, float], ...]] = field(
+        default_factory=dict
+    )
+    """Of every weight that is not W0: equal ones have equal values."""
+
+
+def _never() -> bool:
+    return False
 
 
 class LoraSwitcher:
@@ -38,11 +51,24 @@ class LoraSwitcher:
 
     Any diffusers/transformers modules of SDXL's structure will do, of any size and dtype. The
     weights must be the base model's when the switcher is made: their fingerprints are taken then.
+    A model has one switcher: the newest, which can be made only while the base is live.
 
     `backup` says where the base weights of changed tensors are kept: `device` (fast), `cpu` (saves
     GPU memory), `file` (no memory at all: they are read again from the model's file by `source`)
     or `auto` (by free memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which
     spare the next switch a copy.
+
+    Threads: all methods may be called from any. One lock lets one call at a time at the weights;
+    the others wait, and properties answer at once. Whoever draws keeps other threads' switches
+    waiting meanwhile with `hold`. A call from within a call (by `cancelled`) is refused. A process
+    forked from this one has a switcher and weights of its own.
+
+    The model's file: where weights are pages of the mapped file (`open_checkpoint` on a CPU at the
+    file's own dtype), its version is looked at before and after every switch. When it was written
+    to, these weights are compared with their fingerprints; if one differs, everything is refused
+    until the model is loaded anew or the file is what it was. `require_known` does so before a
+    drawing. Replacing the file by another of its name changes nothing. Cutting it off while its
+    pages are read ends the process, as with every mapped file; before or after, it is refused too.
     """
 
     def __init__(
@@ -57,37 +83,49 @@ class LoraSwitcher:
     ) -> None:
         given = {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
         present = {part: module for part, module in given.items() if module is not None}
+        self._turn = Turn()
         self._reachable = ReachableWeights(present)
         self._reachable.require()
         # torch.compile(module) wraps the module, whose names of weights would get a prefix.
-        self._parts = {part: getattr(m, "_orig_mod", m) for part, m in present.items()}
-        self._table = TargetTable(self._parts)
-        tier = choose_tier(backup, self._parts, has_source=source is not None)
-        self._base = BaseModel(self._parts, tier, source, idle_backup_bytes)
-        self._cache = cache or LoraCache(pinned=self._base.device.type == "cuda")
-        self._on_device: DeviceLoras | None = None
-        self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
-        self._stack: tuple[LoraRef, ...] = ()
-        self._embeddings: tuple[BundledEmbedding, ...] = ()
-        self._live: Identities = {}
-        self._known = True
+        parts = {part: getattr(m, "_orig_mod", m) for part, m in present.items()}
+        self._claim = Claim(parts.values())
+        tier = choose_tier(backup, parts, has_source=source is not None)
+        self._base = base = BaseModel(parts, tier, source, idle_backup_bytes)
+        cache = cache or LoraCache(pinned=base.device.type == "cuda")
+        self._loras = ModelLoras(parts, cache, lambda: base.device)
+        self._live: _Live | None = _Live()
+        self._claim.lay()
+
+    @property
+    def _known(self) -> _Live | None:
+        """What is live, in one look for any thread; None while it is not known."""
+        live = self._live
+        return live if live is not None and self._base.is_certain else None
+
+    @property
+    def state(self) -> StateName:
+        """`base`, `stack`, or `recovering` while the weights are being written or are unknown.
+
+        `empty` when another switcher has taken the model over.
+        """
+        if self._claim.is_lost:
+            return "empty"
+        known = self._known
+        if known is None:
+            return "recovering"
+        return "stack" if known.stack else "base"
 
     @property
     def stack(self) -> tuple[LoraRef, ...]:
         """The LoRAs that are live; empty for the base, and while that is unknown."""
-        return self._stack if self._known else ()
+        known = self._known
+        return known.stack if known else ()
 
     @property
     def embeddings(self) -> tuple[BundledEmbedding, ...]:
         """The textual inversions bundled with the LoRAs that are live."""
-        return self._embeddings if self._known else ()
-
-    @property
-    def state(self) -> StateName:
-        """`base`, `stack`, or `recovering` while the weights are being written or are unknown."""
-        if not self._known:
-            return "recovering"
-        return "stack" if self._stack else "base"
+        known = self._known
+        return known.embeddings if known else ()
 
     @property
     def tier(self) -> Tier:
@@ -102,16 +140,23 @@ class LoraSwitcher:
     @property
     def cache_bytes(self) -> int:
         """Bytes of LoRA files held in host memory."""
-        return self._cache.bytes
+        return self._loras.cache_bytes
 
     @property
     def device_cache_bytes(self) -> int:
         """Bytes of LoRA files that were sent to the GPU and are held there."""
-        return self._on_device.bytes if self._on_device else 0
+        return self._loras.device_bytes
 
-    def apply(
-        self, stack: Sequence[LoraRef], cancelled: Callable[[], bool] = lambda: False
-    ) -> SwitchReport:
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep other threads' calls waiting over several of one's own, such as switch and draw.
+
+        `with switcher.hold(): switcher.apply(stack); image = pipe(prompt).images[0]`. A thread
+        that holds the switcher cannot hold it again: that raises `SwitchError`.
+        """
+        return self._turn.hold()
+
+    @one_at_a_time
+    def apply(self, stack: Sequence[LoraRef], cancelled: Cancelled = _never) -> SwitchReport:
         """Make `stack` the live one; an empty stack is the base, bit for bit.
 
         Everything is checked before the first write: a refusal (`LoraRefusedError`,
@@ -119,52 +164,18 @@ class LoraSwitcher:
         the first write ends in the exact base (`SwitchError`; a `KeyboardInterrupt` passes on). A
         cancel while files are still read raises `CancelledError`, and the former stack stays.
         """
-        self._reachable.require()
-        if not self._known:
-            self._recover()
-        clock = _Clock()
-        fitted, reports, found = self._fit(stack, clock, cancelled)
-        terms = combine(fitted)
-        wanted: Identities = {
-            name: tuple(term.identity for term in parts) for name, parts in terms.items()
-        }
-        changed = [name for name in wanted if wanted[name] != self._live.get(name)]
-        leaving = [name for name in self._live if name not in wanted]
-        with clock.phase("backup"):
-            self._base.back_up(changed)
-            version = self._base.prove_source((*changed, *leaving))
-        with clock.phase("merge"), self._writing():
-            self._write(changed, leaving, terms, cancelled)
-            if self._base.source_version() != version:
-                raise SwitchError(
-                    "The model's file was written to during the switch; the base model is live."
-                )
-            # Inside: what is live is known the moment it is, whatever interrupts next.
-            self._live, self._stack = wanted, tuple(stack)
-            self._embeddings = tuple(e for _, file, _ in fitted for e in bundled_embeddings(file))
-        self._base.release(all_but=wanted)
-        return SwitchReport(
-            stack=self._stack,
-            loras=reports,
-            found_in_memory=found,
-            merged=len(changed),
-            restored=len(leaving),
-            kept=len(wanted) - len(changed),
-            bytes_written=self._base.bytes((*changed, *leaving)),
-            backup_bytes=self._base.backup_bytes,
-            tier=self._base.tier,
-            text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),
-            milliseconds=clock.milliseconds(),
-        )
+        self._settle()
+        return self._switch(tuple(stack), cancelled)
 
+    @one_at_a_time
     def backup_weights(self, stack: Sequence[LoraRef]) -> None:
         """Back up the base weights that `stack` would change, ahead of applying it.
 
         The first of sd-scripts' three steps; `apply` does it too. Raises what `apply` would.
         """
-        self._reachable.require()
-        fitted, _, _ = self._fit(stack, _Clock())
-        self._base.back_up(combine(fitted))
+        self._settle(keep_stack=True)
+        fitted = self._loras.fit(stack, Phases(), _never)
+        self._base.back_up(combine(fitted.members))
 
     def pre_calculation(self, stack: Sequence[LoraRef]) -> SwitchReport:
         """Merge `stack` into the weights: sd-scripts' name for `apply`."""
@@ -174,100 +185,141 @@ class LoraSwitcher:
         """Bring the base back bit for bit: sd-scripts' name for `apply([])`."""
         return self.apply([])
 
-    def verify(self) -> VerifyReport:
-        """Compare the base with its fingerprints: backups of changed weights, all others live."""
-        self._reachable.require()
-        return self._base.verify(self._live)
+    @one_at_a_time
+    def require_known(self) -> None:
+        """Make sure that the weights are what `state` says, before they are used.
 
+        After a fault the base is brought back. Where the model's file was written to while its
+        pages are weights, these are proven, and the live stack is merged anew. Raises `SwitchError`
+        when weights are lost, and what `apply` would. Costs nothing where nothing happened.
+        """
+        self._settle(keep_stack=True)
+
+    @one_at_a_time
+    def verify(self) -> VerifyReport:
+        """Compare the base with its fingerprints: backups of changed weights, all others live.
+
+        Where live weights differ, the state is `recovering` from then on.
+        """
+        self._require_mine()
+        with suppress(EngineError):
+            # The report says which weights a failure is about.
+            self._settle(keep_stack=True)
+        return self._base.verify(self._live.identities if self._live else ())
+
+    @one_at_a_time
     def set_backup(self, tier: Tier) -> None:
         """Move the backups; the live weights do not change.
 
         Raises `SwitchError` when the other memory is too small, or when the model's file does not
         hold the base any more; the backups then stay.
         """
-        self._reachable.require()
+        self._settle(keep_stack=True)
         self._base.move(tier)
 
+    @one_at_a_time
     def free_device_cache(self) -> None:
         """Give up the LoRA files held on the GPU; a switch to one of them sends it again."""
-        self._on_device = None
+        self._loras.free_device()
 
-    def prefetch(self, ref: LoraRef, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def prefetch(self, ref: LoraRef, cancelled: Cancelled = _never) -> None:
         """Read a LoRA ahead of a switch, and send it to the GPU; raises what `apply` would.
 
-        A file that would fill the cache alone is left for the switch itself.
+        A file that would fill the cache alone is left for the switch itself. Other threads' calls
+        need not wait for the reading.
         """
-        opened = self._cache.open(ref.path)
-        refuse_wrong_base(opened)
-        if opened.header.file_size <= self._cache.limit // 4:
-            file = self._cache.read(opened, cancelled)
-            self._where_the_weights_are(file, self._fit_file(file)[0])
+        self._claim.require()
+        read = self._loras.prefetch(ref, cancelled)
+        if read is not None:
+            self._send(*read)
 
-    def _fit(
-        self,
-        stack: Sequence[LoraRef],
-        clock: _Clock,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> tuple[list[Fitted], tuple[LoraReport, ...], int]:
-        """Check every LoRA by its header first, then read those that all fit.
+    @one_at_a_time
+    def _send(self, file: LoraFile, adapters: Mapping[WeightName, Adapter]) -> None:
+        self._loras.where_the_weights_are(file, adapters)
 
-        Gives them, their reports, and how many needed no reading.
+    def _settle(self, *, keep_stack: bool = False) -> None:
+        """Know what is live: bring the base back where it is not known, and prove it.
+
+        `keep_stack` merges a stack anew of which only the model's file made one doubt.
         """
-        with clock.phase("plan"):
-            for ref in stack:
-                refuse_strange_strengths(ref)
-            opened = []
-            for ref in stack:
-                with _blaming(ref):
-                    file = self._cache.open(ref.path)
-                    refuse_wrong_base(file)
-                    if not file.bytes:
-                        self._fit_file(file)
-                    opened.append(file)
-        fitted: list[Fitted] = []
-        reports = []
-        with clock.phase("read"):
-            for ref, header in zip(stack, opened, strict=True):
-                with _blaming(ref):
-                    file = self._cache.read(header, cancelled)
-                    adapters, report = self._fit_file(file)
-                fitted.append((ref, file, self._where_the_weights_are(file, adapters)))
-                reports.append(report)
-        return fitted, tuple(reports), sum(file.bytes > 0 for file in opened)
+        self._require_mine()
+        live = self._live
+        if live is not None and self._base.is_certain:
+            return
+        self._live = None
+        self._recover()
+        if keep_stack and live is not None and live.stack:
+            self._switch(live.stack, _never)
 
-    def _fit_file(self, file: LoraFile) -> Fit:
-        """How a file fits; worked out once as long as the cache holds it."""
-        if file not in self._fits:
-            self._fits[file] = fit(file, self._table, self._parts)
-        return self._fits[file]
+    def _require_mine(self) -> None:
+        """Raise `EngineError` where a write would be lost, or do harm to another switcher."""
+        self._claim.require()
+        self._reachable.require()
 
-    def _where_the_weights_are(
-        self, file: LoraFile, adapters: Mapping[WeightName, Adapter]
-    ) -> Mapping[WeightName, Adapter]:
-        """A file's adapters with their tensors on the GPU, if there is one and it has room.
-
-        Others stay in main memory, from where they are sent weight by weight.
-        """
-        device = self._base.device
-        if device.type != "cuda":
-            return adapters
-        if self._on_device is None or self._on_device.device != device:
-            self._on_device = DeviceLoras(device, lora_bytes(device))
-        if file.bytes > self._on_device.limit:
-            return adapters
-        try:
-            return self._on_device.adapters(file, adapters)
-        except torch.OutOfMemoryError:
-            self._on_device = None
-            torch.cuda.empty_cache()
-            return adapters
+    def _switch(self, stack: tuple[LoraRef, ...], cancelled: Cancelled) -> SwitchReport:
+        """`apply`, from weights that are known."""
+        before = self._live
+        assert before is not None, "settled"
+        phases = Phases()
+        fitted = self._loras.fit(stack, phases, cancelled)
+        terms = combine(fitted.members)
+        wanted = {name: tuple(term.identity for term in parts) for name, parts in terms.items()}
+        changed = [name for name in wanted if wanted[name] != before.identities.get(name)]
+        leaving = [name for name in before.identities if name not in wanted]
+        with phases.phase("backup"):
+            self._base.back_up(changed)
+            version = self._base.prove_source((*changed, *leaving))
+        embeddings = tuple(e for _, file, _ in fitted.members for e in bundled_embeddings(file))
+        with phases.phase("merge"):
+            self._claim.change()
+            # Not known from before the first write until after the last.
+            self._live = None
+            try:
+                self._write(changed, leaving, before, terms, cancelled)
+                self._base.require_same_file(version)
+                # Inside: what is live is known the moment it is, whatever interrupts next.
+                self._live = _Live(stack, embeddings, wanted)
+            except BaseException as error:
+                self._live = None
+                # The failed merge's temporaries would take the memory that the way back needs.
+                traceback.clear_frames(error.__traceback__)
+                try:
+                    self._recover()
+                except SwitchError as failure:
+                    if isinstance(error, Exception):
+                        raise
+                    # An interrupt is for whoever caught it before.
+                    error.add_note(str(failure))
+                    raise error from failure
+                if isinstance(error, EngineError) or not isinstance(error, Exception):
+                    raise
+                raise SwitchError(
+                    f"The switch failed and the base model is live again: {reason(error)}."
+                ) from error
+        self._base.release(all_but=wanted)
+        if not wanted:
+            self._claim.release()
+        return SwitchReport(
+            stack=stack,
+            loras=tuple(fitted.reports),
+            found_in_memory=fitted.found_in_memory,
+            merged=len(changed),
+            restored=len(leaving),
+            kept=len(wanted) - len(changed),
+            bytes_written=self._base.bytes((*changed, *leaving)),
+            backup_bytes=self._base.backup_bytes,
+            tier=self._base.tier,
+            text_encoders_changed=any(n.part in TEXT_ENCODERS for n in (*changed, *leaving)),
+            milliseconds=phases.milliseconds(),
+        )
 
     def _write(
         self,
         changed: Sequence[WeightName],
         leaving: Sequence[WeightName],
+        before: _Live,
         terms: Terms,
-        cancelled: Callable[[], bool],
+        cancelled: Cancelled,
     ) -> None:
         """Restore what no LoRA changes any more, and merge the rest, each weight from W0."""
         self._base.restore(leaving)
@@ -278,29 +330,12 @@ class LoraSwitcher:
                     raise SwitchError("The switch was cancelled; the base model is live.")
                 live = self._base.live(name)
                 # What no LoRA has changed is W0 itself.
-                base = self._base.for_merging(name) if name in self._live else live
-                yield Merge(live, base, terms[name])
+                is_changed = name in before.identities
+                yield Merge(live, self._base.for_merging(name) if is_changed else live, terms[name])
 
         merge(merges())
         for device in self._base.gpus:
             torch.cuda.synchronize(device)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Mark the weights unknown while they are written; go back to the base on any fault."""
-        self._known = False
-        try:
-            yield
-        except BaseException as error:
-            # The failed merge's temporaries would take the memory that the way back needs.
-            traceback.clear_frames(error.__traceback__)
-            self._recover()
-            if isinstance(error, EngineError) or not isinstance(error, Exception):
-                raise
-            raise SwitchError(
-                f"The switch failed and the base model is live again: {reason(error)}."
-            ) from error
-        self._known = True
 
     def _recover(self) -> None:
         """Copy every backup back and check it against its fingerprint."""
@@ -308,42 +343,13 @@ class LoraSwitcher:
             damaged = self._base.restore_all()
         except Exception as error:
             raise SwitchError(
-                f"The switch failed and the base could not be brought back yet ({error}); "
-                "go back to the base once more, or load the model again."
+                f"The base could not be brought back yet ({reason(error).rstrip('.')}); go back to "
+                "the base once more, or load the model again."
             ) from error
         if damaged:
             raise SwitchError(
-                f"{len(damaged)} weights could not be brought back (such as {damaged[0]}); "
-                "load the model again."
+                f"{len(damaged):,} weights could not be brought back (such as {damaged[0]}): "
+                f"{self._base.why_damaged}; load the model again."
             )
-        self._live, self._stack, self._embeddings = {}, (), ()
-        self._known = True
-
-
-@contextmanager
-def _blaming(ref: LoraRef) -> Iterator[None]:
-    """Let an error about a member of the stack say whose fault it is."""
-    try:
-        yield
-    except EngineError as error:
-        error.path = ref.path
-        raise
-
-
-class _Clock:
-    """Milliseconds by phase, in the order in which the phases began."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            elapsed = time.perf_counter() - start
-            self._seconds[name] = self._seconds.get(name, 0.0) + elapsed
-
-    def milliseconds(self) -> tuple[tuple[str, float], ...]:
-        return tuple((name, 1000 * seconds) for name, seconds in self._seconds.items())
+        self._live = _Live()
+        self._claim.release()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.lora.cache import LoraCache
 from engine.lora.file import read_lora, read_lora_header
-from engine.switch import grouped, switcher
-from engine.switch.base import BaseModel
+from engine.switch import grouped, loras
+from engine.switch.loras import ModelLoras
 from tests.switch.conftest import Loaded
 
 CUDA = torch.device("cuda:0")
@@ -81,16 +82,16 @@ def test_a_lora_that_the_gpu_has_no_room_for_stays_in_main_memory(
 ) -> None:
     sent: list[str] = []
 
-    class Full(switcher.DeviceLoras):
+    class Full(loras.DeviceLoras):
         def adapters(self, file, adapters):  # type: ignore[no-untyped-def]
             sent.append(file.path.name)
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     file = read_lora(read_lora_header(tiny_loras / "neon.safetensors"))
-    adapters, _ = loaded.switcher._fit_file(file)
-    monkeypatch.setattr(BaseModel, "device", CUDA)
-    monkeypatch.setattr(switcher, "DeviceLoras", Full)
+    of_model = ModelLoras(loaded.parts, LoraCache(), lambda: CUDA)
+    adapters, _ = of_model._fit_file(file)
+    monkeypatch.setattr(loras, "DeviceLoras", Full)
     limit = file.bytes - (trouble == "too large")
-    monkeypatch.setattr(switcher, "lora_bytes", lambda device: limit)
-    assert loaded.switcher._where_the_weights_are(file, adapters) is adapters
+    monkeypatch.setattr(loras, "lora_bytes", lambda device: limit)
+    assert of_model.where_the_weights_are(file, adapters) is adapters
     assert len(sent) == (trouble == "no room")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,10 @@ from engine.errors import (
     LoraRefusedError,
     SwitchError,
 )
+from engine.lora.file import LoraFile
 from engine.refs import LoraRef
 from engine.switch import base as base_module
+from engine.switch import loras as loras_module
 from engine.switch import merge as merge_module
 from engine.switch import switcher as switcher_module
 from tests.switch.conftest import Loaded, same_bits
@@ -308,7 +311,22 @@ def test_another_strength_reads_and_fits_nothing_again(
     def never(*_: object) -> None:
         raise AssertionError("worked out again")
 
-    monkeypatch.setattr(switcher_module, "fit", never)
+    monkeypatch.setattr(loras_module, "fit", never)
     monkeypatch.setattr("engine.lora.cache.read_lora", never)
     loaded.switcher.apply([loaded.ref("neon", 0.7)])
     assert loaded.switcher.stack == (loaded.ref("neon", 0.7),)
+
+
+def test_a_new_file_is_fitted_once(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[str] = []
+    real = loras_module.fit
+
+    def counting(file: LoraFile, *rest: Any) -> Any:
+        fitted.append(file.path.stem)
+        return real(file, *rest)
+
+    monkeypatch.setattr(loras_module, "fit", counting)
+    loaded.switcher.prefetch(loaded.ref("neon"))
+    stack = [loaded.ref("neon"), loaded.ref("styles/ink"), loaded.ref("styles/ink", 0.5)]
+    loaded.switcher.apply(stack)
+    assert fitted == ["neon", "ink"]

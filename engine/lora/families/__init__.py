@@ -22,7 +22,15 @@ FAMILIES: tuple[Build, ...] = (
     full.build,
 )
 
-__all__ = ["FAMILIES", "Adapter", "LowRank", "ShapeMismatchError", "build_bias", "build_weight"]
+__all__ = [
+    "FAMILIES",
+    "Adapter",
+    "LowRank",
+    "ShapeMismatchError",
+    "Tensors",
+    "build_bias",
+    "build_weight",
+]
 
 build_bias = full.build_bias
 

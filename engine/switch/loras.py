@@ -1,0 +1,160 @@
+"""The LoRA files of one model: checked against it, read, and sent to where its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from engine.errors import EngineError
+from engine.lora.cache import LoraCache
+from engine.lora.families import Adapter
+from engine.lora.file import LoraFile
+from engine.lora.on_device import DeviceLoras
+from engine.lora.targets import TargetTable
+from engine.refs import LoraRef
+from engine.reports import LoraReport
+from engine.switch.fit import Adapters, fit, refuse_wrong_base
+from engine.switch.phases import Phases
+from engine.switch.plan import WeightName, refuse_strange_strengths
+from engine.switch.tier import lora_bytes
+
+Cancelled = Callable[[], bool]
+Fit = tuple[Adapters, LoraReport]
+
+
+@dataclass
+class FittedStack:
+    """A stack that fits the model, with its values read."""
+
+    members: list[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]] = field(
+        default_factory=list
+    )
+    reports: list[LoraReport] = field(default_factory=list)
+    found_in_memory: int = 0
+    """How many members needed no reading."""
+
+
+class ModelLoras:
+    """Fits LoRA files to one model and keeps what was worked out as long as the cache holds them.
+
+    `device` tells where the weights are. `prefetch` may run beside anything else; what sends
+    adapters to a GPU is for one thread at a time.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, nn.Module], cache: LoraCache, device: Callable[[], torch.device]
+    ) -> None:
+        self._parts = parts
+        self._table = TargetTable(parts)
+        self._cache = cache
+        self._device = device
+        self._on_device: DeviceLoras | None = None
+        self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of LoRA files held in host memory."""
+        return self._cache.bytes
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes of LoRA files that were sent to the GPU and are held there."""
+        held = self._on_device
+        return held.bytes if held is not None else 0
+
+    def free_device(self) -> None:
+        """Give up the LoRA files held on the GPU."""
+        self._on_device = None
+
+    def fit(self, stack: Sequence[LoraRef], phases: Phases, cancelled: Cancelled) -> FittedStack:
+        """Check every LoRA by its header first, then read those that all fit.
+
+        An error names the member of the stack to blame.
+        """
+        with phases.phase("plan"):
+            for ref in stack:
+                refuse_strange_strengths(ref)
+            opened: dict[Path, LoraFile] = {}
+            for ref in stack:
+                if ref.path not in opened:
+                    with _blaming(ref):
+                        opened[ref.path] = self._open(ref)
+        fitted = FittedStack(found_in_memory=sum(opened[ref.path].bytes > 0 for ref in stack))
+        with phases.phase("read"):
+            for ref in stack:
+                with _blaming(ref):
+                    file, adapters, report = self._read(opened[ref.path], cancelled)
+                fitted.members.append((ref, file, self.where_the_weights_are(file, adapters)))
+                fitted.reports.append(report)
+        return fitted
+
+    def prefetch(self, ref: LoraRef, cancelled: Cancelled) -> tuple[LoraFile, Adapters] | None:
+        """Read a LoRA ahead of a switch, unless it would fill the cache alone."""
+        opened = self._open(ref)
+        adapters, _ = self._fit_file(opened)
+        if opened.used_bytes(adapters.modules) > self._cache.limit // 4:
+            return None
+        file, adapters, _ = self._read(opened, cancelled)
+        return file, adapters
+
+    def where_the_weights_are(
+        self, file: LoraFile, adapters: Mapping[WeightName, Adapter]
+    ) -> Mapping[WeightName, Adapter]:
+        """A file's adapters with their tensors on the GPU, if there is one and it has room.
+
+        Others stay in main memory, from where they are sent weight by weight.
+        """
+        device = self._device()
+        if device.type != "cuda":
+            return adapters
+        if self._on_device is None or self._on_device.device != device:
+            self._on_device = DeviceLoras(device, lora_bytes(device))
+        if file.bytes > self._on_device.limit:
+            return adapters
+        try:
+            return self._on_device.adapters(file, adapters)
+        except torch.OutOfMemoryError:
+            self._on_device = None
+            torch.cuda.empty_cache()
+            return adapters
+
+    def _open(self, ref: LoraRef) -> LoraFile:
+        """Open a file, by its header or from the cache, that fits the model."""
+        file = self._cache.open(ref.path)
+        refuse_wrong_base(file)
+        self._fit_file(file)
+        return file
+
+    def _fit_file(self, file: LoraFile) -> Fit:
+        """How a file fits; worked out once."""
+        found = self._fits.get(file)
+        if found is None:
+            found = self._fits[file] = fit(file, self._table, self._parts)
+        return found
+
+    def _read(
+        self, opened: LoraFile, cancelled: Cancelled
+    ) -> tuple[LoraFile, Adapters, LoraReport]:
+        """Read what the model uses of a file that fits."""
+        adapters, report = self._fit_file(opened)
+        file = self._cache.read(opened, adapters.modules, cancelled)
+        found = self._fits.get(file)
+        if found is None:
+            found = self._fits[file] = adapters.with_values(file), report
+        return file, *found
+
+
+@contextmanager
+def _blaming(ref: LoraRef) -> Iterator[None]:
+    """Let an error about a member of the stack say whose fault it is."""
+    try:
+        yield
+    except EngineError as error:
+        error.path = ref.path
+        raise
