@@ -32,7 +32,7 @@ class SettingsScreen(ModalScreen[UiState | None]):
     SettingsScreen {
         align: center middle;
         & > Vertical {
-            width: 62; height: auto; padding: 1 2 0 2; background: $background;
+            width: 62; max-width: 100%; height: auto; padding: 1 2 0 2; background: $background;
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
