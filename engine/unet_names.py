@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+Layers = tuple[int, ...]
+"""Layers (a resnet, perhaps with attention) in each block on a UNet's way down."""
+SDXL_LAYERS: Layers = (2, 2, 2)
 
 _UNET_TOP = {
     "conv_in": "input_blocks.0.0",
@@ -21,20 +26,32 @@ _UNET_RESNET = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
+_RESNET_DOWN = re.compile(r"down_blocks\.(\d+)\.resnets\.(\d+)\.")
 _UNET_BLOCK = re.compile(
     r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
 )
 
 
-def unet_original_path(path: str) -> str:
+def layers_down(paths: Iterable[str]) -> Layers:
+    """Count the layers in each block on a UNet's way down, by the paths of its modules."""
+    counts: dict[int, int] = {}
+    for path in paths:
+        if match := _RESNET_DOWN.match(path):
+            block, layer = int(match[1]), int(match[2])
+            counts[block] = max(counts.get(block, 0), layer + 1)
+    return tuple(counts[block] for block in sorted(counts))
+
+
+def unet_original_path(path: str, layers: Layers = SDXL_LAYERS) -> str:
     """Translate a UNet module path (`down_blocks.1.attentions.0.proj_in`) to the original one.
 
-    Raises `KeyError` for a path that SDXL's UNet does not have.
+    The original layout numbers its blocks through, so the path depends on the `layers` before it.
+    Raises `KeyError` for a path that such a UNet does not have.
     """
     if path in _UNET_TOP:
         return _UNET_TOP[path]
     match = _UNET_BLOCK.fullmatch(path)
-    if match is None:
+    if match is None or int(match[2] or 0) >= len(layers):
         raise KeyError(path)
     side, block_text, kind, index_text, rest = match.groups()
     block, index = int(block_text or 0), int(index_text)
@@ -43,11 +60,15 @@ def unet_original_path(path: str) -> str:
     if side is None:
         place = 2 * index if kind == "resnets" else 1
         return f"middle_block.{place}.{rest}"
-    if kind == "downsamplers":
-        return f"input_blocks.{3 * (block + 1)}.0.op"
-    if kind == "upsamplers":
-        return f"output_blocks.{3 * block + 2}.2.conv"
-    layer = 0 if kind == "resnets" else 1
+    # Each block is one longer than its layers: by its downsampler, or by the layer that is more
+    # on the way up. The first convolution comes before all.
     if side == "down":
-        return f"input_blocks.{3 * block + index + 1}.{layer}.{rest}"
-    return f"output_blocks.{3 * block + index}.{layer}.{rest}"
+        start = 1 + sum(count + 1 for count in layers[:block])
+        if kind == "downsamplers":
+            return f"input_blocks.{start + layers[block]}.0.op"
+        return f"input_blocks.{start + index}.{0 if kind == 'resnets' else 1}.{rest}"
+    upwards = layers[::-1]
+    start = sum(count + 1 for count in upwards[:block])
+    if kind == "upsamplers":
+        return f"output_blocks.{start + upwards[block]}.2.conv"
+    return f"output_blocks.{start + index}.{0 if kind == 'resnets' else 1}.{rest}"

@@ -115,7 +115,7 @@ class Worker:
         # What is refused from here on is for want of memory, which the old model may be taking.
         self._unload()
         try:
-            mode = decide_mode(command.mode, path, vae, device, dtype, compiled=command.compiled)
+            mode = decide_mode(command.mode, plan.files, device, dtype, compiled=command.compiled)
             require_backup(mode, command.backup)
             checkpoint = plan.load(device=load_device(mode, device), progress=progress)
             # Of what follows nothing can be stopped.

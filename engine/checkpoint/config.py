@@ -17,6 +17,7 @@ from huggingface_hub.errors import StrictDataclassError
 from engine.errors import CheckpointError
 from engine.json_text import parse_json
 from engine.lora.header import Header
+from engine.prediction import Prediction, prediction_in
 
 METADATA_KEY = "loraswitch.config"
 Config = dict[str, dict[str, Any]]
@@ -28,25 +29,29 @@ NONSENSE = (
 """What comes of building a model by values of any type and size, as a file may hold them."""
 
 
-def checkpoint_config(name: str, header: Header) -> Config:
+def checkpoint_config(name: str, header: Header, like: Config | None = None) -> Config:
     """Build the configuration of each part (`unet`, `vae`, ...) for a checkpoint's header.
 
-    A marker tensor `v_pred`, or ModelSpec's `modelspec.prediction_type`, selects v-prediction; with
-    it the marker `ztsnr` selects zero terminal SNR (https://github.com/Stability-AI/ModelSpec,
-    arXiv:2305.08891).
+    Of a file that says nothing of itself it is that of the model it is `like`, or SDXL's.
     Raises `CheckpointError` when the header's own configuration makes no sense.
     """
     config = sdxl_config()
+    if like is not None:
+        # What the noise was like, and what is predicted, is the file's own.
+        config.update({part: dict(like[part]) for part in like if part != "scheduler"})
     own = header.metadata.get(METADATA_KEY)
     if own is not None:
         _overlay(name, config, own)
-    spec = header.metadata.get("modelspec.prediction_type", "").strip().lower()
-    if "v_pred" in header.tensors or spec in ("v", "v_prediction"):
-        config["scheduler"]["prediction_type"] = "v_prediction"
-    # From pure noise the noise itself tells nothing: only v-prediction can start there.
-    if "ztsnr" in header.tensors and config["scheduler"]["prediction_type"] == "v_prediction":
-        config["scheduler"]["rescale_betas_zero_snr"] = True
+    if prediction := prediction_in(header):
+        set_prediction(config, prediction)
     return config
+
+
+def set_prediction(config: Config, prediction: Prediction) -> None:
+    """Have the scheduler take the model's predictions for noise, or for v."""
+    scheduler = config["scheduler"]
+    scheduler["prediction_type"] = "epsilon" if prediction == "epsilon" else "v_prediction"
+    scheduler["rescale_betas_zero_snr"] = prediction == "v-zsnr"
 
 
 def sdxl_config() -> Config:

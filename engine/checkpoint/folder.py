@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from engine.checkpoint.config import Config, sdxl_config
 from engine.checkpoint.folder_files import part_files, read_config
-from engine.checkpoint.layout import Part, Source
+from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.model_files import ModelFiles
-from engine.checkpoint.vae_file import use_vae
+from engine.checkpoint.spellings import spellings_of
+from engine.checkpoint.unet_layers import with_layers_of
 from engine.errors import CheckpointError
 
 _STEMS: dict[Part, str] = {
@@ -22,26 +22,22 @@ _OTHER_SAMPLING = ("EDM", "FlowMatch")
 """How the schedulers are called of models with other noise levels than SDXL's."""
 
 
-def networks_in_folder(path: Path, *, half: bool) -> ModelFiles:
+def read_folder(path: Path, *, half: bool) -> ModelFiles:
     """Read configurations and headers of all but the VAE; `half` prefers weights stored as fp16.
 
     Raises `CheckpointError` or `FileFormatError` unless they are those of an SDXL base model.
     """
     _refuse_what_is_no_model(path)
     config = _read_configs(path)
-    parts = {
-        part: PartFiles(part_files(path / part, stem, half=half), _spellings)
-        for part, stem in _STEMS.items()
-    }
-    return ModelFiles(path, config, parts, tokenizer=path)
+    files = {part: part_files(path / part, stem, half=half) for part, stem in _STEMS.items()}
 
+    def part_of(part: Part, config: Config) -> PartFiles:
+        spellings = spellings_of(part, config, original_first=False)
+        return PartFiles(part, files[part], spellings, is_alone=True)
 
-def read_folder(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
-    """Read a folder's configurations and headers; `half` prefers weights stored as fp16.
-
-    Raises `CheckpointError` or `FileFormatError` unless it holds the whole of an SDXL base model.
-    """
-    return use_vae(networks_in_folder(path, half=half), vae or path / "vae")
+    config, note = with_layers_of(path.name, config, part_of("unet", config).names)
+    parts = {part: part_of(part, config) for part in _STEMS}
+    return ModelFiles(path, config, parts, tokenizer=path, notes=(note,) if note else ())
 
 
 def _refuse_what_is_no_model(path: Path) -> None:
@@ -78,10 +74,3 @@ def _read_configs(path: Path) -> Config:
             "which is not supported; open another one."
         )
     return config
-
-
-def _spellings(name: str) -> Iterator[Source]:
-    """Text encoders were called `text_model` within their files before transformers 5.6."""
-    yield Source(name)
-    yield Source(f"text_model.{name}")
-    yield Source(name.removeprefix("text_model."))

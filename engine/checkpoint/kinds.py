@@ -1,19 +1,21 @@
-"""What a single file is, from its tensor names: SDXL's checkpoint, or why it cannot be opened."""
+"""What a single file is, from its tensor names: an SDXL model, or why it cannot be opened."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from engine.checkpoint.layout import PREFIXES, Part
+from engine.checkpoint.layout import Part
 from engine.errors import CheckpointError, FileFormatError
-from engine.lora.header import Header
+from engine.lora.header import Header, TensorInfo
 from engine.lora.identify import identify
+from engine.part_names import part_name
 from engine.regular_file import open_regular
 
-_NETWORKS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
-"""What a checkpoint must hold; the VAE may lie in a file of its own."""
+_WHOLE: frozenset[Part] = frozenset({"unet", "text_encoder", "text_encoder_2"})
+"""What no other model has together; the VAE may lie in a file of its own."""
 
-_EDM_KEYS = ("edm_mean", "edm_std", "edm_vpred.sigma_max")
+_EDM_MARKS = ("edm_mean", "edm_std", "edm_vpred.sigma_max")
 """Marks of models that are sampled with other noise levels than SDXL's (arXiv:2206.00364)."""
 
 _TEXT_ENCODERS = {
@@ -24,14 +26,35 @@ _TEXT_ENCODERS = {
 """Where other models keep their only text encoder."""
 
 
-def require_sdxl(name: str, header: Header) -> None:
-    """Accept the header of an SDXL checkpoint in the original layout, with a VAE or without.
+def require_sdxl(name: str, header: Header) -> frozenset[Part]:
+    """Accept the header of an SDXL model, whole or its UNet alone; returns the parts it has.
 
     Raises `CheckpointError` that names what the file is instead.
     """
-    if not all(_has(header, PREFIXES[part]) for part in _NETWORKS):
+    unet: dict[str, TensorInfo] = {}
+    parts = set[Part]()
+    names = set[str]()
+    for key, info in header.tensors.items():
+        found = part_name(key)
+        names.add(found.name)
+        if found.part is not None:
+            parts.add(found.part)
+        if found.part == "unet":
+            unet[found.name] = info
+    if not parts >= _WHOLE and not _is_sdxl_unet(header, unet):
         raise CheckpointError(f"{name}: {describe(header)}")
-    conv_in = header.tensors.get(PREFIXES["unet"] + "input_blocks.0.0.weight")
+    _refuse_variants(name, unet, names)
+    return frozenset(parts)
+
+
+def _is_sdxl_unet(header: Header, unet: Mapping[str, TensorInfo]) -> bool:
+    is_kin = any(name.startswith(("label_emb.", "add_embedding.")) for name in unet)
+    return is_kin and _base(header) in ("", "SDXL")
+
+
+def _refuse_variants(name: str, unet: Mapping[str, TensorInfo], names: set[str]) -> None:
+    """Raise `CheckpointError` for a UNet of SDXL's structure that draws by other means."""
+    conv_in = unet.get("input_blocks.0.0.weight") or unet.get("conv_in.weight")
     channels = conv_in.shape[1] if conv_in is not None and len(conv_in.shape) == 4 else 4
     if channels != 4:
         kind = {9: "an inpainting checkpoint", 8: "an image-editing checkpoint"}
@@ -39,17 +62,16 @@ def require_sdxl(name: str, header: Header) -> None:
             f"{name}: this is {kind.get(channels, 'no text-to-image checkpoint')} ({channels} "
             "input channels); open a text-to-image one."
         )
-    if any(key in header.tensors for key in _EDM_KEYS):
+    if not names.isdisjoint(_EDM_MARKS):
         raise CheckpointError(
             f"{name}: this SDXL was trained for EDM sampling (such as Playground 2.5 or CosXL), "
             "which is not supported; open another checkpoint."
         )
-
-
-def holds_vae(header: Header) -> bool:
-    """Whether a VAE is among the tensors, in the original layout or in diffusers'."""
-    starts = ("decoder.up.", "decoder.up_blocks.")
-    return any(key.removeprefix(PREFIXES["vae"]).startswith(starts) for key in header.tensors)
+    if "encoder_hid_proj.weight" in unet:
+        raise CheckpointError(
+            f"{name}: this is Kolors, which has SDXL's UNet and another text encoder (ChatGLM); "
+            "only SDXL can be opened."
+        )
 
 
 def is_pickle(path: Path) -> bool:
@@ -65,14 +87,9 @@ def is_pickle(path: Path) -> bool:
     return start == b"PK" or start[:1] == b"\x80"
 
 
-def _has(header: Header, prefix: str) -> bool:
-    return any(key.startswith(prefix) for key in header.tensors)
-
-
 def describe(header: Header) -> str:
     """Say what a file is that is no SDXL checkpoint, and what to do."""
-    identity = identify(header)
-    base = identity.base_model or _base_by_parts(header)
+    identity, base = identify(header), _base(header)
     match identity.kind:
         case "lora":
             return "this is a LoRA, not a model; put it into a LoRA folder (--loras)."
@@ -90,6 +107,11 @@ def describe(header: Header) -> str:
     return f"this is {identity.words}, not a model."
 
 
-def _base_by_parts(header: Header) -> str:
-    """The base model of a checkpoint whose widths do not tell, by its text encoder's name."""
-    return next((base for start, base in _TEXT_ENCODERS.items() if _has(header, start)), "")
+def _base(header: Header) -> str:
+    """The base model of a checkpoint by its widths, or by its text encoder's name."""
+    starts = (base for start, base in _TEXT_ENCODERS.items() if _has(header, start))
+    return identify(header).base_model or next(starts, "")
+
+
+def _has(header: Header, prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in header.tensors)

@@ -7,17 +7,17 @@ with q, k and v fused in one tensor and the projection stored transposed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from engine.unet_names import unet_original_path
+from engine.unet_names import SDXL_LAYERS, Layers, unet_original_path
 
 Part = Literal["unet", "text_encoder", "text_encoder_2", "vae"]
 PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2", "vae")
 
 PREFIXES: dict[Part, str] = {
     "unet": "model.diffusion_model.",
-    "text_encoder": "conditioner.embedders.0.transformer.text_model.",
+    "text_encoder": "conditioner.embedders.0.transformer.",
     "text_encoder_2": "conditioner.embedders.1.model.",
     "vae": "first_stage_model.",
 }
@@ -87,33 +87,44 @@ _CLIP_LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
 
 
 def _open_clip_source(name: str) -> Source:
-    prefix = PREFIXES["text_encoder_2"]
     if name == "text_projection.weight":
-        return Source(prefix + "text_projection", transposed=True)
+        return Source("text_projection", transposed=True)
     if name in _OPEN_CLIP_TOP:
-        return Source(prefix + _OPEN_CLIP_TOP[name])
+        return Source(_OPEN_CLIP_TOP[name])
     match = _CLIP_LAYER.fullmatch(name)
     if match is None:
         raise KeyError(name)
     layer, module, kind = match.groups()
-    block = f"{prefix}transformer.resblocks.{layer}."
+    block = f"transformer.resblocks.{layer}."
     if module in _OPEN_CLIP_LAYER:
         return Source(f"{block}{_OPEN_CLIP_LAYER[module]}.{kind}")
     third = {"self_attn.q_proj": 0, "self_attn.k_proj": 1, "self_attn.v_proj": 2}[module]
     return Source(f"{block}attn.in_proj_{kind}", third=third)
 
 
-def parameter_source(part: Part, name: str, *, vae_up_blocks: int = 4) -> Source:
-    """Find a parameter (`module.path.weight`) of a part of the pipeline in the original layout.
+def original_source(
+    part: Part, name: str, *, layers: Layers = SDXL_LAYERS, vae_blocks: int = 4
+) -> Source:
+    """Find a parameter (`module.path.weight`) within its network in the original layout.
 
-    Raises `KeyError` for a name SDXL does not have.
+    `vae_blocks` is the number of the VAE's resolutions, which the layout counts the other way round
+    on the way up. Raises `KeyError` for a name SDXL does not have.
     """
     if part == "unet":
         path, _, kind = name.rpartition(".")
-        return Source(f"{PREFIXES[part]}{unet_original_path(path)}.{kind}")
+        return Source(f"{unet_original_path(path, layers)}.{kind}")
     if part == "vae":
-        return Source(PREFIXES[part] + _vae_original(name, vae_up_blocks))
+        return Source(_vae_original(name, vae_blocks))
     name = name.removeprefix("text_model.")
     if part == "text_encoder":
-        return Source(PREFIXES[part] + name)
+        return Source(f"text_model.{name}")
     return _open_clip_source(name)
+
+
+def parameter_source(part: Part, name: str, *, layers: Layers = SDXL_LAYERS) -> Source:
+    """Find a parameter of a part of the pipeline in a single file in the original layout.
+
+    Raises `KeyError` for a name SDXL does not have.
+    """
+    source = original_source(part, name, layers=layers)
+    return replace(source, key=PREFIXES[part] + source.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,17 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 from torch import nn
 
-from engine.checkpoint.config import NONSENSE, Config, refuse_nonsense
-from engine.checkpoint.folder import networks_in_folder, read_folder
+from engine.checkpoint.config import Config, refuse_nonsense
 from engine.checkpoint.layout import PARTS, Part
+from engine.checkpoint.leftovers import log_left_out, notes_on_tensors
 from engine.checkpoint.load import Progress, load_weights
-from engine.checkpoint.locate import SCALE_NAMES, locate
+from engine.checkpoint.locate import Located, locate
 from engine.checkpoint.model_files import ModelFiles
 from engine.checkpoint.networks import make_networks
-from engine.checkpoint.single_file import networks_in_file, read_single_file
-from engine.checkpoint.source import Place, WeightSource
+from engine.checkpoint.read import ModelChoice, read_model
+from engine.checkpoint.source import WeightSource
 from engine.checkpoint.tokenizers import CLIP_VOCABULARY, open_tokenizers
-from engine.errors import CheckpointError
-
-log = logging.getLogger(__name__)
+from engine.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,8 @@ class Checkpoint:
     """`factors` [4, 3] and `bias` [3]."""
     source: WeightSource | None = None
     """Reads the base weights again from the model's files."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the model, in sentences."""
 
     @property
     def modules(self) -> dict[Part, nn.Module]:
@@ -46,9 +45,11 @@ class Checkpoint:
         return {part: getattr(self.pipeline, part) for part in PARTS}
 
 
-def check_checkpoint(path: Path, *, vae: Path | None = None) -> None:
+def check_checkpoint(
+    path: Path, *, vae: Path | None = None, parts_from: Path | None = None
+) -> None:
     """Raise what `open_checkpoint` would for a path that is no SDXL model, reading headers only."""
-    read_files(path, vae, half=True)
+    read_model(ModelChoice(path, vae, parts_from), half=True)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class CheckpointPlan:
     files: ModelFiles
     modules: dict[Part, nn.Module]
     """Still without weights."""
-    places: Mapping[Part, Mapping[str, Place]]
+    located: Mapping[Part, Located]
     scheduler: EulerDiscreteScheduler
     tokenizers: tuple[Any, Any]
     default_size: int
@@ -67,14 +68,15 @@ class CheckpointPlan:
         self, *, device: str, channels_last: bool = False, progress: Progress | None = None
     ) -> Checkpoint:
         """Read the weights onto `device`, once; see `open_checkpoint`."""
+        places = {part: located.places for part, located in self.located.items()}
         mapped = load_weights(
             self.modules,
-            self.places,
+            places,
             device=device,
             channels_last=channels_last,
             progress=progress or (lambda done, total: None),
         )
-        source = WeightSource(self.places, mapped)
+        source = WeightSource(places, mapped)
         source.require_unchanged()
         pipeline = StableDiffusionXLPipeline(
             **self.modules,
@@ -84,8 +86,14 @@ class CheckpointPlan:
             add_watermarker=False,
         )
         pipeline.set_progress_bar_config(disable=True)
-        latent_rgb = self.files.config["latent_rgb"]
-        return Checkpoint(self.files.path, pipeline, self.default_size, latent_rgb, source)
+        return Checkpoint(
+            self.files.path,
+            pipeline,
+            self.default_size,
+            self.files.config["latent_rgb"],
+            source,
+            (*self.files.notes, *notes_on_tensors(self.files.path.name, self.located)),
+        )
 
 
 def _require_colours(config: Config) -> None:
@@ -97,29 +105,34 @@ def _require_colours(config: Config) -> None:
             raise ValueError(f"the {name} of latent_rgb are not {shape} numbers")
 
 
-def plan_checkpoint(path: Path, *, dtype: torch.dtype, vae: Path | None = None) -> CheckpointPlan:
+def plan_checkpoint(
+    path: Path,
+    *,
+    dtype: torch.dtype,
+    vae: Path | None = None,
+    parts_from: Path | None = None,
+    prediction: Prediction | None = None,
+) -> CheckpointPlan:
     """Do all of `open_checkpoint` that needs no weights, and so may refuse the model.
 
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
-    files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
+    choice = ModelChoice(path, vae, parts_from, prediction)
+    files = read_model(choice, half=dtype in (torch.float16, torch.bfloat16))
     size = files.default_size
     modules = make_networks(path.name, files.config)
-    try:
-        places = {
-            part: locate(files.parts[part], module, torch.float32 if part == "vae" else dtype)
-            for part, module in modules.items()
-        }
+    located = {
+        part: locate(files.parts[part], module, torch.float32 if part == "vae" else dtype)
+        for part, module in modules.items()
+    }
+    with refuse_nonsense(path.name):
         scheduler = EulerDiscreteScheduler.from_config(files.config["scheduler"])
-    except NONSENSE as error:
-        # Blocks of another kind than SDXL's, whose parameters have no place in the layout.
-        raise CheckpointError(f"{path}: cannot be opened as SDXL ({error}).") from error
     vocabulary = files.config["text_encoder"].get("vocab_size", CLIP_VOCABULARY)
     with refuse_nonsense(path.name):
         _require_colours(files.config)
     tokenizers = open_tokenizers(files.tokenizer, path.name, vocabulary)
-    _log_unused(path.name, files, places)
-    return CheckpointPlan(files, modules, places, scheduler, tokenizers, size)
+    log_left_out(path.name, files)
+    return CheckpointPlan(files, modules, located, scheduler, tokenizers, size)
 
 
 def open_checkpoint(
@@ -128,12 +141,16 @@ def open_checkpoint(
     device: str,
     dtype: torch.dtype,
     vae: Path | None = None,
+    parts_from: Path | None = None,
+    prediction: Prediction | None = None,
     channels_last: bool = False,
     progress: Progress | None = None,
 ) -> Checkpoint:
     """Open a model file or folder and put it on `device` as `dtype`; the VAE is kept in float32.
 
-    `vae` is a file or diffusers folder to take the VAE from instead of the model's own.
+    `vae` is a file or diffusers folder to take the VAE from instead of the model's own, and
+    `parts_from` a model whose text encoders and VAE are used where this one has none, such as for a
+    UNet alone. `prediction` says what the model predicts, whatever its files say of it.
     `channels_last` orders the weights of the UNet's and the VAE's convolutions so, which suits
     tensor cores. `progress` hears of the bytes done and in all, and may raise to stop.
 
@@ -144,39 +161,7 @@ def open_checkpoint(
     file may take its name at any time.
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
-    plan = plan_checkpoint(Path(path), dtype=dtype, vae=vae)
+    plan = plan_checkpoint(
+        Path(path), dtype=dtype, vae=vae, parts_from=parts_from, prediction=prediction
+    )
     return plan.load(device=device, channels_last=channels_last, progress=progress)
-
-
-def read_files(path: Path, vae: Path | None, *, half: bool) -> ModelFiles:
-    """Read the configuration and the headers of a model; `half` prefers weights stored as fp16.
-
-    Raises `CheckpointError` or `FileFormatError` when it is no SDXL model, or not all of one.
-    """
-    with refuse_nonsense(path.name):
-        return read_folder(path, vae, half=half) if path.is_dir() else read_single_file(path, vae)
-
-
-def read_networks(path: Path) -> ModelFiles:
-    """Read the configuration and the headers of a model that may be without a VAE.
-
-    Raises `CheckpointError` or `FileFormatError` when it is no SDXL model.
-    """
-    with refuse_nonsense(path.name):
-        return networks_in_folder(path, half=True) if path.is_dir() else networks_in_file(path)
-
-
-def _log_unused(name: str, files: ModelFiles, places: Mapping[Part, Mapping[str, Place]]) -> None:
-    """Say how many tensors of the files are no part of the model."""
-    everything = {
-        (file.path, key)
-        for part in files.parts.values()
-        for file in part.files
-        for key in file.header.tensors
-        if not key.endswith(SCALE_NAMES)
-    }
-    used = {(place.file.path, place.key) for part in places.values() for place in part.values()}
-    unused = everything - used
-    if unused:
-        ema = sum(key.startswith("model_ema.") for _, key in unused)
-        log.info("%s: %d tensors left out, %d of them EMA weights", name, len(unused), ema)

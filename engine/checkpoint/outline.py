@@ -10,7 +10,7 @@ from torch import nn
 from engine.checkpoint.config import sdxl_config
 from engine.checkpoint.layout import Part
 from engine.checkpoint.networks import make_networks
-from engine.checkpoint.open import read_networks
+from engine.checkpoint.read import read_networks
 
 PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 

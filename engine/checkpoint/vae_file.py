@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from engine.checkpoint.folder_files import part_files, read_config
-from engine.checkpoint.kinds import describe, holds_vae
-from engine.checkpoint.layout import Source, diffusers_vae_names, parameter_source
-from engine.checkpoint.locate import PartFiles, Spellings
+from engine.checkpoint.kinds import describe
+from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.model_files import ModelFiles, open_weights
-from engine.checkpoint.source import WeightFile
+from engine.checkpoint.spellings import spellings_of
 from engine.errors import CheckpointError
-
-
-def vae_spellings(up_blocks: int) -> Spellings:
-    """Where a VAE's parameter may lie: the original name with and without its prefix, diffusers'.
-
-    `up_blocks` is the number of resolutions, which the original layout counts the other way round.
-    """
-
-    def spellings(name: str) -> Iterator[Source]:
-        original = parameter_source("vae", name, vae_up_blocks=up_blocks)
-        yield original
-        yield Source(original.key.removeprefix("first_stage_model."))
-        yield from map(Source, diffusers_vae_names(name))
-
-    return spellings
 
 
 def use_vae(model: ModelFiles, path: Path) -> ModelFiles:
@@ -37,17 +20,13 @@ def use_vae(model: ModelFiles, path: Path) -> ModelFiles:
     if path.is_dir():
         config = {**model.config["vae"], **read_config(path, "config.json")}
         files = part_files(path, "diffusion_pytorch_model", half=False)
-        count = len(config["block_out_channels"])
-        return model.with_vae(PartFiles(files, vae_spellings(count)), config)
+        spellings = spellings_of("vae", {**model.config, "vae": config}, original_first=False)
+        return model.with_vae(PartFiles("vae", files, spellings, is_alone=True), config)
     file = open_weights(path)
-    if not holds_vae(file.header):
+    vae = PartFiles("vae", (file,), spellings_of("vae", model.config, original_first=True))
+    if not any(name.startswith("decoder.") for name in vae.names):
         raise CheckpointError(f"{path.name}: this is no VAE: {describe(file.header)}")
-    return model.with_vae(vae_in(file, model))
-
-
-def vae_in(file: WeightFile, model: ModelFiles) -> PartFiles:
-    """The VAE that lies in `file`, built as the model's configuration says."""
-    return PartFiles((file,), vae_spellings(len(model.config["vae"]["block_out_channels"])))
+    return model.with_vae(vae)
 
 
 def vae_beside(checkpoint: Path) -> Path | None:

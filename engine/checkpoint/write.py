@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from engine.checkpoint.layout import Part, parameter_source
+from engine.unet_names import SDXL_LAYERS, layers_down
 
 
 def original_tensors(
@@ -21,8 +22,9 @@ def original_tensors(
     tensors: dict[str, torch.Tensor] = {}
     fused: dict[str, dict[int, torch.Tensor]] = {}
     for part, module in parts.items():
+        layers = layers_down(name for name, _ in module.named_parameters())
         for name, parameter in module.named_parameters():
-            source = parameter_source(part, name)
+            source = parameter_source(part, name, layers=layers or SDXL_LAYERS)
             tensor = parameter.detach().to(dtype)
             if source.third is not None:
                 fused.setdefault(source.key, {})[source.third] = tensor

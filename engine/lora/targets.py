@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from engine.unet_names import unet_original_path
+from engine.unet_names import Layers, layers_down, unet_original_path
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
@@ -62,10 +62,11 @@ class TargetTable:
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         self._paths: dict[tuple[str, str], Target] = {}
         for part, module in parts.items():
+            layers = layers_down(path for path, _ in module.named_modules())
             for path, child in module.named_modules():
                 if isinstance(getattr(child, "weight", None), nn.Parameter):
                     target = Target(part, path)
-                    for name in _names(part, path):
+                    for name in _names(part, path, layers):
                         self._paths[part, name] = target
 
     def find(self, name: str) -> Target | None:
@@ -81,7 +82,7 @@ class TargetTable:
         return None
 
 
-def _names(part: str, path: str) -> Iterator[str]:
+def _names(part: str, path: str, layers: Layers) -> Iterator[str]:
     flat = path.replace(".", "_")
     if part == "unet":
         yield flat
@@ -89,7 +90,7 @@ def _names(part: str, path: str) -> Iterator[str]:
         if flat.endswith("_to_out_0"):
             yield flat.removesuffix("_0")
         try:
-            yield unet_original_path(path).replace(".", "_")
+            yield unet_original_path(path, layers).replace(".", "_")
         except KeyError:
             return
     else:

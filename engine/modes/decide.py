@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import psutil
 import torch
 
-from engine.checkpoint.open import read_files
+from engine.checkpoint.model_files import ModelFiles
 from engine.errors import EngineError
 from engine.modes.choose import choose_mode, require_fit
 from engine.modes.names import MODES, OFFLOADED, Mode, ModeChoice
@@ -18,8 +16,7 @@ from engine.reports import BackupChoice
 
 def decide_mode(
     choice: ModeChoice,
-    path: Path,
-    vae: Path | None,
+    files: ModelFiles,
     device: str,
     dtype: torch.dtype,
     *,
@@ -27,9 +24,8 @@ def decide_mode(
 ) -> Mode:
     """The mode asked for, or the fastest that fits beside what else is on the device now.
 
-    Only headers are read. Raises `EngineError` with numbers when the weights do not fit.
+    Only headers were read. Raises `EngineError` with numbers when the weights do not fit.
     """
-    files = read_files(path, vae, half=dtype in (torch.float16, torch.bfloat16))
     model = model_bytes(files, dtype, mapped=device == "cpu")
     free = free_bytes(device)
     # Only a GPU with memory of its own gains by weights that rest in main memory, and what is
@@ -38,7 +34,7 @@ def decide_mode(
     modes = tuple(mode for mode in MODES if not (stays and mode in OFFLOADED))
     mode = choose_mode(free, model, modes) if choice == "auto" else choice
     host = psutil.virtual_memory().available
-    require_fit(path.name, mode, model, free=free, free_host=host, device=device, modes=modes)
+    require_fit(files.path.name, mode, model, free=free, free_host=host, device=device, modes=modes)
     return mode
 
 

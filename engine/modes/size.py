@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.checkpoint.layout import PARTS, PREFIXES, Part
+from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.model_files import ModelFiles
 from engine.checkpoint.source import DTYPES
 from engine.lora.header import TensorInfo
@@ -54,13 +54,10 @@ def model_bytes(files: ModelFiles, dtype: torch.dtype, *, mapped: bool) -> Model
 
 
 def _tensors(files: ModelFiles, part: Part) -> list[TensorInfo]:
-    """The tensors of one network: those of its own files, or those with its prefix in a shared one.
-
-    Files of models also hold counters and tables of positions, which are no weights.
-    """
-    tensors = {k: info for f in files.parts[part].files for k, info in f.header.tensors.items()}
-    prefixed = [info for key, info in tensors.items() if key.startswith(PREFIXES[part])]
-    return [info for info in prefixed or tensors.values() if info.dtype in DTYPES]
+    """The tensors of one network; files also hold counters and positions, which are no weights."""
+    held = (keys[0] for keys in files.parts[part].names.values())
+    tensors = [file.header.tensors[key] for file, key in held]
+    return [info for info in tensors if info.dtype in DTYPES]
 
 
 def _loaded_bytes(info: TensorInfo, dtype: torch.dtype, *, mapped: bool) -> int:

@@ -15,7 +15,7 @@ from engine.checkpoint.config import sdxl_config
 from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import locate
 from engine.checkpoint.networks import make_networks
-from engine.checkpoint.single_file import read_single_file
+from engine.checkpoint.read import ModelChoice, read_model
 from engine.checkpoint.source import Place, WeightSource
 from engine.checkpoint.write import original_tensors
 
@@ -54,9 +54,12 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def places(sparse: Path) -> Mapping[Part, Mapping[str, Place]]:
-    files = read_single_file(sparse, None)
+    files = read_model(ModelChoice(sparse), half=True)
     networks = make_networks("SDXL", files.config)
-    return {p: locate(files.parts[p], module, torch.float16) for p, module in networks.items()}
+    return {
+        part: locate(files.parts[part], module, torch.float16).places
+        for part, module in networks.items()
+    }
 
 
 def test_all_parameters_have_their_own_bytes(

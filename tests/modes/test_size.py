@@ -9,13 +9,13 @@ import torch
 
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.layout import PARTS
-from engine.checkpoint.open import read_files
+from engine.checkpoint.read import ModelChoice, read_model
 from engine.demo import DEMO_MODEL
 from engine.modes.size import ModelBytes, model_bytes
 
 
 def bytes_of(path: Path, dtype: torch.dtype, *, mapped: bool = False) -> ModelBytes:
-    return model_bytes(read_files(path, None, half=True), dtype, mapped=mapped)
+    return model_bytes(read_model(ModelChoice(path), half=True), dtype, mapped=mapped)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
