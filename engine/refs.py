@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,3 +60,28 @@ class LoraRef:
     def at(self, strength: float) -> LoraRef:
         """The same file with one strength for everything."""
         return replace(self, unet=strength, text_encoder=strength, text_encoder_2=None)
+
+
+def summed(stack: Iterable[LoraRef]) -> tuple[LoraRef, ...]:
+    """A stack with its members of one file as one, whose strengths are the sums of theirs.
+
+    That is how a LoRA counts that is in a stack twice. Members with other block weights stay apart.
+    """
+    members: dict[tuple[Path, BlockWeights], LoraRef] = {}
+    for ref in stack:
+        key = ref.path, ref.blocks
+        members[key] = _add(members[key], ref) if key in members else ref
+    return tuple(members.values())
+
+
+def _add(one: LoraRef, other: LoraRef) -> LoraRef:
+    both = one.text_encoder_2 is None and other.text_encoder_2 is None
+    # Sums of decimals have digits nobody wrote: 0.1 + 0.2.
+    return replace(
+        one,
+        unet=round(one.unet + other.unet, 6),
+        text_encoder=round(one.text_encoder + other.text_encoder, 6),
+        text_encoder_2=None
+        if both
+        else round(one.text_encoder_2_strength + other.text_encoder_2_strength, 6),
+    )

@@ -180,7 +180,7 @@ class Worker:
         if command.stack is not None and Counter(command.stack) != Counter(stack):
             raise EngineError("The picture was not drawn: its LoRAs could not be switched to.")
         require_folder(request.output)
-        hashes = [(ref.name, value) for ref in stack if (value := self._lora_hash(ref))]
+        hashes = [(request.name_of(ref), value) for ref in stack if (value := self._lora_hash(ref))]
 
         vocabulary = self._inversions.find(
             (request.prompt, request.negative_prompt),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -22,8 +23,10 @@ from engine.errors import EngineError
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
+from engine.refs import LoraRef
 from tui_loraswitch.background import in_background
 from tui_loraswitch.control import Control
+from tui_loraswitch.dialogs import choose_model, edit_settings, show_help, type_strength
 from tui_loraswitch.hang_up import HangUp
 from tui_loraswitch.highlight import Highlight
 from tui_loraswitch.images.terminal import TerminalImages
@@ -33,25 +36,26 @@ from tui_loraswitch.messages import (
     EngineReported,
     EntryHighlighted,
     LibraryFound,
+    LibraryReread,
     ProblemNoticed,
     PromptChanged,
     PromptLeft,
     ReadingTaken,
     ScanProgressed,
 )
-from tui_loraswitch.model_files import ModelFile
 from tui_loraswitch.palette import key_commands
 from tui_loraswitch.panes.library import FilterInput
 from tui_loraswitch.panes.log_lines import LogLine
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.stack import StackList
-from tui_loraswitch.screens.help import HelpScreen
+from tui_loraswitch.remembering import Remembering
 from tui_loraswitch.screens.main import MainScreen
 from tui_loraswitch.services import Services
 from tui_loraswitch.session_like import SessionLike
 from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.text import plural
 from tui_loraswitch.theme import INK
-from tui_loraswitch.ui_state import UiState, load_state
+from tui_loraswitch.ui_state import RememberedState
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +89,14 @@ class LoraSwitchApp(App[None]):
         """What ended the app though it should not."""
         self._settings = settings
         self._services = Services(settings, self.post_message, session)
-        state = replace(load_state(settings.state_path), empty_negative=settings.empty_negative)
-        self.control = Control(lambda: self._services.session, settings, state)
-        remembered = self.control.state.theme
-        self.theme = remembered if remembered in self.available_themes else INK.name
+        remembered = RememberedState(
+            settings.state_path, settings.model is None, settings.empty_negative
+        )
+        self.control = Control(lambda: self._services.session, settings, remembered.load())
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
         self.main = MainScreen(images or plain, settings.block_weights)
+        self._remembering = Remembering(self, self._services, remembered)
+        self._remembering.restore()
         self._highlight = Highlight(self, self._show_details, self.control.prefetch)
         self._key_order = KeyOrder(super().on_event, self._key_path)
         self._hang_up: HangUp | None = None
@@ -131,9 +137,7 @@ class LoraSwitchApp(App[None]):
             self._hang_up.forget()
 
     def _start(self) -> None:
-        state = self.control.state
-        self.main.library.restore(state.sort, state.show_hidden)
-        self._show_state()
+        self.show_state()
         self._services.start()
         self._has_started = True
 
@@ -145,21 +149,23 @@ class LoraSwitchApp(App[None]):
 
     @on(EngineReported)
     def _follow_engine(self, message: EngineReported) -> None:
-        event = message.event
+        event, waited = message.event, self.control.waiting
         self.control.receive(event)
         self.main.receive(event)
         match event:
             case ModelLoaded(model=model):
                 self._services.follow_model(model)
-                self._show_state()
+                self.show_state()
             case CommandFailed(message=words, unexpected=unexpected):
                 title = "Unexpected fault; the log file has the details" if unexpected else ""
                 if not event.cancelled:
                     self._toast(words, "error", title)
                 if event.command == "load" and not self.control.models.is_loading:
                     self.main.log_pane.write(LogLine("info", self.control.models.advice))
+                    if waited:
+                        self._warn(f"not drawn without it: {plural(waited, 'waiting picture')}")
             case PictureSaved():
-                self._keep_state()
+                self._remembering.keep()
             case GenerationFinished(warnings=warnings) if warnings:
                 self._toast("\n".join(warnings), "warning")
         self._show_control()
@@ -174,8 +180,13 @@ class LoraSwitchApp(App[None]):
 
     @on(LibraryFound)
     def _show_library(self, message: LibraryFound) -> None:
-        self.control.prompt_loras.know(message.by_name.entries, message.is_complete)
-        self.main.library.show_entries(message.by_name, message.is_complete)
+        by_name, names = message.by_name, message.names
+        self.control.prompt_loras.know(by_name.entries, message.is_complete, names)
+        self.main.library.show_entries(by_name, message.is_complete)
+
+    @on(LibraryReread)
+    def _say_what_changed(self, message: LibraryReread) -> None:
+        self.main.log_pane.write(LogLine("info", f"library read again: {message.words}"))
 
     @on(ProblemNoticed)
     def _note_problem(self, message: ProblemNoticed) -> None:
@@ -203,78 +214,94 @@ class LoraSwitchApp(App[None]):
 
     @on(LoraList.Activated)
     def _choose(self, message: LoraList.Activated) -> None:
-        self._try(partial(self.control.choose, message.entry))
+        self.attempt(partial(self.control.choose, message.entry))
 
     @on(LoraList.Toggled)
     def _toggle(self, message: LoraList.Toggled) -> None:
-        self._try(partial(self.control.toggle, message.entry))
+        self.attempt(partial(self.control.toggle, message.entry))
 
     @on(StackList.Removed)
     def _remove(self, message: StackList.Removed) -> None:
-        self._try(partial(self.control.remove, message.ref))
+        self.attempt(partial(self.control.remove, message.ref, message.is_tagged))
 
     @on(StackList.Weighed)
     def _weigh(self, message: StackList.Weighed) -> None:
-        self._try(partial(self.control.weigh, message.ref, message.blocks))
+        weighed = replace(message.ref, blocks=message.blocks)
+        self.attempt(partial(self.control.change, weighed, message.is_tagged))
 
     # What keys do.
 
     def action_base(self) -> None:
         """Go back to the base model."""
-        self._try(self.control.base)
+        self.attempt(self.control.base)
 
     def action_strength(self, delta: float) -> None:
         """Change the strength of the highlighted member of the stack."""
-        stack = self.main.stack
-        entry = self.main.library.highlighted
-        highlighted = stack.highlighted or (entry.path if entry else None)
-        self._try(partial(self.control.adjust, delta, highlighted, stack.part))
+        part = self.main.stack.part
+        self.attempt(lambda: self.control.adjust(delta, self._member(), part))
+
+    def action_type_strength(self) -> None:
+        """Type the strength of the highlighted member of the stack."""
+        self.attempt(lambda: type_strength(self, self._member()))
+
+    def _member(self) -> LoraRef:
+        """The member of the stack that is meant by where the cursor is."""
+        stack, entry = self.main.stack, self.main.library.highlighted
+        if (ref := stack.highlighted) is not None:
+            return self.control.member(Path(ref.path), stack.is_on_tagged)
+        return self.control.member(entry.path if entry else None)
 
     def action_generate(self, new_seed: bool = False) -> None:
         """Draw a picture."""
-        if self._try(partial(self.control.generate, new_seed)):
-            self._show_state()
+        if self.attempt(partial(self.control.generate, new_seed)):
+            self.show_state()
             self.main.show_pane("picture", take_focus=False)
         elif self.control.model is not None and not self.control.state.prompt.strip():
             self.action_edit_prompt()
 
     def action_cancel(self) -> None:
         """Stop drawing or loading."""
-        self._try(self.control.cancel)
+        self.attempt(self.control.cancel)
 
     def action_models(self) -> None:
         """Choose another model."""
-        from tui_loraswitch.screens.models import ModelsScreen
-
-        models = self.control.models
-        screen = ModelsScreen(models.wanted, is_loaded=models.loaded is not None)
-        self.push_screen(screen, self._take_model)
-        self._services.find_models(models.last_file, screen.post_message, screen.closed)
-
-    def _take_model(self, chosen: ModelFile | None) -> None:
-        if chosen is not None:
-            self._try(partial(self.control.load, chosen.path))
+        choose_model(self, self._services)
 
     def action_load_again(self) -> None:
         """Load the model again that could not be loaded."""
-        self._try(self.control.load_again)
+        self.attempt(self.control.load_again)
+
+    def action_rescan(self) -> None:
+        """Read the library's folders again."""
+        if not self._services.rescan():
+            self._toast("The library is being read.", "warning")
+            return
+        # What was refused may be another file now.
+        self.control.refused.clear()
+        self._show_control()
 
     def action_verify(self) -> None:
         """Compare the base with its fingerprints."""
-        if self._try(self.control.verify):
+        if self.attempt(self.control.verify):
             self.main.status.show_busy("verifying")
 
     def action_move_backup(self) -> None:
         """Move the backups to the next place."""
-        if self._try(self.control.move_backup):
+        if self.attempt(self.control.move_backup):
             self.main.status.show_busy("moving the backup")
 
     def action_insert_trigger(self) -> None:
         """Put the highlighted LoRA's trigger words into the prompt."""
         entry = self.main.library.highlighted
-        if entry is not None and self._try(partial(self.control.insert_trigger, entry)):
-            self._show_state()
+
+        def insert(entry: LibraryEntry) -> None:
+            insertion = self.control.insert_trigger(entry)
+            self.show_state()
             self.main.show_pane("prompt", take_focus=False)
+            self.main.prompt.show_insertion(entry.name, insertion)
+
+        if entry is not None:
+            self.attempt(partial(insert, entry))
 
     def action_edit_prompt(self, negative: bool = False) -> None:
         """Write the prompt or the negative prompt."""
@@ -287,20 +314,7 @@ class LoraSwitchApp(App[None]):
 
     def action_settings(self) -> None:
         """Edit steps, sampler, seed, size."""
-        from tui_loraswitch.screens.settings import SettingsScreen
-
-        model = self.control.model
-        screen = SettingsScreen(self.control.state, model.default_size if model else None)
-        self.push_screen(screen, self._take_settings)
-
-    def _take_settings(self, state: UiState | None) -> None:
-        if state is not None:
-            is_new = state.empty_negative != self.control.state.empty_negative
-            # The demo is for trying things out: it changes nothing of real work.
-            if is_new and self.control.models.wanted is not None:
-                self._services.remember("empty_negative", state.empty_negative)
-            self.control.state = state
-            self._show_state()
+        edit_settings(self, self._services)
 
     def action_pane(self, name: str) -> None:
         """Show one of the panes on the right."""
@@ -312,14 +326,13 @@ class LoraSwitchApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        if self.screen is self.main:
-            self.push_screen(HelpScreen(self.main.focused_title, self.main.active_bindings, self))
+        show_help(self)
 
     async def action_quit(self) -> None:
         """Keep prompt and settings, end the engine, leave."""
         if not self._is_closing:
             self._is_closing = True
-            self._keep_state()
+            self._remembering.keep()
             await in_background(self.stop_engine)
             self.exit()
 
@@ -327,7 +340,7 @@ class LoraSwitchApp(App[None]):
         """Keep prompt and settings and end the engine, on any thread."""
         self._is_closing = True
         if self._has_started:
-            self._keep_state()
+            self._remembering.keep()
         self.stop_engine()
 
     @property
@@ -361,7 +374,7 @@ class LoraSwitchApp(App[None]):
 
     # Helpers.
 
-    def _try(self, wish: Callable[[], object]) -> bool:
+    def attempt(self, wish: Callable[[], object]) -> bool:
         """Do what was asked, or say why not; True when it was done."""
         try:
             wish()
@@ -373,17 +386,20 @@ class LoraSwitchApp(App[None]):
 
     def _show_control(self) -> None:
         """Show stack, refusals and queue as they are now, where they differ from what is shown."""
-        self.main.status.show_queue(self.control.queued, bool(self.control.cancelled))
+        if self._remembering.follow_model():
+            self.show_state(is_other=True)
+        control = self.control
+        self.main.status.show_queue(control.queued, control.waiting, bool(control.cancelled))
         shown = (self.control.stack.view, dict(self.control.refused))
         if shown != self._shown:
             self._shown = shown
             self.main.library.show_refused(self.control.refused)
             self.main.show_stack(self.control.stack.view)
 
-    def _show_state(self) -> None:
-        """Show prompt and settings as they are now."""
+    def show_state(self, is_other: bool = False) -> None:
+        """Show prompt and settings as they are now; `is_other`: even over what is being typed."""
         state, model = self.control.state, self.control.model
-        self.main.prompt.show_texts(state.prompt, state.negative_prompt)
+        self.main.prompt.show_texts(state.prompt, state.negative_prompt, is_other)
         self.main.prompt.show_settings(state, model.default_size if model else None)
 
     def _toast(self, words: str, severity: SeverityLevel, title: str = "") -> None:
@@ -391,10 +407,3 @@ class LoraSwitchApp(App[None]):
 
     def _warn(self, words: str) -> None:
         self.main.log_pane.write(LogLine("warning", clean_line(words)))
-
-    def _keep_state(self) -> None:
-        view = self.main.library.view
-        state = replace(
-            self.control.state, sort=view.sort, show_hidden=view.show_hidden, theme=self.theme
-        )
-        self._services.keep(state)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.block_weights import BlockWeights
 from engine.errors import EngineError
 from engine.events import (
     CommandFailed,
@@ -21,7 +20,6 @@ from engine.events import (
     StateChanged,
     Switched,
 )
-from engine.generate.request import GenerateRequest
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
 from engine.refs import LoraRef
@@ -31,16 +29,25 @@ from tui_loraswitch.model_control import ModelControl
 from tui_loraswitch.prompt_loras import PromptLoras, require_fit
 from tui_loraswitch.session_like import SessionLike, load_model
 from tui_loraswitch.settings import AppSettings
-from tui_loraswitch.stack_control import Part, Stack, StackControl
-from tui_loraswitch.triggers import best_triggers
+from tui_loraswitch.stack_control import Stack, StackControl
+from tui_loraswitch.strengths import USUAL_BOUND, Part, bound_of, stepped
+from tui_loraswitch.trigger_cycle import Insertion, TriggerCycle
 from tui_loraswitch.ui_state import UiState
 
-DEMO_PROMPT = "a large red star on a blue background"
 MAX_NEW_SEED = 2**32 - 1
 
 
 class CannotError(EngineError):
     """A wish that cannot be met just now; the text says why and what helps."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A picture asked for, with the settings, the stack and the prompt's LoRAs of that moment."""
+
+    state: UiState
+    stack: Stack
+    tagged: Stack
 
 
 class Control:
@@ -62,9 +69,12 @@ class Control:
         """LoRAs the loaded model did not take, and why."""
         self._memory = MemoryReport()
         self._asked_tier: Tier | None = None
-        self._queue: deque[tuple[GenerateRequest, Stack]] = deque()
+        self._queue: deque[_Asked] = deque()
         """Generations sent and not answered; of these the first `cancelled` will not be drawn."""
         self.cancelled = 0
+        self._waiting: list[_Asked] = []
+        self._triggers = TriggerCycle()
+        self._bounds: dict[Path, float] = {}
 
     @property
     def model(self) -> ModelInfo | None:
@@ -75,6 +85,11 @@ class Control:
     def queued(self) -> int:
         """Generations asked for and neither done nor cancelled."""
         return len(self._queue) - self.cancelled
+
+    @property
+    def waiting(self) -> int:
+        """Generations that wait for the model."""
+        return len(self._waiting)
 
     def load(self, model: Path | None) -> None:
         """Open another model in place of this one; None is the embedded demo."""
@@ -105,10 +120,12 @@ class Control:
             require_fit(entry)
         self.stack.toggle(self._ref(entry))
 
-    def remove(self, ref: LoraRef) -> None:
+    def remove(self, ref: LoraRef, is_tagged: bool = False) -> None:
         """Take a member out of the stack; one that the prompt names is back with its picture."""
-        if self.stack.is_tagged(Path(ref.path)):
-            self.stack.tag(tuple(tagged for tagged in self.stack.view.tagged if tagged != ref))
+        if is_tagged:
+            left = list(self.stack.view.tagged)
+            left.remove(ref)
+            self.stack.tag(tuple(left))
         else:
             self.stack.toggle(ref)
 
@@ -116,45 +133,83 @@ class Control:
         """Back to the base model."""
         self.stack.choose(())
 
-    def adjust(self, delta: float, highlighted: Path | None, part: Part = "both") -> None:
-        """Change the strength of the highlighted member, or of the only one."""
-        if highlighted is not None:
-            self._require_own(highlighted)
-        members = [Path(ref.path) for ref in self.stack.wanted]
+    def member(self, highlighted: Path | None, is_tagged: bool = False) -> LoraRef:
+        """The user's member of the stack that is meant: the highlighted one, or the only one."""
+        members = {Path(ref.path): ref for ref in self.stack.wanted}
+        if highlighted in members and not is_tagged:
+            return members[highlighted]
+        if any(Path(ref.path) == highlighted for ref in self.stack.view.tagged):
+            raise _in_the_prompt(highlighted)
         if not members:
             raise CannotError("No LoRA is live: Enter switches to the highlighted one.")
-        if highlighted not in members and len(members) > 1:
+        if len(members) > 1:
             raise CannotError("Highlight the member of the stack whose strength is to change.")
-        path = highlighted if highlighted in members else members[0]
-        self.stack.adjust(path, delta, part)
+        return next(iter(members.values()))
 
-    def weigh(self, ref: LoraRef, blocks: BlockWeights) -> None:
-        """Give a member of the stack other block weights."""
-        self._require_own(Path(ref.path))
-        self.stack.weigh(Path(ref.path), blocks)
+    def adjust(self, delta: float, ref: LoraRef, part: Part = "both") -> None:
+        """Change the strength of a member by a step."""
+        changed = stepped(ref, delta, part, self._bounds.get(Path(ref.path), USUAL_BOUND))
+        if changed == ref:
+            raise CannotError("The keys go no further with this LoRA; e types any strength.")
+        self.stack.put(changed)
+
+    def change(self, changed: LoraRef, is_tagged: bool = False) -> None:
+        """Give the member of this file other strengths or block weights."""
+        if is_tagged:
+            raise _in_the_prompt(Path(changed.path))
+        self.stack.put(changed)
 
     def generate(self, new_seed: bool = False) -> None:
-        """Draw with the settings of now; whatever was switched before counts."""
-        session, model = self._require_model()
+        """Draw with the settings of now; whatever was switched before counts.
+
+        While the model is loading, the picture waits for it.
+        """
+        is_loading = self.models.is_loading
+        if not is_loading:
+            self._require_model()
         if not self.state.prompt.strip():
             raise CannotError("The prompt is empty: write what the picture shall show.")
         tagged = self.prompt_loras.find(self.state.prompt)
-        if new_seed:
-            self.state = replace(self.state, seed=random.randint(0, MAX_NEW_SEED))
-        self.stack.tag(tagged)
-        request = replace(
-            self.state.request(self._settings.output, model.default_size),
-            embeddings=self._settings.embeddings,
-        )
-        wish = (request, self.stack.whole)
-        if self.queued and self._queue[-1] == wish and request.seed != -1:
+        seed = random.randint(0, MAX_NEW_SEED) if new_seed else self.state.seed
+        asked = _Asked(replace(self.state, seed=seed), self.stack.wanted, tagged)
+        if seed != -1 and asked in self._waiting:
+            raise CannotError("This very picture waits for the model; r draws one with a new seed.")
+        if seed != -1 and self.queued and self._queue[-1] == asked:
             raise CannotError("This very picture is being drawn; r draws one with a new seed.")
-        self._queue.append(wish)
-        session.generate(request, self.stack.whole)
+        self.state = asked.state
+        if is_loading:
+            self._waiting.append(asked)
+        else:
+            self._draw(asked)
+
+    def _draw(self, asked: _Asked) -> None:
+        """Have a picture drawn with the stack of now and the LoRAs that its prompt names."""
+        session, model = self._require_model()
+        self.stack.tag(asked.tagged)
+        stack = self.stack.whole
+        request = replace(
+            asked.state.request(self._settings.output, model.default_size),
+            embeddings=self._settings.embeddings,
+            lora_names=self.prompt_loras.written(stack),
+        )
+        self._queue.append(asked)
+        session.generate(request, stack)
+
+    def _draw_waiting(self) -> None:
+        """Draw what waited for the model, each with its own stack; the stack of now comes back."""
+        waiting, self._waiting = self._waiting, []
+        wanted = self.stack.wanted
+        for asked in waiting:
+            if self.stack.wanted != asked.stack:
+                self.stack.choose(asked.stack)
+            self._draw(asked)
+        if self.stack.wanted != wanted:
+            self.stack.choose(wanted)
 
     def cancel(self) -> None:
-        """Stop the running generation or load, and drop those that wait; each is answered."""
+        """Stop the running generation or load, and drop all that wait; the engine answers each."""
         session = self._session()
+        self._waiting.clear()
         if session is not None:
             session.cancel()
             self.cancelled = len(self._queue)
@@ -177,30 +232,24 @@ class Control:
         if session is not None and is_idle and entry.fits_sdxl:
             session.prefetch(self._ref(entry))
 
-    def insert_trigger(self, entry: LibraryEntry) -> list[str]:
-        """Put trigger words that are not in the prompt at its end; returns those added."""
-        known = best_triggers(entry)
-        if not known:
-            raise CannotError(f"{entry.name} names no trigger words.")
-        prompt = self.state.prompt
-        words = [word.strip() for group in known for word in group.split(",")]
-        new = [word for word in words if word and word.casefold() not in prompt.casefold()]
-        parts = [prompt.rstrip().rstrip(","), *new] if prompt.strip() else new
-        self.state = replace(self.state, prompt=", ".join(parts))
-        return new
+    def insert_trigger(self, entry: LibraryEntry) -> Insertion:
+        """Put the LoRA's next group of trigger words into the prompt."""
+        insertion = self._triggers.insert(entry, self.state.prompt)
+        self.state = replace(self.state, prompt=insertion.after)
+        return insertion
 
     def receive(self, event: Event) -> None:
         """Follow the engine."""
         self.models.receive(event)
         match event:
-            case ModelLoaded(model=model) if not self.models.is_loading:
+            case ModelLoaded() if not self.models.is_loading:
                 self.refused.clear()
                 self._asked_tier = None
-                if model.is_demo and not self.state.prompt:
-                    self.state = replace(self.state, prompt=DEMO_PROMPT)
                 self.stack.start()
-            case CommandFailed(command="load"):
-                if self.model is not None and not self.models.is_loading:
+                self._draw_waiting()
+            case CommandFailed(command="load") if not self.models.is_loading:
+                self._waiting.clear()
+                if self.model is not None:
                     self.stack.resume()
             case StateChanged(stack=stack):
                 self.stack.live = stack
@@ -222,15 +271,12 @@ class Control:
 
     def _ref(self, entry: LibraryEntry) -> LoraRef:
         """The LoRA as used the last time, else at the strength its files recommend."""
+        self._bounds[entry.path] = bound_of(entry)
         known = self.stack.strengths.get(entry.path)
         if known is not None:
             return known
         recommended = entry.preferred_strength or 1.0
         return LoraRef(entry.path, recommended, recommended)
-
-    def _require_own(self, path: Path) -> None:
-        if self.stack.is_tagged(path):
-            raise CannotError(f"{clean_line(path.stem)} comes from the prompt: edit its tag there.")
 
     def _require_session(self) -> SessionLike:
         session = self._session()
@@ -250,3 +296,8 @@ class Control:
         session = self._session()
         if session is not None:
             session.switch(stack)
+
+
+def _in_the_prompt(path: Path | None) -> CannotError:
+    name = clean_line(path.stem) if path else "It"
+    return CannotError(f"{name} comes from the prompt: edit its tag there.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-STRENGTH_STEP = 0.1
+from tui_loraswitch.strengths import STEP
 
 APP_BINDINGS: list[BindingType] = [
-    Binding("plus,equals_sign", f"strength({STRENGTH_STEP})", "more", id="app.stronger",
+    Binding("plus,equals_sign", f"strength({STEP})", "more", id="app.stronger",
             key_display="+", tooltip="More of the LoRA; the model follows at once"),
-    Binding("minus,underscore", f"strength(-{STRENGTH_STEP})", "less", id="app.weaker",
+    Binding("minus,underscore", f"strength(-{STEP})", "less", id="app.weaker",
             key_display="−", tooltip="Less of the LoRA; below zero is its opposite"),
+    Binding("e", "type_strength", "strength", id="app.type-strength", show=False,
+            tooltip="Type the strength of the LoRA: 0.8, or 0.8/0.6 for UNet and text encoders"),
     Binding("0", "base", "base", id="app.base",
             tooltip="Back to the base model, exactly"),
     Binding("g", "generate", "generate", id="app.generate",
@@ -25,6 +27,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Write the prompt; Enter leaves it"),
     Binding("slash", "find", "find", id="app.find", key_display="/",
             tooltip="Find LoRAs by words; -word, tag:, base: and folder: work too"),
+    Binding("R", "rescan", "read again", id="app.rescan", show=False,
+            tooltip="Read the library's folders again: new, changed and removed files"),
     Binding("o", "settings", "settings", id="app.settings",
             tooltip="Steps, sampler, schedule, CFG, seed, size, batch"),
     Binding("m", "models", "models", id="app.models",
@@ -32,7 +36,7 @@ APP_BINDINGS: list[BindingType] = [
     Binding("n", "edit_prompt(True)", "negative", id="app.negative", show=False,
             tooltip="Write the negative prompt"),
     Binding("i", "insert_trigger", "trigger", id="app.trigger",
-            tooltip="Put the highlighted LoRA's trigger words into the prompt"),
+            tooltip="The highlighted LoRA's trigger words into the prompt; again: the next ones"),
     Binding("v", "verify", "verify", id="app.verify",
             tooltip="Prove that the base is what was loaded, bit for bit"),
     Binding("b", "move_backup", "backup", id="app.backup",

@@ -6,6 +6,7 @@ from textual.message import Message
 
 from engine.events import Event, GenerationStep, LoadProgress, MemoryChanged
 from engine.library.entry import LibraryEntry
+from engine.library.names import LibraryNames
 from engine.library.search import SearchIndex
 from engine.monitor.reading import Reading
 from tui_loraswitch.model_files import ModelFile
@@ -55,13 +56,26 @@ class ScanProgressed(Message):
 class LibraryFound(Message):
     """These LoRAs are known, from the last time or from the scan that is going on."""
 
-    def __init__(self, by_name: SearchIndex, is_complete: bool) -> None:
+    def __init__(
+        self,
+        by_name: SearchIndex,
+        is_complete: bool,
+        names: LibraryNames[LibraryEntry] | None = None,
+    ) -> None:
         super().__init__()
-        self.by_name, self.is_complete = by_name, is_complete
+        self.by_name, self.is_complete, self.names = by_name, is_complete, names
 
     def can_replace(self, message: Message) -> bool:
         """Later entries include earlier ones."""
         return isinstance(message, LibraryFound)
+
+
+class LibraryReread(Message):
+    """The library was read again; `words` say what is new, changed or gone."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
 
 class ModelsFound(Message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.demo import DEMO_MODEL
 from engine.events import CommandFailed, Event, ModelInfo, ModelLoaded, StateChanged
 from engine.library.text import clean_line
 
@@ -25,6 +26,13 @@ class ModelControl:
     def is_loading(self) -> bool:
         """True until every load asked for is answered."""
         return self._unanswered > 0
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the demo is loaded, or wanted while something is loading."""
+        if self.loaded is not None and not self.is_loading:
+            return self.loaded.is_demo
+        return self.wanted in (None, DEMO_MODEL)
 
     @property
     def advice(self) -> str:

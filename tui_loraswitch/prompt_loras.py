@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.errors import EngineError
 from engine.generate.lora_tags import split_tags
 from engine.library.entry import LibraryEntry
-from tui_loraswitch.lora_names import find_named
+from engine.library.names import LibraryNames, find_output_name, names_for_tags
 from tui_loraswitch.settings import AppSettings
 from tui_loraswitch.stack_control import Stack
 from tui_loraswitch.wanted_lora import WantedLora
@@ -19,11 +19,18 @@ class PromptLoras:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._entries: Sequence[LibraryEntry] = ()
+        self._known_names: LibraryNames[LibraryEntry] | None = None
         self._is_complete = False
 
-    def know(self, entries: Sequence[LibraryEntry], is_complete: bool) -> None:
-        """Look for names in these from now on."""
+    def know(
+        self,
+        entries: Sequence[LibraryEntry],
+        is_complete: bool,
+        names: LibraryNames[LibraryEntry] | None = None,
+    ) -> None:
+        """Look for names in these from now on; `names` are theirs, where they are made already."""
         self._entries, self._is_complete = entries, is_complete
+        self._known_names = names
 
     def find(self, prompt: str) -> Stack:
         """The files that the prompt's tags name, with what they ask for.
@@ -36,8 +43,20 @@ class PromptLoras:
         presets = self._settings.block_weights
         return tuple(lora.ref(self._find(lora.name).path, presets) for lora in wanted)
 
+    def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
+        """Paths with the names for their tags, where the file's own name means another as well."""
+        return names_for_tags(stack, self._names)
+
+    @property
+    def _names(self) -> LibraryNames[LibraryEntry]:
+        if self._known_names is None:
+            self._known_names = LibraryNames(self._entries)
+        return self._known_names
+
     def _find(self, name: str) -> LibraryEntry:
-        entry = find_named(name, self._entries)
+        entry = self._names.find(name)
+        if entry is None:
+            entry = find_output_name(name, self._entries)
         if entry is None:
             yet = "" if self._is_complete else ", which is still being read"
             raise EngineError(

@@ -30,6 +30,7 @@ from tui_loraswitch.config import ConfigError, remember
 from tui_loraswitch.messages import (
     EngineReported,
     LibraryFound,
+    LibraryReread,
     ModelsFound,
     ProblemNoticed,
     ReadingTaken,
@@ -60,6 +61,9 @@ PARTIAL_MODELS_SECONDS = 0.3
 """The same for the models: a few files, of which each may be on a slow disk."""
 
 
+_Entries = dict[Path, LibraryEntry]
+
+
 class _Sampler(Protocol):
     def watch(self, gpu_uuid: str | None) -> None: ...
 
@@ -83,6 +87,8 @@ class Services:
         self._roots = settings.loras
         self._scanning = threading.Lock()
         self._saving = threading.Lock()
+        self._kept: dict[Path, UiState] = {}
+        """States of the screen that are still to be written, by their files."""
         self._keeper: threading.Thread | None = None
         self._remembering = threading.Lock()
         self._stopping = threading.Event()
@@ -115,15 +121,22 @@ class Services:
             self._roots = (*self._roots, DEMO_LORAS)
             self._thread(self._scan_library).start()
 
-    def keep(self, state: UiState) -> None:
+    def keep(self, path: Path, state: UiState) -> None:
         """Write the state of the screen; a slow disk keeps nobody waiting."""
-        self._state = state
-        self._keeper = self._thread(self._save_state)
+        self._kept[path] = state
+        self._keeper = self._thread(self._save_states)
         self._keeper.start()
 
     def remember(self, option: str, value: object) -> None:
         """Keep an option, named as in the config file, for the next start."""
         self._thread(lambda: self._remember(option, value)).start()
+
+    def rescan(self) -> bool:
+        """Read the library's folders again; False while they are being read."""
+        if self._scanning.locked():
+            return False
+        self._thread(lambda: self._scan_library(is_again=True)).start()
+        return True
 
     def find_models(
         self,
@@ -227,15 +240,17 @@ class Services:
                 words = f"The choice of {choice} cannot be remembered in {path}: {in_words(error)}."
                 self._post(ProblemNoticed(words))
 
-    def _save_state(self) -> None:
+    def _save_states(self) -> None:
         # Whoever comes last writes what was kept last.
         with self._saving:
-            try:
-                save_state(self._settings.state_path, self._state)
-            except OSError as error:
-                words = f"{self._settings.state_path} cannot be written: {in_words(error)}."
-                log.warning(words)
-                self._post(ProblemNoticed(words))
+            while self._kept:
+                path, state = self._kept.popitem()
+                try:
+                    save_state(path, state)
+                except OSError as error:
+                    words = f"{path} cannot be written: {in_words(error)}."
+                    log.warning(words)
+                    self._post(ProblemNoticed(words))
 
     def _sweep(self) -> None:
         settings = self._settings
@@ -243,13 +258,17 @@ class Services:
         for folder in {settings.output, *(path.parent for path in paths if path is not None)}:
             sweep(folder)
 
-    def _scan_library(self) -> None:
+    def _scan_library(self, is_again: bool = False) -> None:
         # One at a time: a second scan has more folders, and its result is the one that stays.
         with self._scanning:
-            self._scan_roots(self._roots)
+            known, found = self._scan_roots(self._roots)
+        if is_again:
+            self._post(LibraryReread(_news(known, found)))
 
-    def _scan_roots(self, roots: tuple[Path, ...]) -> None:
+    def _scan_roots(self, roots: tuple[Path, ...]) -> tuple[_Entries, _Entries]:
+        """Read the folders; what was known of their files before, and what is known now."""
         from engine.library.index import LibraryIndex
+        from engine.library.names import LibraryNames
         from engine.library.scan import ScanProgress, scan_folders
         from engine.library.search import SearchIndex
 
@@ -273,18 +292,27 @@ class Services:
                     self._post(LibraryFound(SearchIndex.by_name(found), is_complete=False))
 
             entries = scan_folders(roots, index, on_progress, self._stopping.is_set)
-        is_news = {e.path: e for e in entries} != {e.path: e for e in known}
-        by_name = SearchIndex.by_name(entries) if is_news else shown
+        before, now = ({entry.path: entry for entry in some} for some in (known, entries))
+        by_name = SearchIndex.by_name(entries) if before != now else shown
         # Ten thousand LoRAs are a million objects, which every full collection of garbage would
         # look at while the screen waits.
         gc.freeze()
-        self._post(LibraryFound(by_name, is_complete=True))
+        self._post(LibraryFound(by_name, is_complete=True, names=LibraryNames(by_name.entries)))
+        return before, now
 
     def _post(self, message: Message, post: Callable[[Message], object] | None = None) -> None:
         if not self._stopping.is_set():
             # The app may close between the question and the call; nobody listens then.
             with suppress(RuntimeError):
                 (post or self._post_message)(message)
+
+
+def _news(before: _Entries, now: _Entries) -> str:
+    """What is new, changed or gone, in words."""
+    changed = sum(before[path] != now[path] for path in before.keys() & now.keys())
+    counts = ((len(now.keys() - before.keys()), "new"), (changed, "changed"),
+              (len(before.keys() - now.keys()), "gone"))  # fmt: skip
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing changed"
 
 
 def _let_the_screen_go_first() -> None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from engine.block_weights import BlockWeights
 from engine.refs import LoraRef
 
-Part = Literal["both", "unet", "text_encoder", "text_encoder_2"]
 Stack = tuple[LoraRef, ...]
-
-MAX_STRENGTH = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,9 +21,8 @@ class Wish:
 
     @property
     def whole(self) -> Stack:
-        """All members; a tag stands in place of the stack's member of the same file."""
-        members = (*self.stack, *self.tagged)
-        return tuple({Path(ref.path): ref for ref in members}.values())
+        """All members; the strengths of a file that is in both add up."""
+        return (*self.stack, *self.tagged)
 
 
 @dataclass(frozen=True)
@@ -39,12 +33,16 @@ class StackView:
     live: Stack = ()
     switching: bool = False
     tagged: Stack = ()
-    """Those of the wanted members that the prompt's tags name."""
+    """The last of the wanted members: those that the prompt's tags name."""
 
     @property
     def pending(self) -> bool:
         """True while the live stack is not the wanted one."""
         return self.wanted != self.live
+
+    def is_tagged(self, number: int) -> bool:
+        """Whether a member of the wanted stack, by its place, is there for the prompt."""
+        return number >= len(self.wanted) - len(self.tagged)
 
 
 class StackControl:
@@ -80,10 +78,6 @@ class StackControl:
         """The state as panes show it."""
         return StackView(self.whole, self.live, bool(self._sent), self._wish.tagged)
 
-    def is_tagged(self, path: Path) -> bool:
-        """Whether a file is a member because the prompt's tags name it."""
-        return any(Path(ref.path) == path for ref in self._wish.tagged)
-
     def choose(self, stack: Stack) -> None:
         """Want exactly this stack."""
         self._wish = Wish(stack)
@@ -101,22 +95,10 @@ class StackControl:
         rest = tuple(member for member in self.wanted if member.path != ref.path)
         self.choose(rest if len(rest) < len(self.wanted) else (*self.wanted, ref))
 
-    def adjust(self, path: Path, delta: float, part: Part = "both") -> None:
-        """Change the strength of one member, in steps of hundredths, within ±`MAX_STRENGTH`."""
+    def put(self, changed: LoraRef) -> None:
+        """Give the member of the same file other strengths or block weights."""
         self.choose(
-            tuple(
-                _adjusted(member, delta, part) if Path(member.path) == path else member
-                for member in self.wanted
-            )
-        )
-
-    def weigh(self, path: Path, blocks: BlockWeights) -> None:
-        """Give one member other block weights."""
-        self.choose(
-            tuple(
-                replace(member, blocks=blocks) if Path(member.path) == path else member
-                for member in self.wanted
-            )
+            tuple(changed if member.path == changed.path else member for member in self.wanted)
         )
 
     def flush(self) -> None:
@@ -172,23 +154,3 @@ class StackControl:
     def _send_wish(self) -> None:
         self._sent.append(self._wish)
         self._send(self.whole)
-
-
-def _adjusted(ref: LoraRef, delta: float, part: Part) -> LoraRef:
-    if part == "text_encoder_2":
-        own = _bounded(ref.text_encoder_2_strength + delta)
-        return replace(ref, text_encoder_2=None if own == ref.text_encoder else own)
-    if part != "text_encoder":
-        ref = replace(ref, unet=_bounded(ref.unet + delta))
-    if part != "unet":
-        second = ref.text_encoder_2
-        ref = replace(
-            ref,
-            text_encoder=_bounded(ref.text_encoder + delta),
-            text_encoder_2=None if second is None else _bounded(second + delta),
-        )
-    return ref
-
-
-def _bounded(value: float) -> float:
-    return round(max(-MAX_STRENGTH, min(MAX_STRENGTH, value)), 2)

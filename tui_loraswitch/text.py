@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.block_weights import BlockWeights, format_block_weights, parse_block_weights
 from engine.library.text import clean_line
@@ -40,7 +40,13 @@ def strength(ref: LoraRef) -> str:
     numbers = [ref.unet, ref.text_encoder, ref.text_encoder_2_strength]
     while len(numbers) > 1 and numbers[-1] == numbers[-2]:
         numbers.pop()
-    return "/".join(f"{number:.2f}" for number in numbers)
+    return "/".join(map(decimals, numbers))
+
+
+def decimals(number: float) -> str:
+    """A strength with two decimals, or with as many as it was typed with."""
+    short = f"{number:.2f}"
+    return short if float(short) == number else f"{number:.6g}"
 
 
 def block_words(blocks: BlockWeights, presets: Mapping[str, str]) -> str:
@@ -51,21 +57,22 @@ def block_words(blocks: BlockWeights, presets: Mapping[str, str]) -> str:
     return clean_line(next(named, format_block_weights(blocks)))
 
 
-def member_name(ref: LoraRef, tagged: Collection[LoraRef] = ()) -> str:
+def member_name(ref: LoraRef, is_tagged: bool = False) -> str:
     """The name of a stack's member, in the brackets of a tag where the prompt names it."""
     name = clean_line(ref.name, 60)
-    return f"<{name}>" if ref in tagged else name
+    return f"<{name}>" if is_tagged else name
 
 
-def stack_words(stack: Sequence[LoraRef], tagged: Collection[LoraRef] = ()) -> str:
+def stack_words(stack: Sequence[LoraRef], tagged: Iterable[LoraRef] = ()) -> str:
     """A stack in one line: `neon 0.80 + ink 0.40 lbw + <wash> 1.00`; the base by its name."""
-    return (
-        " + ".join(
-            f"{member_name(ref, tagged)} {strength(ref)}{' lbw' if ref.blocks else ''}"
-            for ref in stack
-        )
-        or "base"
-    )
+    words = []
+    left = list(tagged)
+    # Tagged members are the last: one of the same file and strength before them is the user's own.
+    for ref in reversed(stack):
+        if is_tagged := ref in left:
+            left.remove(ref)
+        words.append(f"{member_name(ref, is_tagged)} {strength(ref)}{' lbw' if ref.blocks else ''}")
+    return " + ".join(reversed(words)) or "base"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -12,6 +12,7 @@ from engine.generate.sampler_spellings import read_sampler_and_schedule
 from engine.saving import replace_file
 
 MAX_STATE_BYTES = 1_000_000
+DEMO_PROMPT = "a large red star on a blue background"
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,34 @@ def save_state(path: Path, state: UiState) -> None:
     text = json.dumps(table, indent=2, ensure_ascii=False)
     # A terminal can hand over half characters (surrogates), which no file can hold.
     replace_file(path, text.encode("utf-8", "replace"))
+
+
+class RememberedState:
+    """The state on disk: that of real work, and beside it one of the demo's own.
+
+    Trying things out with the demo changes nothing of real work.
+    """
+
+    def __init__(self, path: Path, is_demo: bool, empty_negative: EmptyNegative = "zeros") -> None:
+        self._path = path
+        self.is_demo = is_demo
+        """Which of the two it is about."""
+        self._empty_negative = empty_negative
+        self._left: dict[bool, UiState] = {}
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path.with_stem(f"{self._path.stem}-demo") if self.is_demo else self._path
+
+    def load(self) -> UiState:
+        """What was remembered; the demo begins with a prompt that it can draw."""
+        state = replace(load_state(self.path), empty_negative=self._empty_negative)
+        is_new = self.is_demo and not state.prompt
+        return replace(state, prompt=DEMO_PROMPT) if is_new else state
+
+    def turn_over(self, left: UiState) -> UiState:
+        """Go to the other of the two; `left` is there again after the next turn."""
+        self._left[self.is_demo] = left
+        self.is_demo = not self.is_demo
+        return self._left.get(self.is_demo) or self.load()

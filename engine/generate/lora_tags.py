@@ -44,9 +44,9 @@ def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[Lo
     """Take the `<lora:…>` tags out of a prompt; returns the rest, otherwise as written, and them.
 
     One strength counts for the UNet and the text encoders; two are read in `order`; `te=` and
-    `unet=` say it by name and win. Further fields without a name (A1111's `dyn`) are passed over.
-    Raises `EngineError` for a tag that names no LoRA or whose strength is no number, and for more
-    tags than any stack has members.
+    `unet=` say it by name and win. A name may hold colons where a strength follows it. Further
+    fields without a name (A1111's `dyn`) are passed over. Raises `EngineError` for a tag that names
+    no LoRA or whose strength is no number, and for more tags than any stack has members.
     """
     found = list(_TAG.finditer(prompt))
     if len(found) > _MOST_TAGS:
@@ -58,7 +58,7 @@ def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[Lo
 
 def tag_names(prompt: str) -> list[str]:
     """The names in a prompt's tags, whatever else is in them."""
-    return [found[1].partition(":")[0].strip() for found in _TAG.finditer(prompt)]
+    return [_name_and_fields(found[1])[0] for found in _TAG.finditer(prompt)]
 
 
 def writable_name(name: str) -> str:
@@ -67,7 +67,7 @@ def writable_name(name: str) -> str:
 
 
 def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
-    name, *fields = (field.strip() for field in body.split(":"))
+    name, *fields = _name_and_fields(body)
     if not name:
         raise EngineError(f"The tag “{_quoted(tag)}” names no LoRA; write <lora:name:0.8>.")
     values = [_number(field, tag) for field in fields if "=" not in field]
@@ -83,6 +83,14 @@ def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
             strength = values[i]
         strengths[part] = strength
     return LoraTag(name, strengths["unet"], strengths["te"], tuple(named.items()))
+
+
+def _name_and_fields(body: str) -> list[str]:
+    """What stands between colons; those before the first strength belong to the name."""
+    name, *fields = (field.strip() for field in body.split(":"))
+    said = (i for i, field in enumerate(fields) if "=" in field or _NUMBER.fullmatch(field))
+    start = next(said, 0)
+    return [":".join([name, *fields[:start]]) if name else "", *fields[start:]]
 
 
 def _number(text: str, tag: str) -> float:

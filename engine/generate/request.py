@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from engine.generate.sampler_spellings import read_sampler_and_schedule
+from engine.refs import LoraRef
 
 EmptyNegative = Literal["zeros", "encoded"]
 """What stands for a negative prompt without a word: zeros, which SDXL was trained with (A1111,
@@ -41,9 +42,16 @@ class GenerateRequest:
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions that the prompts may name."""
     empty_negative: EmptyNegative = "zeros"
+    lora_names: tuple[tuple[str, str], ...] = ()
+    """Path and name of LoRAs of the stack whose tags in the infotext need more than the file's own
+    name, which other files of the library have too."""
 
     def __post_init__(self) -> None:
         """Give sampler and schedule the names they have here, where they are known."""
         sampler, schedule = read_sampler_and_schedule(self.sampler, self.schedule)
         object.__setattr__(self, "sampler", sampler)
         object.__setattr__(self, "schedule", schedule)
+
+    def name_of(self, ref: LoraRef) -> str:
+        """What a LoRA of the stack is called in the infotext."""
+        return dict(self.lora_names).get(str(ref.path), ref.name)

@@ -13,6 +13,8 @@ MAX_WORDS = 50
 """Trigger words kept of one source."""
 _MAX_TEXTS = 10 * MAX_WORDS
 """Texts looked at for them; many may be empty or the same."""
+MAX_GROUP = 4_000
+"""Characters of one group of them: some describe a whole dress."""
 MAX_TAGS = 60
 """Tags kept of one file."""
 
@@ -66,6 +68,6 @@ def trigger_words(source: str, texts: Iterable[str]) -> tuple[TriggerWords, ...]
 
     A text may itself be a group such as `neon glow, night city`, which stays together.
     """
-    some = islice(texts, _MAX_TEXTS)
-    words = dict.fromkeys(word for text in some if (word := clean_line(text).strip(" ,")))
+    lines = (clean_line(text, MAX_GROUP).strip(" ,") for text in islice(texts, _MAX_TEXTS))
+    words = dict.fromkeys(filter(None, lines))
     return (TriggerWords(source, tuple(words)[:MAX_WORDS]),) if words else ()

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_loraswitch.commands.lora_names import parse_wanted, resolve
+from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.places import index_path
 from tui_loraswitch.wanted_lora import WantedLora
 
 
+def library(*folders: Path) -> Library:
+    return Library(folders, index_path())
+
+
 def find(name: str, *folders: Path) -> Path:
-    (ref,) = resolve([WantedLora(name)], folders)
+    (ref,) = library(*folders).resolve([WantedLora(name)])
     return Path(ref.path)
 
 
@@ -128,7 +133,7 @@ def test_a_missing_folder_is_named_where_nothing_was_found(home: Path) -> None:
 def test_fields_become_the_strengths_of_a_member(loras: Path) -> None:
     presets = {"Face": "1,0,1,1,1,1,1,1,1,1,1,1"}
     wanted = map(parse_wanted, ("neon:0.8:te2=0.5:lbw=face", "aya:1:lbw=MID=0,OUT03=.5"))
-    neon, aya = resolve(wanted, [loras], presets)
+    neon, aya = library(loras).resolve(wanted, presets)
     assert (neon.unet, neon.text_encoder, neon.text_encoder_2) == (0.8, 0.8, 0.5)
     assert neon.blocks == (("IN04", 0.0),)
     assert aya.text_encoder_2 is None
@@ -147,4 +152,4 @@ def test_fields_become_the_strengths_of_a_member(loras: Path) -> None:
 )
 def test_fields_that_cannot_be_read_are_wrong_usage(loras: Path, fields, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        resolve([WantedLora("neon", fields=tuple(fields))], [loras])
+        library(loras).resolve([WantedLora("neon", fields=tuple(fields))])

@@ -219,7 +219,7 @@ def loras(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, loras: Path) -> AppSettings:
     return AppSettings(
-        model=None,
+        model=MODEL.path,
         loras=(loras,),
         device=None,
         dtype=None,

@@ -79,7 +79,7 @@ async def test_they_are_remembered_with_the_strengths(start, session):
         driver.list.focus()
         await driver.press("enter")
         (ink,) = session.sent("switch")[-1]
-        assert (ink.unet, ink.blocks) == (1.1, parse_block_weights("MID"))
+        assert (ink.unet, ink.blocks) == (1.05, parse_block_weights("MID"))
 
 
 async def test_escape_leaves_them(start, session):

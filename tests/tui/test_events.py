@@ -60,7 +60,7 @@ async def test_a_switch_is_pending_then_live_and_the_log_tells(start):
         await driver.confirm()
         assert driver.screen[0].rstrip().endswith("● neon 0.80")
         assert "● neon" in driver.text
-        assert driver.log[-1] == "switched to neon 0.80 · 10 tensors · 6 ms (warm)"
+        assert driver.log[-1] == "switched to neon 0.80 · 10 tensors · 6 ms (warm) · merge 6 ms"
 
 
 async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session, loras):

@@ -26,7 +26,7 @@ def names(stack) -> list[tuple[str, float]]:
 
 async def test_the_model_is_loaded_as_the_settings_say(start, session):
     async with start():
-        assert session.commands[0] == ("load", None, None, None, "auto")
+        assert session.commands[0] == ("load", MODEL.path, None, None, "auto")
 
 
 async def test_enter_switches_at_the_preferred_strength_and_0_goes_back(start, session):
@@ -60,7 +60,7 @@ async def test_plus_and_minus_switch_again_at_another_strength(start, session):
         await driver.press("minus")
         await driver.confirm()
         await driver.press("minus")
-        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.1, 1.0, 0.9]
+        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.05, 1.0, 0.95]
         assert all(stack[0].text_encoder == stack[0].unet for stack in session.sent("switch"))
 
 
@@ -71,7 +71,7 @@ async def test_held_keys_do_not_pile_up_behind_a_slow_switch(start, session):
         await driver.press("enter", *["plus"] * 5)
         assert len(session.sent("switch")) == 1
         await driver.confirm()
-        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.5]
+        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.25]
 
 
 async def test_a_picture_is_drawn_with_the_strength_wanted_when_it_was_asked_for(start, session):
@@ -82,7 +82,7 @@ async def test_a_picture_is_drawn_with_the_strength_wanted_when_it_was_asked_for
         await driver.press("enter", "plus", "plus", "g")
         sent = [command for command in session.commands if command[0] in ("switch", "generate")]
         assert [command[0] for command in sent] == ["switch", "switch", "generate"]
-        assert sent[1][1][0].unet == 1.2
+        assert sent[1][1][0].unet == 1.1
 
 
 async def test_only_text_encoders_or_unet_follow_when_the_stack_pane_says_so(start, session):
@@ -91,7 +91,7 @@ async def test_only_text_encoders_or_unet_follow_when_the_stack_pane_says_so(sta
         await driver.switch_to("ink")
         await driver.press("4", "t", "t", "minus")
         (ref,) = session.sent("switch")[-1]
-        assert (ref.unet, ref.text_encoder) == (1.0, 0.9)
+        assert (ref.unet, ref.text_encoder) == (1.0, 0.95)
 
 
 async def test_g_keeps_the_seed_and_r_draws_a_new_one(start, session, settings):
@@ -340,6 +340,6 @@ async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):
         assert session.sent("generate")[0].prompt == "fox"
         assert [names(stack) for stack in session.sent("switch")] == [
             [("ink", 1.0)],
-            [("ink", 1.1)],
+            [("ink", 1.05)],
         ]
         assert app.control.state.negative_prompt == ""

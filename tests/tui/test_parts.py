@@ -21,7 +21,8 @@ from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
 from tui_loraswitch.images.terminal import TerminalImages, parse_answers
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines, sparkline
 from tui_loraswitch.screens.settings_form import read_form
-from tui_loraswitch.stack_control import MAX_STRENGTH, StackControl
+from tui_loraswitch.stack_control import StackControl
+from tui_loraswitch.strengths import STEP, USUAL_BOUND, stepped
 from tui_loraswitch.text import duration, file_size, stack_words
 from tui_loraswitch.ui_state import UiState, load_state, save_state
 
@@ -59,12 +60,13 @@ def test_the_live_stack_ends_as_the_wanted_one(steps):
             case "base":
                 control.choose(())
             case "+" | "-":
-                control.adjust(Path(A.path), 0.1 if step == "+" else -0.1)
+                for ref in control.wanted[:1]:
+                    control.put(stepped(ref, STEP if step == "+" else -STEP, "both", USUAL_BOUND))
             case "tag A" | "tag C" | "no tag":
                 tagged = {"tag A": (A.at(0.3),), "tag C": (C,)}.get(step, ())
                 control.tag(tagged)
-                whole = {ref.path: ref for ref in (*control.wanted, *tagged)}
-                assert (sent[-1] if sent else ()) == tuple(whole.values()), "a picture follows"
+                whole = (*control.wanted, *tagged)
+                assert (sent[-1] if sent else ()) == whole, "a picture follows"
                 pictures += 1
             case _:
                 answer(step == "done")
@@ -75,28 +77,12 @@ def test_the_live_stack_ends_as_the_wanted_one(steps):
     assert not control.view.pending
 
 
-def test_strengths_are_bounded_and_remembered():
+def test_strengths_are_remembered():
     control = StackControl(lambda stack: None)
     control.choose((A,))
-    for _ in range(100):
-        control.adjust(Path(A.path), 0.1)
-    assert control.wanted[0].unet == MAX_STRENGTH
-    control.adjust(Path(A.path), -0.1, "unet")
-    assert (control.wanted[0].unet, control.wanted[0].text_encoder) == (4.9, MAX_STRENGTH)
+    control.put(A.at(0.35))
     control.toggle(A)
-    assert control.strengths[Path(A.path)].unet == 4.9
-
-
-def test_the_second_text_encoder_goes_its_own_way_until_it_meets_the_first():
-    control = StackControl(lambda stack: None)
-    control.choose((A,))
-    control.adjust(Path(A.path), -0.1, "text_encoder_2")
-    (ref,) = control.wanted
-    assert (ref.unet, ref.text_encoder, ref.text_encoder_2) == (1.0, 1.0, 0.9)
-    control.adjust(Path(A.path), 0.5, "text_encoder")
-    assert (control.wanted[0].text_encoder, control.wanted[0].text_encoder_2) == (1.5, 1.4)
-    control.adjust(Path(A.path), 0.1, "text_encoder_2")
-    assert control.wanted[0].text_encoder_2 is None
+    assert control.strengths[Path(A.path)].unet == 0.35
 
 
 def test_a_stack_that_fails_leaves_what_the_prompt_added_with_the_one_before():

@@ -68,17 +68,71 @@ async def test_another_wish_takes_the_prompts_members_out(start, session, key):
         assert names(session.sent("switch")[-1]) == stack
 
 
-async def test_a_tag_stands_in_place_of_the_member_of_the_stack(start, session):
+async def test_a_tag_adds_to_the_member_of_the_stack(start, session):
     async with start() as driver:
         await driver.load()
         await driver.switch_to("neon")
         await write(driver, "a fox <lora:neon:0.3>")
         await driver.press("g")
-        assert names(session.sent("switch")[-1]) == [("neon", 0.3, 0.3)]
+        assert names(session.sent("switch")[-1]) == [("neon", 0.8, 0.8), ("neon", 0.3, 0.3)]
         await driver.confirm()
+        assert "● neon 0.80 + <neon> 0.30" in driver.screen[0]
+        assert any("● neon" in row and " 1.10" in row for row in driver.screen), "in the list"
+        await driver.press("4", "plus")
+        await driver.confirm()
+        assert names(session.sent("switch")[-1]) == [("neon", 0.85, 0.85)], "the user's own"
         await write(driver, "a fox")
         await driver.press("g")
+        assert len(session.sent("switch")) == 3
+
+
+async def test_the_same_lora_in_two_tags_counts_twice(start, session):
+    async with start() as driver:
+        await driver.load()
+        await write(driver, "a fox <lora:neon:0.3> <lora:styles\\NEON.safetensors:0.3>")
+        await driver.press("g")
+        stack = session.sent("switch")[-1]
+        assert names(stack) == [("neon", 0.3, 0.3), ("neon", 0.3, 0.3)]
+        info = describe_picture(session.sent("generate")[0], 1, model="m", stack=stack)
+        assert info.prompt == "a fox <lora:neon:0.6>"
+        await driver.confirm()
+        await driver.press("4", "j", "space")
+        assert names(session.sent("switch")[-1]) == [("neon", 0.3, 0.3)], "one of the two"
+
+
+async def test_own_and_tagged_of_one_strength_are_told_apart(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.switch_to("neon")
+        await write(driver, "a fox <lora:neon:0.8>")
+        await driver.press("g")
+        await driver.confirm()
+        assert "● neon 0.80 + <neon> 0.80" in driver.screen[0]
+        await driver.press("4", "j", "plus")
+        assert driver.toasts[-1] == "neon comes from the prompt: edit its tag there."
+        await driver.press("space")
         assert names(session.sent("switch")[-1]) == [("neon", 0.8, 0.8)]
+
+
+async def test_a_lora_is_found_by_the_name_its_trainer_gave_it(start, session, loras):
+    write_lora(loras / "file_0007.safetensors", ss_output_name="Élan_v3")
+    async with start() as driver:
+        await driver.load()
+        await write(driver, "a fox <lora:élan_v3:0.5>")
+        await driver.press("g")
+        assert names(session.sent("switch")[-1]) == [("file_0007", 0.5, 0.5)]
+
+
+async def test_the_infotext_names_the_folder_where_two_files_have_a_name(start, session, loras):
+    for folder in ("a", "b"):
+        write_lora(loras / folder / "twin.safetensors")
+    async with start() as driver:
+        await driver.load()
+        await write(driver, "a fox <lora:b/twin:0.5> <lora:neon:0.2>")
+        await driver.press("g")
+        stack = session.sent("switch")[-1]
+        info = describe_picture(session.sent("generate")[0], 1, model="m", stack=stack)
+        assert info.prompt == "a fox <lora:b/twin:0.5> <lora:neon:0.2>"
 
 
 async def test_the_prompt_of_a_picture_gives_its_stack(start, session, settings):

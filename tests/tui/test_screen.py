@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.layout import RIGHT_PANES, arrange
+from tui_loraswitch.panes.details import SETTLE
 
 
 @given(st.integers(80, 400), st.integers(24, 150), st.sampled_from(RIGHT_PANES))
@@ -100,3 +103,21 @@ async def test_tab_goes_from_pane_to_pane(start):
             await driver.press("tab")
             seen.append(driver.app.main.focused_title)
         assert {"Details", "Stack", "Picture", "Prompt", "Log", "LoRAs"} <= set(seen)
+
+
+@pytest.mark.parametrize(("protocol", "shares"), [("off", False), ("halfcell", True)])
+async def test_without_pictures_the_words_of_the_details_have_the_whole_width(
+    start, protocol, shares
+):
+    async with start(images=TerminalImages(protocol)) as driver:
+        await driver.load()
+        details = driver.app.main.details
+        text = details.query_one("#details-text")
+        assert text.size.width == details.content_size.width, "before a picture is read"
+        await driver.highlight("neon")
+        await driver.until(lambda: details.entry and details.entry.name == "neon")
+        if shares:
+            await driver.until(lambda: text.size.width < details.content_size.width)
+        else:
+            await driver.pilot.pause(SETTLE * 2)
+            assert text.size.width == details.content_size.width

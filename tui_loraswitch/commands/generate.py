@@ -18,7 +18,7 @@ from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
 from engine.generate.sampler_spellings import read_sampler, read_schedule
 from engine.hidden_files import sweep
 from engine.library.text import clean_line
-from tui_loraswitch.commands.lora_names import parse_wanted, resolve
+from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
     add_empty_negative_option,
@@ -124,7 +124,9 @@ def run(args: argparse.Namespace) -> int:
     # All that can be refused without the model is refused before it is loaded.
     request = _checked_request(args, settings)
     wanted = (*args.lora, *_tagged(request.prompt, settings.tag_order))
-    stack = resolve(wanted, settings.loras, settings.block_weights)
+    library = Library(settings.loras, settings.index_path)
+    stack = library.resolve(wanted, settings.block_weights)
+    request = replace(request, lora_names=library.written(stack))
     if settings.model is None and not getattr(args, "demo", False):
         say("No model was named: drawing with the embedded demo (--model FILE uses your own).")
 
@@ -223,7 +225,7 @@ def _as_json(
     request: GenerateRequest, model: ModelInfo, switched: Switched, finished: GenerationFinished
 ) -> dict[str, Any]:
     settings = asdict(request)
-    for name in ("output", "seed", "preview_every", "embeddings"):
+    for name in ("output", "seed", "preview_every", "embeddings", "lora_names"):
         del settings[name]
     report = switched.report
     return {

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.library.entry import LibraryEntry
@@ -67,10 +66,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scan, filter, print."""
     settings = settings_from(args)
-    folders = given_options(args).get("loras")
-    if folders:
-        settings = replace(settings, loras=folders)
-    entries = filter_entries(scan_library(settings), " ".join(args.filter))
+    folders = given_options(args).get("loras") or settings.loras
+    entries = filter_entries(scan_library(folders, settings.index_path), " ".join(args.filter))
     if args.json:
         print(json.dumps([entry_as_json(entry) for entry in entries], indent=2))
     elif sys.stdout.isatty():

@@ -5,16 +5,26 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from engine.block_weights import PRESETS
 from engine.errors import EngineError
+from engine.library.entry import LibraryEntry
+from engine.library.names import (
+    ENDING,
+    LibraryNames,
+    find_output_name,
+    library_key,
+    names_for_tags,
+    without_ending,
+)
 from engine.library.walk import FoundFile, Walk
 from engine.refs import LoraRef
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file
+from tui_loraswitch.commands.scan import scan_library
 from tui_loraswitch.config import expanded
-from tui_loraswitch.lora_names import ENDING, find_named, library_key
 from tui_loraswitch.wanted_lora import BLOCK_WEIGHTS, TEXT_ENCODER_2, WantedLora
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
@@ -44,49 +54,59 @@ def parse_wanted(text: str) -> WantedLora:
     )
 
 
-def resolve(
-    wanted: Iterable[WantedLora], folders: Sequence[Path], presets: Mapping[str, str] = PRESETS
-) -> tuple[LoraRef, ...]:
-    """Find the file of each name; the folders are listed once, and no file is opened.
+class Library:
+    """The LoRA files of some folders by their names; the folders are listed when one is asked for.
 
-    Raises `UsageError` for a name that no file has, or that several have, and for block weights
-    that cannot be read.
+    Headers are read only for a name that no file has: its trainer may have called it so.
     """
-    loras = list(wanted)
-    library = _Library(folders if loras else ())
-    try:
-        return tuple(lora.ref(library.find(lora.name), presets) for lora in loras)
-    except EngineError as error:
-        raise UsageError(str(error)) from error
 
+    def __init__(self, folders: Sequence[Path], index: Path) -> None:
+        self._folders = folders
+        self._index = index
 
-class _Library:
-    """The LoRA files of some folders by their names."""
+    def resolve(
+        self, wanted: Iterable[WantedLora], presets: Mapping[str, str] = PRESETS
+    ) -> tuple[LoraRef, ...]:
+        """Find the file of each name.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+        Raises `UsageError` for a name that no file has, or that several have, and for block weights
+        that cannot be read.
+        """
+        try:
+            return tuple(lora.ref(self._find(lora.name), presets) for lora in wanted)
+        except EngineError as error:
+            raise UsageError(str(error)) from error
+
+    def written(self, stack: Iterable[LoraRef]) -> tuple[tuple[str, str], ...]:
+        """Paths with the names for their tags, where the file's own name means another as well."""
+        return names_for_tags(stack, self._names)
+
+    @cached_property
+    def _names(self) -> LibraryNames[FoundFile]:
         visited: set[str] = set()
-        self._problems: list[str] = []
-        self._files: list[FoundFile] = []
-        for folder in folders:
-            walk = Walk(folder.absolute(), visited)
-            for files in walk:
-                self._files += files
-            self._problems += walk.unlisted.values()
+        found: list[FoundFile] = []
+        for folder in self._folders:
+            for files in Walk(folder.absolute(), visited):
+                found += files
+        return LibraryNames(found)
 
-    def find(self, name: str) -> Path:
+    def _find(self, name: str) -> Path:
         """The file meant: one of the library, or a path on disk."""
-        found = find_named(name, self._files)
-        if found is not None:
+        if (found := self._names.find(name)) is not None:
             return found.path
         path = expanded(name)
         for candidate in (path, Path(f"{path}{ENDING}")):
             if is_file(candidate):
                 return candidate
-        raise UsageError(self._unknown(name))
+        problems: list[str] = []
+        entries = scan_library(self._folders, self._index, problems.append)
+        if (entry := find_output_name(name, entries)) is not None:
+            return entry.path
+        raise UsageError(" ".join((_unknown(name, entries), *problems)))
 
-    def _unknown(self, name: str) -> str:
-        known = {key for file in self._files for key in (file.path.stem, library_key(file))}
-        close = difflib.get_close_matches(name.removesuffix(ENDING), sorted(known), n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "“loraswitch list” names them."
-        fault = f"There is no LoRA “{name}” in the library, nor a file of that name to be read."
-        return " ".join((fault, hint, *self._problems))
+
+def _unknown(name: str, entries: Iterable[LibraryEntry]) -> str:
+    known = {key for file in entries for key in (file.path.stem, library_key(file))}
+    close = difflib.get_close_matches(without_ending(name), sorted(known), n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else "“loraswitch list” names them."
+    return f"There is no LoRA “{name}” in the library, nor a file of that name to be read. {hint}"

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     if settings.model is None and not getattr(args, "demo", False):
         say("No model was named: verifying the embedded demo (--model FILE verifies your own).")
-    files = [entry for entry in scan_library(settings) if entry.fits_sdxl]
+    library = scan_library(settings.loras, settings.index_path)
+    files = [entry for entry in library if entry.fits_sdxl]
 
     from tui_loraswitch.commands.engine_run import open_engine
 

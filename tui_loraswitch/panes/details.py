@@ -63,7 +63,8 @@ class DetailsPane(Pane):
         self._shows_pictures = shows_pictures
 
     def compose(self) -> ComposeResult:
-        """Picture and text side by side."""
+        """Picture and text side by side; without a picture the text has all the room."""
+        self._picture.display = False
         yield Horizontal(self._picture, self._text)
 
     def focus_target(self) -> Widget:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby, islice
+from operator import attrgetter
+
 from textual.content import Content
 
-from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line, clean_text
 from tui_loraswitch.text import file_size, plural
 from tui_loraswitch.theme import FAINT, MUTED
-from tui_loraswitch.triggers import named_triggers, telling_tags
+from tui_loraswitch.triggers import GUESSED, TriggerGroup, telling_tags, trigger_groups
 
 
 def details_content(entry: LibraryEntry, refused: str = "") -> Content:
@@ -18,7 +22,8 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
     if entry.title and clean_line(entry.title) != entry.name:
         lines.append(Content.styled(clean_line(entry.title), "bold"))
     tags = ", ".join(_tag(tag, count) for tag, count in telling_tags(entry)[:12])
-    triggers = [_trigger(trigger) for trigger in named_triggers(entry)]
+    named = (group for group in trigger_groups(entry) if group.source != GUESSED)
+    triggers = [_trigger(*item) for item in groupby(named, key=attrgetter("source"))]
     lines += triggers[:1]
     lines += [Content(line) for line in (_format(entry), _reach(entry), _amounts(entry)) if line]
     if not triggers and tags:
@@ -48,10 +53,11 @@ def _labelled(label: str, text: str) -> Content:
     return Content.assemble((f"{label} ", MUTED), (text, FAINT))
 
 
-def _trigger(trigger: TriggerWords) -> Content:
-    words = ", ".join(clean_line(word) for word in trigger.words[:12])
+def _trigger(source: str, groups: Iterable[TriggerGroup]) -> Content:
+    """What one source names; its groups are told apart."""
+    words = " · ".join(clean_line(group.text) for group in islice(groups, 12))
     return Content.assemble(
-        ("trigger ", MUTED), (words, "$text-accent"), (f" {clean_line(trigger.source, 40)}", FAINT)
+        ("trigger ", MUTED), (words, "$text-accent"), (f" {clean_line(source, 40)}", FAINT)
     )
 
 

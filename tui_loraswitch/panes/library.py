@@ -112,6 +112,8 @@ class LibraryPane(Pane):
     def restore(self, sort: str, show_hidden: bool) -> None:
         """Show the list as it was the last time."""
         self.view.restore(sort, show_hidden)
+        if self.view.total:
+            self._show()
 
     def show_progress(self, done: int, total: int) -> None:
         """Tell how far the scan is."""

@@ -19,9 +19,13 @@ from engine.events import (
 )
 from engine.library.text import clean_line
 from engine.modes.names import MODE_WORDS
+from engine.reports import SwitchReport
 from tui_loraswitch.backup_tiers import TIER_WORDS
 from tui_loraswitch.text import duration, gib, plural, stack_words
 from tui_loraswitch.theme import MUTED
+
+SHORTEST_PHASE = 0.5
+"""Milliseconds."""
 
 Kind = Literal["info", "done", "work", "warning", "failure"]
 
@@ -64,7 +68,8 @@ def describe(event: Event) -> list[LogLine]:
                 words = f"switched to {stack_words(report.stack)} · {changed} · {took}{warm}"
             else:
                 words = f"back to base · {plural(report.restored, 'tensor')} restored · {took}"
-            return [_line("done", words), *(_line("warning", text) for text in warnings)]
+            done = _line("done", words + _phases(report))
+            return [done, *(_line("warning", text) for text in warnings)]
         case GenerationStarted(request=request, seed=seed, total_steps=steps):
             count = plural(request.batch, "picture")
             size = f"{request.width}×{request.height}"
@@ -96,6 +101,13 @@ def describe(event: Event) -> list[LogLine]:
         case CommandFailed(message=message):
             return [_line("failure", message)]
     return []
+
+
+def _phases(report: SwitchReport) -> str:
+    """What the time of a switch went into; phases too short to be measured are left out."""
+    phases = ((name, ms) for name, ms in report.milliseconds if ms >= SHORTEST_PHASE)
+    words = ", ".join(f"{name} {duration(ms / 1000)}" for name, ms in phases)
+    return f" · {words}" if words else ""
 
 
 def _line(kind: Kind, text: str) -> LogLine:

@@ -11,8 +11,10 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
+from engine.library.text import clean_line
 from tui_loraswitch.messages import PromptChanged, PromptLeft
 from tui_loraswitch.panes.base import Pane
+from tui_loraswitch.trigger_cycle import Insertion
 from tui_loraswitch.ui_state import UiState
 
 
@@ -66,6 +68,11 @@ class PromptPane(Pane):
     }
     """
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._inserted = ""
+        """The prompt as the last trigger words have left it."""
+
     def compose(self) -> ComposeResult:
         """Prompt, negative prompt, settings."""
         yield PromptField("p writes the prompt", id="prompt-text")
@@ -74,14 +81,29 @@ class PromptPane(Pane):
             yield PromptField("n writes what to avoid", id="negative-text")
         yield Static(id="settings-line")
 
-    def show_texts(self, prompt: str, negative_prompt: str) -> None:
-        """Show a prompt that was remembered or changed elsewhere, unless it is being typed."""
+    def show_texts(self, prompt: str, negative_prompt: str, is_other: bool = False) -> None:
+        """Show a prompt that was remembered or changed elsewhere, unless it is being typed.
+
+        `is_other` says that what is being typed is another prompt, which was kept.
+        """
+        self._follow_prompt(prompt)
         for name, text in (("#prompt-text", prompt), ("#negative-text", negative_prompt)):
             field = self.query_one(name, PromptField)
             # A text being typed is ahead of what is known of it elsewhere.
-            if field.text != text and not field.has_focus:
+            if field.text != text and (is_other or not field.has_focus):
                 field.load_text(text)
                 field.move_cursor(field.document.end)
+
+    def show_insertion(self, name: str, insertion: Insertion) -> None:
+        """Say which trigger words were put into the prompt, as long as they are its last change."""
+        self._inserted = insertion.after
+        number, count = insertion.number + 1, insertion.count
+        more = f" {number} of {count} · i: the next" if count > 1 else ""
+        self.show_subtitle(f"{clean_line(name, 30)}: trigger words{more}")
+
+    def _follow_prompt(self, prompt: str) -> None:
+        if prompt != self._inserted:
+            self.show_subtitle("")
 
     def show_settings(self, state: UiState, default_size: int | None) -> None:
         """Show the settings of the next picture; `default_size` None: no model says yet."""
@@ -99,6 +121,7 @@ class PromptPane(Pane):
             " ".join(self.query_one(name, PromptField).text.splitlines())
             for name in ("#prompt-text", "#negative-text")
         )
+        self._follow_prompt(prompt)
         self.post_message(PromptChanged(prompt, negative))
 
 

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
+from engine.refs import summed
 from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row
 from tui_loraswitch.stack_control import StackView
 from tui_loraswitch.text import strength
@@ -63,13 +64,13 @@ def _mark(
     entry: LibraryEntry, stack: StackView, refused: Mapping[Path, str]
 ) -> tuple[str, str, str | None]:
     """Sign, style and note of a LoRA: what it is doing, by letter and by colour."""
-    wanted = next((ref for ref in stack.wanted if Path(ref.path) == entry.path), None)
-    live = next((ref for ref in stack.live if Path(ref.path) == entry.path), None)
-    if wanted is not None and wanted == live:
-        return "●", "$text-success", strength(wanted)
-    if wanted is not None:
-        return "◌", "$text-warning", strength(wanted)
-    if live is not None:
+    wanted = [ref for ref in stack.wanted if Path(ref.path) == entry.path]
+    live = [ref for ref in stack.live if Path(ref.path) == entry.path]
+    if wanted:
+        # It may be in the stack and in the prompt as well: it counts as strongly as both together.
+        note = " + ".join(map(strength, summed(wanted)))
+        return ("●", "$text-success", note) if wanted == live else ("◌", "$text-warning", note)
+    if live:
         return "◌", "$text-warning", "leaving"
     if entry.error:
         return "!", "$text-error", short_reason(entry.error, entry.path.name)

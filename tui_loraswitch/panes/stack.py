@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events
@@ -19,7 +18,8 @@ from engine.block_weights import BlockWeights
 from engine.refs import LoraRef
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.stack_row import member_row
-from tui_loraswitch.stack_control import Part, StackView
+from tui_loraswitch.stack_control import StackView
+from tui_loraswitch.strengths import Part
 from tui_loraswitch.theme import FAINT
 
 _NEXT_PART: dict[Part, Part] = {
@@ -63,18 +63,18 @@ class StackList(ScrollView, can_focus=True):
     ]  # fmt: skip
 
     class Removed(Message):
-        """A member is to leave the stack."""
+        """A member is to leave the stack, or what the prompt's tags add to it."""
 
-        def __init__(self, ref: LoraRef) -> None:
+        def __init__(self, ref: LoraRef, is_tagged: bool) -> None:
             super().__init__()
-            self.ref = ref
+            self.ref, self.is_tagged = ref, is_tagged
 
     class Weighed(Message):
         """A member is to have these block weights."""
 
-        def __init__(self, ref: LoraRef, blocks: BlockWeights) -> None:
+        def __init__(self, ref: LoraRef, blocks: BlockWeights, is_tagged: bool) -> None:
             super().__init__()
-            self.ref, self.blocks = ref, blocks
+            self.ref, self.blocks, self.is_tagged = ref, blocks, is_tagged
 
     def __init__(self, presets: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -88,6 +88,11 @@ class StackList(ScrollView, can_focus=True):
         """The member under the cursor."""
         wanted = self._view.wanted
         return wanted[self._cursor] if self._cursor < len(wanted) else None
+
+    @property
+    def is_on_tagged(self) -> bool:
+        """Whether that member is there because the prompt names it."""
+        return self.highlighted is not None and self._view.is_tagged(self._cursor)
 
     def show(self, view: StackView) -> None:
         """Show another stack."""
@@ -114,7 +119,10 @@ class StackList(ScrollView, can_focus=True):
             words = "base model; Space stacks a LoRA" if not view.live else "going back to base …"
             return [Content.styled(words, FAINT)]
         width = self.scrollable_content_region.width
-        return [member_row(ref, view, self._presets, width) for ref in view.wanted]
+        return [
+            member_row(ref, view, self._presets, width, view.is_tagged(number))
+            for number, ref in enumerate(view.wanted)
+        ]
 
     def action_next_part(self) -> None:
         """Change what + and − act on."""
@@ -124,7 +132,7 @@ class StackList(ScrollView, can_focus=True):
     def action_remove(self) -> None:
         """Take the member under the cursor out."""
         if self.highlighted is not None:
-            self.post_message(self.Removed(self.highlighted))
+            self.post_message(self.Removed(self.highlighted, self.is_on_tagged))
 
     def action_weigh(self) -> None:
         """Edit the block weights of the member under the cursor."""
@@ -135,9 +143,10 @@ class StackList(ScrollView, can_focus=True):
 
         def weigh(blocks: BlockWeights | None) -> None:
             if blocks is not None:
-                self.post_message(self.Weighed(ref, blocks))
+                self.post_message(self.Weighed(ref, blocks, is_tagged))
 
-        if ref in self._view.tagged:
+        is_tagged = self.is_on_tagged
+        if is_tagged:
             weigh(ref.blocks)  # nothing to edit here: the answer says where
         else:
             self.app.push_screen(BlockWeightsScreen(ref, self._presets), weigh)
@@ -183,10 +192,15 @@ class StackPane(Pane):
         return self.query_one(StackList).part
 
     @property
-    def highlighted(self) -> Path | None:
+    def highlighted(self) -> LoraRef | None:
         """The member under the cursor, while the pane has the focus."""
         stack = self.query_one(StackList)
-        return Path(stack.highlighted.path) if stack.has_focus and stack.highlighted else None
+        return stack.highlighted if stack.has_focus else None
+
+    @property
+    def is_on_tagged(self) -> bool:
+        """Whether that member is there because the prompt names it."""
+        return self.query_one(StackList).is_on_tagged and self.highlighted is not None
 
     def show_stack(self, view: StackView) -> None:
         """Show the stack."""

@@ -8,17 +8,19 @@ from textual.content import Content
 
 from engine.refs import LoraRef
 from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.text import block_words, member_name, strength
+from tui_loraswitch.text import block_words, decimals, member_name, strength
 from tui_loraswitch.theme import FAINT, MUTED
 
 _BLOCKS_WIDTH = 14
 """Cells that block weights get at least: ` lbw IN04=0.5…`."""
 
 
-def member_row(ref: LoraRef, view: StackView, presets: Mapping[str, str], width: int) -> Content:
+def member_row(
+    ref: LoraRef, view: StackView, presets: Mapping[str, str], width: int, is_tagged: bool = False
+) -> Content:
     """Sign, name, block weights and strengths of a member; the name gives way first."""
     sign, style = ("●", "$text-success") if ref in view.live else ("◌", "$text-warning")
-    name = Content.assemble((f"{sign} ", style), member_name(ref, view.tagged))
+    name = Content.assemble((f"{sign} ", style), member_name(ref, is_tagged))
     words = block_words(ref.blocks, presets)
     blocks = Content.styled(f" lbw {words}" if words else "", MUTED)
     numbers = _labelled(ref)
@@ -33,7 +35,9 @@ def member_row(ref: LoraRef, view: StackView, presets: Mapping[str, str], width:
 
 
 def _labelled(ref: LoraRef) -> Content:
-    encoders = f"{ref.text_encoder:.2f}"
+    encoders = decimals(ref.text_encoder)
     if ref.text_encoder_2_strength != ref.text_encoder:
-        encoders += f"/{ref.text_encoder_2_strength:.2f}"
-    return Content.assemble(("unet ", FAINT), f"{ref.unet:5.2f}", ("  te ", FAINT), encoders)
+        encoders += f"/{decimals(ref.text_encoder_2_strength)}"
+    return Content.assemble(
+        ("unet ", FAINT), f"{decimals(ref.unet):>5}", ("  te ", FAINT), encoders
+    )

@@ -18,7 +18,7 @@ from engine.library.text import clean_line
 from engine.reports import StateName
 from tui_loraswitch.panes.base import Line
 from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.text import stack_words
+from tui_loraswitch.text import plural, stack_words
 from tui_loraswitch.theme import MUTED
 
 
@@ -67,10 +67,11 @@ class StatusLine(Line):
         self._busy = word
         self.show_status()
 
-    def show_queue(self, count: int, is_cancelling: bool) -> None:
-        """Say how many generations are to be drawn, and that others are being stopped."""
+    def show_queue(self, count: int, waiting: int, is_cancelling: bool) -> None:
+        """Say how many generations are to be drawn, wait for the model, or are being stopped."""
         more = f" +{count - 1}" if count > 1 else ""
-        drawing = f"drawing{more}" if count else ""
+        waits = f"{plural(waiting, 'picture')} waiting" if waiting else ""
+        drawing = f"drawing{more}" if count else waits
         self._drawing = "cancelling" if is_cancelling else drawing
         self.show_status()
 

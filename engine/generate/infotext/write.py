@@ -12,7 +12,7 @@ from engine.generate.lora_tags import LoraTag, split_tags, writable_name
 from engine.generate.prompt import is_empty
 from engine.generate.request import GenerateRequest
 from engine.plain_number import plain_number
-from engine.refs import LoraRef
+from engine.refs import LoraRef, summed
 
 
 def describe_picture(
@@ -31,17 +31,18 @@ def describe_picture(
 ) -> Infotext:
     """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
 
-    The stack is written into the prompt as tags, in place of tags typed there; those in the
-    negative prompt have switched nothing. Hashes are AutoV2
-    for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name; for the
-    textual inversions used, the first 12 digits of the file's SHA-256. `index` is the picture's
-    place in its batch; `vae` is named where it is not the model's own.
+    The stack is written into the prompt as tags, in place of tags typed there; a LoRA that is in it
+    twice gets one tag with the sum. Tags in the negative prompt have switched nothing. Hashes are
+    AutoV2 for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name;
+    for the textual inversions used, the first 12 digits of the file's SHA-256. `index` is the
+    picture's place in its batch; `vae` is named where it is not the model's own.
     """
     (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
+    tags = (_tag(ref, request.name_of(ref)) for ref in summed(stack))
     says_no_negative = request.cfg_scale > 1 and is_empty(request.negative_prompt)
     batch = [("Batch size", str(request.batch)), ("Batch pos", str(index))]
     return Infotext(
-        prompt=" ".join(filter(None, (tidy(prompt), *map(_tag, stack)))),
+        prompt=" ".join(filter(None, (tidy(prompt), *tags))),
         negative_prompt=tidy(negative),
         steps=request.steps,
         sampler=request.sampler,
@@ -96,14 +97,14 @@ def write_infotext(info: Infotext) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _tag(ref: LoraRef) -> str:
+def _tag(ref: LoraRef, name: str) -> str:
     """The tag of a stack's member; what A1111 has no place for is in named fields."""
     options: list[tuple[str, str]] = []
     if ref.text_encoder_2 is not None:
         options.append(("te2", plain_number(ref.text_encoder_2)))
     if ref.blocks:
         options.append(("lbw", block_numbers(ref.blocks)))
-    return str(LoraTag(writable_name(ref.name), ref.unet, ref.text_encoder, tuple(options)))
+    return str(LoraTag(writable_name(name), ref.unet, ref.text_encoder, tuple(options)))
 
 
 _NO_ENDS = dict.fromkeys(map(ord, ",:\r\n"))

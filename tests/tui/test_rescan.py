@@ -1,0 +1,41 @@
+"""The library's folders are read again on a key."""
+
+from __future__ import annotations
+
+from engine.events import CommandFailed
+from tests.tui.conftest import write_lora
+
+
+async def test_new_changed_and_removed_files_are_shown_and_said(start, loras) -> None:
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        write_lora(loras / "styles/brand_new.safetensors")
+        write_lora(loras / "styles/neon.safetensors", trigger="changed words")
+        (loras / "aya.safetensors").unlink()
+        await driver.press("R")
+        await driver.sees("brand_new")
+        await driver.until(lambda: driver.log[-1] == "library read again: 1 new, 1 changed, 1 gone")
+        assert "aya" not in driver.text
+        assert driver.list.highlighted.name == "ink", "the cursor stays"
+        await driver.press("R")
+        await driver.until(lambda: driver.log[-1] == "library read again: nothing changed")
+
+
+async def test_a_file_that_was_replaced_is_no_longer_marked_as_refused(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        path = loras / "styles/ink.safetensors"
+        await driver.emit(CommandFailed("switch", "It does not fit.", refused=True, path=path))
+        assert "refused" in driver.text
+        await driver.press("R")
+        assert "refused" not in driver.text
+
+
+async def test_one_reading_at_a_time(start) -> None:
+    async with start() as driver:
+        with driver.app._services._scanning:
+            await driver.press("R")
+            assert driver.toasts[-1] == "The library is being read."
