@@ -196,7 +196,7 @@ async def test_a_model_that_cannot_be_opened_leaves_the_app_alive(start, session
         assert "! no model" in driver.screen[0]
         assert driver.toasts == ["x.safetensors: there is no such file."]
         assert "! no model · L loads again, m chooses" in driver.screen[0]
-        assert driver.log[-1] == "L loads the demo again, m chooses another model"
+        assert driver.log[-1] == "L loads sd_xl_base_1.0 again, m chooses another model"
         await driver.press("g", "v")
         assert driver.toasts[-1] == "No model is loaded: L loads it again, m chooses one."
         await driver.press("slash", *"ink", "enter")

@@ -224,7 +224,7 @@ async def test_a_cancelled_load_can_be_asked_for_again(start, session):
         await driver.emit(CommandFailed("load", "The loading was cancelled.", cancelled=True))
         assert len(driver.toasts) == 1, "what was wished is no error"
         assert driver.log[-2:] == [
-            "The loading was cancelled.", "L loads the demo again, m chooses another model",
+            "The loading was cancelled.", "L loads sd_xl_base_1.0 again, m chooses another model",
         ]  # fmt: skip
         assert "! no model · L loads again, m chooses" in driver.screen[0]
         assert (
