@@ -101,7 +101,6 @@ class LoraSwitchApp(App[None]):
         self._key_order = KeyOrder(super().on_event, self._key_path)
         self._hang_up: HangUp | None = None
         self._shown: object = None
-        self._has_started = False
         self._is_closing = False
 
     def get_default_screen(self) -> Screen[Any]:
@@ -139,7 +138,6 @@ class LoraSwitchApp(App[None]):
     def _start(self) -> None:
         self.show_state()
         self._services.start()
-        self._has_started = True
 
     def report(self, event: Event) -> None:
         """Take an event from the engine, on any thread."""
@@ -339,8 +337,7 @@ class LoraSwitchApp(App[None]):
     def _end_without_screen(self) -> None:
         """Keep prompt and settings and end the engine, on any thread."""
         self._is_closing = True
-        if self._has_started:
-            self._remembering.keep()
+        self._remembering.keep()
         self.stop_engine()
 
     @property
