@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -89,9 +88,7 @@ class LoraSwitchApp(App[None]):
         """What ended the app though it should not."""
         self._settings = settings
         self._services = Services(settings, self.post_message, session)
-        remembered = RememberedState(
-            settings.state_path, settings.model is None, settings.empty_negative
-        )
+        remembered = RememberedState.of(settings)
         self.control = Control(lambda: self._services.session, settings, remembered.load())
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
         self.main = MainScreen(images or plain, settings.block_weights)
@@ -244,10 +241,7 @@ class LoraSwitchApp(App[None]):
 
     def _member(self) -> LoraRef:
         """The member of the stack that is meant by where the cursor is."""
-        stack, entry = self.main.stack, self.main.library.highlighted
-        if (ref := stack.highlighted) is not None:
-            return self.control.member(Path(ref.path), stack.is_on_tagged)
-        return self.control.member(entry.path if entry else None)
+        return self.control.member(*self.main.highlighted_member)
 
     def action_generate(self, new_seed: bool = False) -> None:
         """Draw a picture."""

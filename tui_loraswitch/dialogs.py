@@ -38,7 +38,7 @@ def edit_settings(app: LoraSwitchApp, services: Services) -> None:
             return
         is_new = state.empty_negative != app.control.state.empty_negative
         # The demo is for trying things out: it changes nothing of real work.
-        if is_new and not app.control.models.is_demo:
+        if is_new and app.control.models.wanted is not None:
             services.remember("empty_negative", state.empty_negative)
         app.control.state = state
         app.show_state()

@@ -10,6 +10,7 @@ from typing import Any
 from engine.generate.request import EmptyNegative, GenerateRequest
 from engine.generate.sampler_spellings import read_sampler_and_schedule
 from engine.saving import replace_file
+from tui_loraswitch.settings import AppSettings
 
 MAX_STATE_BYTES = 1_000_000
 DEMO_PROMPT = "a large red star on a blue background"
@@ -105,6 +106,11 @@ class RememberedState:
         """Which of the two it is about."""
         self._empty_negative = empty_negative
         self._left: dict[bool, UiState] = {}
+
+    @classmethod
+    def of(cls, settings: AppSettings) -> RememberedState:
+        """Where the app begins."""
+        return cls(settings.state_path, settings.model is None, settings.empty_negative)
 
     @property
     def path(self) -> Path:

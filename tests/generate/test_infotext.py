@@ -161,7 +161,7 @@ requests = st.builds(
 )
 
 
-@given(requests, st.lists(refs, max_size=2))
+@given(requests, st.lists(refs, max_size=2, unique_by=lambda ref: ref.path))
 def test_a_picture_says_all_that_it_takes_to_draw_it_again(
     request: GenerateRequest, stack: list[LoraRef]
 ) -> None:

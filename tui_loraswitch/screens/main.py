@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from textual import events
 from textual.app import ComposeResult
@@ -100,6 +101,14 @@ class MainScreen(Screen[None]):
         around = self.focused.ancestors_with_self if self.focused else []
         pane = next((node for node in around if isinstance(node, Pane)), None)
         return pane.TITLE if pane else ""
+
+    @property
+    def highlighted_member(self) -> tuple[Path | None, bool]:
+        """The LoRA that keys for a member of the stack mean, and whether it is the prompt's."""
+        if (ref := self.stack.highlighted) is not None:
+            return Path(ref.path), self.stack.is_on_tagged
+        entry = self.library.highlighted
+        return (entry.path if entry else None), False
 
     def turn_pane(self, count: int) -> None:
         """Go to the next or previous of the panes that the number keys choose."""
