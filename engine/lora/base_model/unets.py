@@ -80,8 +80,9 @@ def _known_modules() -> Mapping[str, Mapping[str, int | None]]:
     """Flat module names, diffusers' and the original ones, with the widths that UNets have."""
     known: dict[str, dict[str, int | None]] = {}
     for unet in UNETS:
+        layers = (2,) * len(unet.channels)
         for path, width in _modules(unet):
-            for name in (path, unet_original_path(path)):
+            for name in (path, unet_original_path(path, layers)):
                 # Old files of diffusers call the output projection `to_out`, without its index.
                 for written in {name, re.sub(r"to_out\.0$", "to_out", name)}:
                     known.setdefault(written.replace(".", "_"), {})[unet.name] = width
