@@ -80,6 +80,7 @@ class Worker:
         self._embeddings = EmbeddingsCache()
         self._inversions = EmbeddingStore()
         self._hashes = HashStore()
+        self._told = StateChanged("empty")
 
     @singledispatchmethod
     def do(self, command: Command, cancelled: Cancelled) -> None:
@@ -322,12 +323,11 @@ class Worker:
 
     @contextmanager
     def _telling_state(self, switcher: LoraSwitcher) -> Iterator[None]:
-        """Tell of the state when what is done inside, or what it found, has changed it."""
-        before = switcher.state, switcher.stack
+        """Tell of the state when what is done inside, or what it found, is not what was told."""
         try:
             yield
         finally:
-            if (switcher.state, switcher.stack) != before:
+            if StateChanged(switcher.state, switcher.stack) != self._told:
                 self._embeddings.clear()
                 self._emit_state()
 
@@ -337,7 +337,8 @@ class Worker:
 
     def _emit_state(self) -> None:
         if self._switcher is not None:
-            self._emit(StateChanged(self._switcher.state, self._switcher.stack))
+            self._told = StateChanged(self._switcher.state, self._switcher.stack)
+            self._emit(self._told)
         self._emit_memory()
 
     def _emit_memory(self) -> None:

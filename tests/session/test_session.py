@@ -505,3 +505,33 @@ def test_a_missing_torch_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failed.message.startswith("The engine cannot be started: ")
     assert not failed.unexpected
     assert watched.session.close(PATIENCE)
+
+
+def test_a_model_whose_file_was_written_to_is_not_drawn_with(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
+    """On the CPU at the file's own dtype its pages are the weights."""
+    path = tmp_path / "model" / tiny_checkpoint.name
+    shutil.copytree(tiny_checkpoint.parent, path.parent)
+    whole = path.read_bytes()
+    watched = Watched()
+    watched.session.load(path, "cpu", "float16")
+    watched.session.switch([LoraRef(tiny_loras / "neon.safetensors")])
+    watched.wait(Switched)
+    watched.wait(MemoryChanged)
+    with path.open("r+b") as file:
+        file.seek(-(len(whole) // 2), os.SEEK_END)
+        file.write(bytes(len(whole) // 2))
+    watched.session.generate(request(tmp_path / "lost", steps=1))
+    failed = watched.wait(CommandFailed)
+    assert failed.command == "generate"
+    assert "the model's file, whose pages they are, was written to" in failed.message
+    assert not failed.unexpected
+    watched.session.verify()
+    assert watched.wait(Verified).report.different
+    with path.open("r+b") as file:
+        file.write(whole)
+    watched.session.generate(request(tmp_path / "drawn", steps=1), [])
+    assert watched.wait(StateChanged) == StateChanged("base")
+    assert watched.wait(PictureSaved).path.parent == tmp_path / "drawn"
+    assert watched.session.close(PATIENCE)
