@@ -88,7 +88,7 @@ def _switching(figures: Figures) -> Iterator[str]:
                 s["tier"],
                 f"{s['seconds']:.3g}",
                 f"{s['floor']:.3g}",
-                f"{s['times_floor']:.2f}",
+                f"{s['times_floor']:.2f}{_spread(s)}",
             )
             for s in figures["switches"]
         ),
@@ -97,7 +97,7 @@ def _switching(figures: Figures) -> Iterator[str]:
     yield from _table(
         ("in other ways", "like", "seconds", "× ours"),
         (
-            (p["name"], p["against"], f"{p['seconds']:.3g}", _two(p["times_ours"]))
+            (p["name"], p["against"], f"{p['seconds']:.3g}", _two(p["times_ours"]) + _spread(p))
             for p in figures["peers"]
         ),
     )
@@ -220,6 +220,11 @@ def _row(cells: tuple[str, ...]) -> str:
 
 def _two(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+def _spread(row: Mapping[str, Any]) -> str:
+    """How steady the machine was meanwhile; results of before this was measured have none."""
+    return f" ±{row['spread']:.0%}" if "spread" in row else ""
 
 
 def _mib(count: int) -> str:

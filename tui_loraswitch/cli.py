@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import logging
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from tui_loraswitch.commands.outcome import (
     PIPE_CLOSED,
     WRONG_USAGE,
     UsageError,
+    drop_output,
     leaving_on_signals,
     say,
     unexpected,
@@ -98,8 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         return FAILED
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return PIPE_CLOSED
     except OSError as error:
         say(f"The system refused what was asked for ({error}).")

@@ -15,6 +15,7 @@ from torch import nn
 
 from engine.bench.clock import median, seconds_of
 from engine.bench.results import Peer
+from engine.bench.steadiness import Steadiness, spread
 from engine.bench.switches import BACK, FROM_BASE, TO_ANOTHER
 from engine.switch.plan import WeightName
 
@@ -23,40 +24,61 @@ HAS_PEFT = find_spec("peft") is not None
 
 
 def bare_backup(
-    parts: Mapping[str, nn.Module], names: Sequence[WeightName], device: torch.device, repeat: int
+    parts: Mapping[str, nn.Module],
+    names: Sequence[WeightName],
+    device: torch.device,
+    steadiness: Steadiness,
+    repeat: int,
 ) -> Peer:
     """Copy the weights that a LoRA touches into fresh memory beside them, and do no more."""
     live = [name.find(parts) for name in names]
-    seconds = [
-        seconds_of(lambda: [weight.clone() for weight in live], device) for _ in range(repeat)
-    ]
-    return Peer("a bare backup copy", FROM_BASE, median(seconds), min(seconds))
+    seconds, copies = list[float](), [steadiness.sample()]
+    for _ in range(repeat):
+        seconds.append(seconds_of(lambda: [weight.clone() for weight in live], device))
+        copies.append(steadiness.sample())
+    name = "a bare backup copy"
+    return Peer(name, FROM_BASE, median(seconds), min(seconds), spread(copies), repeat)
 
 
-def diffusers_peers(
-    parts: Mapping[str, nn.Module], loras: Sequence[Path], device: torch.device, repeat: int
-) -> list[Peer]:
-    """Load, fuse, unfuse and unload one LoRA, then switch to another, and without fusing.
+class DiffusersPeers:
+    """Loads, fuses, unfuses and unloads one LoRA, then switches to another, and without fusing.
 
     Its unfusing subtracts in the weights' own dtype, so the base is not the same afterwards.
-    Raises what diffusers raises for a file it does not take.
     """
-    user = _Diffusers(parts, device)
-    first, second = loras[0], loras[-1]
-    with quiet_peft():
-        runs = [user.cycle(first, second) for _ in range(repeat)]
-    names = (
-        ("diffusers: load, fuse", FROM_BASE),
-        ("diffusers: unfuse, unload, load, fuse", TO_ANOTHER),
-        ("diffusers: unfuse, unload", BACK),
-        ("diffusers: set_adapters, none fused", TO_ANOTHER),
-    )
-    columns = list(zip(*runs, strict=True))
-    return [
-        Peer(name, against, median(column), min(column))
-        for (name, against), column in zip(names, columns, strict=True)
-        if against != TO_ANOTHER or len(loras) > 1
-    ]
+
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module],
+        loras: Sequence[Path],
+        device: torch.device,
+        steadiness: Steadiness,
+    ) -> None:
+        self._user = _Diffusers(parts, device)
+        self._loras = loras
+        self._steadiness = steadiness
+        self._copies = [steadiness.sample()]
+        self._runs: list[tuple[float, float, float, float]] = []
+
+    def run(self) -> tuple[Peer, ...]:
+        """Do all of it once more; what is known now.
+
+        Raises what diffusers raises for a file it does not take.
+        """
+        with quiet_peft():
+            self._runs.append(self._user.cycle(self._loras[0], self._loras[-1]))
+        self._copies.append(self._steadiness.sample())
+        unsteady = spread(self._copies)
+        names = (
+            ("diffusers: load, fuse", FROM_BASE),
+            ("diffusers: unfuse, unload, load, fuse", TO_ANOTHER),
+            ("diffusers: unfuse, unload", BACK),
+            ("diffusers: set_adapters, none fused", TO_ANOTHER),
+        )
+        return tuple(
+            Peer(name, against, median(column), min(column), unsteady, len(column))
+            for (name, against), column in zip(names, zip(*self._runs, strict=True), strict=True)
+            if against != TO_ANOTHER or len(self._loras) > 1
+        )
 
 
 @contextmanager

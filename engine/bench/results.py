@@ -43,6 +43,9 @@ class Switching:
     fastest: float
     floor: float
     """What no program can do faster: see `engine.bench.limits`."""
+    spread: float
+    """How much one and the same copy varied while this was measured: half the range of its times,
+    as a part of the middle one. A ratio is not known better than that."""
     phases: tuple[tuple[str, float], ...]
     """Milliseconds by phase, of the last run."""
 
@@ -61,6 +64,10 @@ class Peer:
     """The name of our switch that does the same."""
     seconds: float
     fastest: float
+    spread: float
+    """As in `Switching`."""
+    runs: int
+    """Of how many `seconds` is the median; fewer than asked for when the run was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class TierMemory:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All of a run."""
+    """All of a run, or what is known so far."""
 
     model: str
     device: str
@@ -89,15 +96,17 @@ class BenchReport:
     repeat: int
     loras: tuple[str, ...]
     limits: Limits
-    switches: tuple[Switching, ...]
-    memory: tuple[TierMemory, ...]
-    peers: tuple[Peer, ...]
-    different: int
+    switches: tuple[Switching, ...] = ()
+    memory: tuple[TierMemory, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    different: int | None = None
     """Base tensors that differ after all our switches: 0, or a fault of this program."""
-    peers_different: int | None
+    peers_different: int | None = None
     """Base tensors that differ after diffusers has fused and unfused; None when it did not run."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """Sentences on what was left out, and why."""
+    is_complete: bool = False
+    """False while the run goes on, and for good when it was interrupted."""
 
     def faster_than(self, peer: Peer) -> float | None:
         """How many times longer the peer takes than our switch in the first tier that has one."""

@@ -13,6 +13,7 @@ from engine.bench.cold import CAN_DROP_PAGES, ColdFiles
 from engine.bench.limits import Floor
 from engine.bench.memory import PeakMemory
 from engine.bench.results import Switching, TierMemory
+from engine.bench.steadiness import Steadiness, spread
 from engine.bench.work import Works, union_bytes
 from engine.refs import LoraRef
 from engine.reports import SwitchReport, Tier
@@ -77,13 +78,14 @@ def measure(
     switcher: LoraSwitcher,
     works: Works,
     floor: Floor,
+    steadiness: Steadiness,
     device: torch.device,
     repeat: int,
 ) -> Switching:
     """Do a switch `repeat` times after one that is not counted, each from the same stack."""
-    touched = union_bytes([works.of(case.before), works.of(case.after)])
     switcher.apply(case.after)
     seconds: list[float] = []
+    copies = [steadiness.sample()]
     reports: list[SwitchReport] = []
 
     def switch(target: Stack) -> None:
@@ -92,14 +94,22 @@ def measure(
     for _ in range(repeat):
         switcher.apply(case.before)
         seconds.append(seconds_of(partial(switch, case.target()), device))
+        copies.append(steadiness.sample())
     return Switching(
         name=case.name,
         tier=tier,
         seconds=median(seconds),
         fastest=min(seconds),
-        floor=floor.seconds(tier, touched, works.of(case.after)),
+        floor=floor_of(case, tier, works, floor),
+        spread=spread(copies),
         phases=reports[-1].milliseconds,
     )
+
+
+def floor_of(case: Case, tier: Tier, works: Works, floor: Floor) -> float:
+    """The floor of a switch in seconds."""
+    after = works.of(case.after)
+    return floor.seconds(tier, union_bytes([works.of(case.before), after]), after)
 
 
 def measure_memory(

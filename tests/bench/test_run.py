@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from engine.bench import run as run_module
+from engine.bench import peers
 from engine.bench.cold import CAN_DROP_PAGES, ColdFiles
+from engine.bench.peers import DiffusersPeers
+from engine.bench.plan import Step, in_order
 from engine.bench.random_loras import lora_layers, write_random_loras
+from engine.bench.results import BenchReport
 from engine.bench.run import run_bench
+from engine.bench.steadiness import spread
 from engine.bench.subject import Subject, opened_subject
 from engine.lora.cache import LoraCache
 from engine.lora.file import FileStamp
@@ -26,13 +31,15 @@ if CAN_DROP_PAGES:
 
 def test_every_switch_is_measured_in_every_tier_and_the_base_stays(subject: Subject) -> None:
     before = [layer.weight.clone() for _, layer in lora_layers(subject.parts["unet"])]
-    said: list[str] = []
-    report = run_bench(subject, repeat=1, peers=False, progress=said.append)
+    said: dict[str, float | None] = {}
+    seen: list[BenchReport] = []
+    report = run_bench(subject, repeat=1, peers=False, progress=said.__setitem__, found=seen.append)
     names = [*COLD, "base to A", "A to B", "A at another strength", "A to base"]
     assert [(s.tier, s.name) for s in report.switches] == [
         (tier, name) for tier in ("device", "file") for name in names
     ]
     for switching in report.switches:
+        assert switching.spread >= 0
         assert switching.seconds >= switching.fastest > 0
         assert switching.floor > 0
         assert dict(switching.phases).keys() >= {"merge"}
@@ -42,7 +49,14 @@ def test_every_switch_is_measured_in_every_tier_and_the_base_stays(subject: Subj
     assert report.peers == ()
     assert report.peers_different is None
     assert report.notes == ("Left out for want of LoRAs: a stack of 3, a stack of 8.",)
-    assert "A to B · backup: file" in said
+    assert report.is_complete
+    assert not any(partial.is_complete for partial in seen)
+    counts = [len(partial.switches) for partial in seen]
+    assert sorted(set(counts)) == list(range(len(report.switches) + 1)), "each row when it is known"
+    left = [seconds for seconds in said.values() if seconds is not None]
+    assert all(seconds > 0 for seconds in left)
+    assert said["is the base the base?"] == min(left)
+    assert said["A to B · backup: file"] is not None
     after = [layer.weight for _, layer in lora_layers(subject.parts["unet"])]
     assert all(map(torch.equal, before, after))
 
@@ -74,6 +88,37 @@ def test_diffusers_does_the_same_on_the_same_files(subject: Subject) -> None:
         assert report.faster_than(peer) == peer.seconds / ours[peer.against]
 
 
+def test_an_interrupted_run_has_told_what_it_has(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    run, seen = DiffusersPeers.run, list[BenchReport]()
+
+    def second(self: DiffusersPeers) -> object:
+        if seen[-1].peers[-1].runs == 1:
+            raise KeyboardInterrupt
+        return run(self)
+
+    monkeypatch.setattr(DiffusersPeers, "run", second)
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(subject, repeat=3, tiers=("device",), found=seen.append)
+    assert [peer.runs for peer in seen[-1].peers] == [3, 1, 1, 1, 1]
+    assert seen[-1].different == 0
+    assert not seen[-1].is_complete
+
+
+def test_what_is_left_is_learned_from_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 30.0, 50.0])
+    monkeypatch.setattr("engine.bench.plan.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    steps = [Step(str(cost), cost, lambda report: report) for cost in (10.0, 10.0, 20.0)]
+    assert [left for _, left in in_order(steps)] == [80.0, 90.0, 50.0]
+
+
+def test_the_spread_is_half_the_range() -> None:
+    assert spread([2.0, 1.0, 4.0]) == 0.75
+    assert spread([1.0]) == 0
+
+
 def test_the_report_is_plain_data_with_its_ratios(subject: Subject) -> None:
     report = run_bench(subject, repeat=1, tiers=("device",), peers=False)
     plain = json.loads(json.dumps(report.as_plain()))
@@ -85,7 +130,7 @@ def test_the_report_is_plain_data_with_its_ratios(subject: Subject) -> None:
 def test_one_lora_without_a_file_of_the_base_measures_what_it_can(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "HAS_PEFT", False)
+    monkeypatch.setattr(peers, "HAS_PEFT", False)
     alone = replace(subject, loras=subject.loras[:1], source=None)
     report = run_bench(alone, repeat=1)
     names = [*COLD, "base to A", "A at another strength", "A to base"]

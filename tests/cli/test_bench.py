@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from engine.bench.results import BenchReport, Limits, Peer, Switching, TierMemory
+from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.cli import main
+from tui_loraswitch.commands.bench_table import LiveTable
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,30 +76,66 @@ def test_json_with_others_and_random_loras(tiny_checkpoint: Path, capsys) -> Non
     assert "diffusers: load, fuse" in [peer["name"] for peer in report["peers"]]
 
 
-def test_the_table_stays_narrow_with_others_in_it(capsys) -> None:
+def test_the_table_stays_narrow_with_others_in_it() -> None:
     """The widest names at full size, from a made-up report."""
-    from engine.bench.results import BenchReport, Limits, Peer, Switching, TierMemory
-    from tui_loraswitch.commands.bench_table import table
-
-    limits = Limits(722, 4_415_488_000, (("device", 0.8),), 128 * 10**9, 1.6)
-    cold = Switching("base to A, cold, in the page cache", "device", 12.5, 11.0, 2.4, ())
-    to_b = Switching("A to B", "device", 3.0, 2.9, 2.4, ())
-    peers = (
-        Peer("diffusers: unfuse, unload, load, fuse", "A to B", 21.0, 20.0),
-        Peer("diffusers: set_adapters, none fused", "A to B", 0.06, 0.05),
-    )
-    memory = (TierMemory("device", 0, 4_500_000_000, 4_415_488_000),)
-    report = BenchReport(
-        "random weights", "cpu", "CPU", "float16", 2, 3, ("a", "b"), limits, (cold, to_b), memory,
-        peers, 0, 722, (),
-    )  # fmt: skip
-    lines = table(report).splitlines()
+    report = full_size()
+    lines = live(report)
     assert all(len(line) < 80 for line in lines)
     assert lines[1] == "touched: 722 tensors, 4.11 GiB · bare copy 800.0 ms, 5.1 GiB/s"
     assert lines[2] == "products of A: 1.60 s in float32, 80 GFLOP/s"
-    assert next(line for line in lines if line.startswith("A to B")).split()[-1] == "1.2"
-    assert [line.split()[-1] for line in lines if line.startswith("diffusers")] == ["7.0", "0.02"]
+    row = next(line for line in lines if line.startswith("A to B"))
+    assert row.endswith("  1.2 ±  4%")
+    assert [line[-10:].strip() for line in lines if line.startswith("diffusers")] == [
+        "7.0 ±  8%",
+        "0.02 ±  8%",
+    ]
     assert lines[-1] == "After diffusers fused and unfused, 722 of 722 touched tensors differ."
+
+
+def test_rows_are_written_when_they_are_known() -> None:
+    whole = full_size()
+    lines: list[str] = []
+    output = LiveTable(lines.append)
+    start = replace(whole, switches=(), peers=(), memory=(), is_complete=False)
+    output.show(start)
+    assert len(lines) == 3
+    output.show(replace(start, switches=whole.switches[:1]))
+    assert lines[-1].startswith("base to A, cold")
+    output.show(replace(start, switches=whole.switches))
+    assert [line.split("  ")[0] for line in lines[4:]] == [
+        "switch",
+        "base to A, cold, in the page cache",
+        "A to B",
+    ]
+    few = tuple(replace(peer, runs=1) for peer in whole.peers)
+    written = len(lines)
+    output.show(replace(start, switches=whole.switches, peers=few))
+    assert len(lines) == written, "one run of three is no row yet"
+    output.finish(replace(start, switches=whole.switches, peers=few))
+    assert sum(line.startswith("diffusers: ") for line in lines) == 2
+    assert lines[-1].startswith("Interrupted")
+
+
+def live(report: BenchReport) -> list[str]:
+    lines: list[str] = []
+    LiveTable(lines.append).finish(report)
+    return lines
+
+
+def full_size() -> BenchReport:
+    """A made-up report with the widest names."""
+    limits = Limits(722, 4_415_488_000, (("device", 0.8),), 128 * 10**9, 1.6)
+    cold = Switching("base to A, cold, in the page cache", "device", 12.5, 11.0, 2.4, 1.23, ())
+    to_b = Switching("A to B", "device", 3.0, 2.9, 2.4, 0.04, ())
+    peers = (
+        Peer("diffusers: unfuse, unload, load, fuse", "A to B", 21.0, 20.0, 0.08, 3),
+        Peer("diffusers: set_adapters, none fused", "A to B", 0.06, 0.05, 0.08, 3),
+    )
+    memory = (TierMemory("device", 0, 4_500_000_000, 4_415_488_000),)
+    return BenchReport(
+        "random weights", "cpu", "CPU", "float16", 2, 3, ("a", "b"), limits, (cold, to_b), memory,
+        peers, 0, 722, (), True,
+    )  # fmt: skip
 
 
 def test_a_base_that_differs_is_a_failure(tiny_checkpoint: Path, monkeypatch, capsys) -> None:
@@ -184,3 +224,37 @@ def test_a_lost_connection_leaves_no_files(tmp_path: Path, number: int) -> None:
         finally:
             process.kill()
     assert list(scratch.iterdir()) == []
+
+
+def test_ctrl_c_shows_what_was_measured() -> None:
+    words = ("bench", "--demo", "--repeat", "2", "--no-peers")
+    with loraswitch_in_terminal(*words) as terminal:
+        terminal.read_until(lambda: b"\nA to B  " in terminal.screen)
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 130
+    assert b" left" in terminal.screen, "the time is told meanwhile"
+    text = terminal.screen.decode()
+    assert "memory of “base to A” at its peak" in text
+    assert "Interrupted: this is what was measured before." in text
+    assert "Traceback" not in text
+    assert "base tensors differ" not in text, "they were not compared"
+
+
+def test_an_interrupted_run_is_json_too(tiny_checkpoint: Path, monkeypatch, capsys) -> None:
+    from engine.bench import run
+
+    measure = run.measure
+
+    def second(case, *rest):
+        if case.name == "A to B":
+            raise KeyboardInterrupt
+        return measure(case, *rest)
+
+    monkeypatch.setattr(run, "measure", second)
+    words = ("--model", tiny_checkpoint, "--repeat", 1, "--rank", 1, "--json")
+    assert bench(*words) == 130
+    report = json.loads(capsys.readouterr().out)
+    assert report["is_complete"] is False
+    assert [s["name"] for s in report["switches"]][-1] == "base to A"
+    assert all(s["spread"] >= 0 for s in report["switches"])
+    assert report["different"] is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 
+import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -50,6 +53,31 @@ def test_json(loras: Path, capsys) -> None:
     assert neon["rank"] == 4
     assert neon["trigger_words"] == [{"source": "modelspec", "words": ["neon glow, night city"]}]
     assert [entry["fits_sdxl"] for entry in entries].count(False) == 2
+
+
+def test_json_holds_all_that_is_known(home: Path, write_lora, capsys) -> None:
+    path = write_lora(
+        home / "known/neon.safetensors",
+        ss_tag_frequency=json.dumps({"set": {"neon": 7, "city": 3}}),
+        ss_network_dim="4",
+    )
+    path.with_suffix(".json").write_text(json.dumps({"notes": "mine", "negative text": "blurry"}))
+    info = {"description": "<p>Long text.</p>", "model": {"name": "Neon"}}
+    path.with_suffix(".civitai.info").write_text(json.dumps(info))
+    path.with_suffix(".png").touch()
+    assert main(["list", "--loras", str(path.parent), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    other_names = {"root": "library", "mtime_ns": "changed"}
+    fields = {field.name for field in dataclasses.fields(LibraryEntry)} - {"inode"}
+    assert {other_names.get(name, name) for name in fields} <= entry.keys()
+    assert entry["tags"] == {"neon": 7, "city": 3}
+    assert (entry["notes"], entry["negative_text"]) == ("mine", "blurry")
+    assert "Long text." in entry["description"]
+    assert entry["previews"] == [str(path.with_suffix(".png"))]
+    assert entry["metadata"]["ss_network_dim"] == "4"
+    assert datetime.fromisoformat(entry["changed"]).timestamp() == pytest.approx(
+        path.stat().st_mtime, abs=1e-3
+    )
 
 
 def test_remembered_folders_are_listed(config: Path, loras: Path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -71,6 +72,34 @@ def test_a_changed_base_is_found(tiny_checkpoint, tiny_loras, monkeypatch, capsy
     out = capsys.readouterr().out
     assert "NOT verified: 1 of" in out
     assert "unet.conv_in.weight" in out
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_json_holds_the_verdict(
+    tiny_checkpoint, tiny_loras, loras, monkeypatch, capsys, is_sound: bool
+) -> None:
+    from engine.switch.switcher import LoraSwitcher
+
+    apply = LoraSwitcher.apply
+
+    def careless(self: LoraSwitcher, stack: Any, *rest: Any) -> Any:
+        report = apply(self, stack, *rest)
+        if not stack and not is_sound:
+            self._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
+        return report
+
+    monkeypatch.setattr(LoraSwitcher, "apply", careless)
+    folders = ("--loras", str(loras), "--loras", str(tiny_loras))
+    code = main(["verify", "--model", str(tiny_checkpoint), *folders, "--json"])
+    assert code == (0 if is_sound else 1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["verified"] is is_sound
+    assert found["different"] == ([] if is_sound else ["unet.conv_in.weight"])
+    assert (found["switches"], found["weights"]) == (3, 222_156)
+    assert found["checked"] > 100
+    assert len(found["refusals"]) == 3
+    assert found["model"]["path"] == str(tiny_checkpoint)
+    assert found["seconds"] >= 0
 
 
 def test_loras_that_do_not_fit_are_named_and_passed_over(

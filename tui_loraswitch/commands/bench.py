@@ -7,15 +7,20 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
-from tui_loraswitch.commands.bench_table import table
+from tui_loraswitch.commands.bench_table import LiveTable
 from tui_loraswitch.commands.options import add_model_options, settings_from
-from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
+from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, drop_output, say
 from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config import expanded
 from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.text import duration
+
+if TYPE_CHECKING:
+    from engine.bench.results import BenchReport
 
 SUMMARY = "measure how fast LoRAs are switched on this machine"
 
@@ -29,7 +34,11 @@ Every time stands beside a limit of the same run. “× floor” is how many tim
 the floor it takes: one reading and one writing of the weights touched, at the
 speed of a bare copy here, and the float32 products of the LoRA's factors, at
 their rate here. diffusers does the same on the same weights and files
-where PEFT is installed, and so does a bare copy of the weights.
+where PEFT is installed, and so does a bare copy of the weights. “±” says how
+steady the machine was: by how much one and the same copy varied meanwhile.
+
+Rows come as they are measured, with the time that is left; a run that is
+interrupted (Ctrl-C) shows what it has.
 
 Without --model the model is SDXL at full size with random weights in float16:
 no download, the same memory traffic. At rank 32 that takes about 15 GiB of main
@@ -48,6 +57,8 @@ examples:
 """
 
 _MAX_RANK = 1024
+_LONG = 20.0
+"""Seconds of a run that are said where there is no line of progress to show them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -124,18 +135,68 @@ def run(args: argparse.Namespace) -> int:
                 dtype=settings.dtype,
                 vae=settings.vae,
             )
-        report = run_bench(
-            subject,
-            repeat=args.repeat,
-            tiers=None if settings.backup == "auto" else (settings.backup,),
-            peers=not args.no_peers,
-            progress=progress.show,
-        )
-    print(json.dumps(report.as_plain(), indent=2) if args.json else table(report))
+        output = _Output(progress, as_json=args.json)
+        try:
+            report = run_bench(
+                subject,
+                repeat=args.repeat,
+                tiers=None if settings.backup == "auto" else (settings.backup,),
+                peers=not args.no_peers,
+                progress=output.tell,
+                found=output.show,
+            )
+        except (KeyboardInterrupt, SystemExit):
+            try:
+                output.end()
+            except OSError:  # the terminal has gone, or whoever read what was written
+                drop_output()
+            raise
+        output.show(report)
+        output.end()
     if report.different:
         say(f"{report.different} base tensors differ after the switches: this is a fault.")
         return FAILED
     return OK
+
+
+class _Output:
+    """Rows as they come, or one JSON object at the end; an interrupted run gives what it has."""
+
+    def __init__(self, progress: ProgressLine, *, as_json: bool) -> None:
+        self._progress = progress
+        self._table = None if as_json else LiveTable(self._write)
+        self._report: BenchReport | None = None
+        self._has_told = False
+
+    def tell(self, words: str, seconds_left: float | None) -> None:
+        """Say what is measured now, and how long the rest will take."""
+        if seconds_left is None:
+            self._progress.show(words)
+            return
+        left = f"about {duration(seconds_left)} left"
+        if not (self._has_told or self._progress.is_visible) and seconds_left > _LONG:
+            say(f"This takes {left.removesuffix(' left')}.")
+        self._has_told = True
+        self._progress.show(f"{words}  {left}")
+
+    def show(self, report: BenchReport) -> None:
+        """Write what is new in a report."""
+        self._report = report
+        if self._table is not None:
+            self._table.show(report)
+
+    def end(self) -> None:
+        """Write the rest of what is known."""
+        if self._report is None:
+            return
+        if self._table is not None:
+            self._table.finish(self._report)
+        else:
+            self._write(json.dumps(self._report.as_plain(), indent=2))
+
+    def _write(self, line: str) -> None:
+        self._progress.show("")
+        print(line, flush=True)
 
 
 def _settings(args: argparse.Namespace) -> AppSettings:

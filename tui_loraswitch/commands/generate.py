@@ -19,6 +19,7 @@ from engine.generate.sampler_spellings import read_sampler, read_schedule
 from engine.hidden_files import sweep
 from engine.library.text import clean_line
 from tui_loraswitch.commands.lora_names import Library, parse_wanted
+from tui_loraswitch.commands.model_json import model_as_json
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
     add_empty_negative_option,
@@ -235,12 +236,7 @@ def _as_json(
         ],
         "seed": finished.pictures[0].seed,
         "seconds": round(finished.seconds, 3),
-        "model": {
-            "name": model.name,
-            "path": str(model.path),
-            "device": model.device,
-            "dtype": model.dtype,
-        },
+        "model": model_as_json(model),
         "loras": [
             {
                 "name": ref.name,

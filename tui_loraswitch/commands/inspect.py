@@ -226,13 +226,6 @@ def _as_json(
         "base_model": entry.base_model or identity.base_model,
         "base_evidence": entry.base_evidence or identity.evidence,
         "families": dict(identity.families),
-        "author": entry.author,
-        "licence": entry.licence,
-        "description": entry.description,
-        "notes": entry.notes,
-        "negative_text": entry.negative_text,
-        "tags": dict(entry.tags),
-        "preview": next(map(str, entry.previews), None),
         "fit": fit and fit_as_json(fit),
         "metadata": dict(header.metadata),
         "modules": [

@@ -49,6 +49,11 @@ def say(message: str) -> None:
     print(f"loraswitch: {clean_line(message, _MAX_MESSAGE)}", file=sys.stderr, flush=True)
 
 
+def drop_output() -> None:
+    """Let what is still to be written go nowhere: Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def unexpected(error: BaseException) -> str:
     """A fault of ours in a sentence; the log has to have the rest."""
     return f"Unexpected fault: {type(error).__name__}: {error} ({log_path()} has the details)."

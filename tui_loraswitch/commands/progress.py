@@ -30,6 +30,11 @@ class ProgressLine:
     ) -> None:
         self.show("")
 
+    @property
+    def is_visible(self) -> bool:
+        """Whether anybody can see it."""
+        return self._stream.isatty()
+
     def follow(self, event: Event) -> None:
         """Show the progress an event tells of; anything else clears the line."""
         match event:
@@ -45,7 +50,7 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Write a text in place of the last one."""
         text = clean_line(text)[: shutil.get_terminal_size().columns - 1]
-        if text != self._shown and self._stream.isatty():
+        if text != self._shown and self.is_visible:
             self._stream.write(CLEAR_LINE + text)
             self._stream.flush()
         self._shown = text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from engine.errors import EngineError, LoraRefusedError
-from engine.events import Verified
+from engine.events import ModelInfo, Verified
 from engine.library.entry import LibraryEntry
 from engine.refs import LoraRef
+from tui_loraswitch.commands.model_json import model_as_json
 from tui_loraswitch.commands.options import add_library_option, add_model_options, settings_from
 from tui_loraswitch.commands.outcome import FAILED, OK, say
 from tui_loraswitch.commands.progress import ProgressLine
@@ -31,6 +34,7 @@ examples:
   loraswitch verify --model sdxl.safetensors --loras ~/loras
   loraswitch verify --switches 200 --seed 1
       random stacks of up to three LoRAs at random strengths
+  loraswitch verify --json | jq .verified
 """
 
 _MAX_STACK = 3
@@ -46,6 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="switch N times to random stacks, in place of each LoRA once",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random stacks; default: 0")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: verdict, counts, the tensors that differ, refusals, seconds",
+    )
     add_library_option(parser)
     add_model_options(parser)
 
@@ -67,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
     from tui_loraswitch.commands.engine_run import open_engine
 
     with ProgressLine() as progress, open_engine(progress.follow) as engine:
-        engine.load(settings)
+        model = engine.load(settings)
         stacks = list(_stacks(files, args.switches, args.seed))
-        done, refusals = 0, set[str]()
+        done, refusals = 0, list[str]()
         for number, stack in enumerate(stacks, 1):
             progress.show(f"switch {number}/{len(stacks)}")
             try:
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             except LoraRefusedError as error:
                 if str(error) not in refusals:
                     say(str(error))
-                refusals.add(str(error))
+                    refusals.append(str(error))
         if not done:
             raise EngineError(
                 "No switch was made, so nothing is proven; name a folder of LoRAs for this model "
@@ -87,7 +96,10 @@ def run(args: argparse.Namespace) -> int:
         engine.switch(())
         progress.show("comparing with the fingerprints")
         verified = engine.verify()
-    print(_verdict(verified, done))
+    if args.json:
+        print(json.dumps(_as_json(model, verified, done, refusals), indent=2))
+    else:
+        print(_verdict(verified, done))
     return FAILED if verified.report.different else OK
 
 
@@ -117,3 +129,19 @@ def _verdict(verified: Verified, switches: int) -> str:
             f"differ {after} (such as {names})"
         )
     return f"base verified: 0 of {report.weights:,} weights differ {after}"
+
+
+def _as_json(
+    model: ModelInfo, verified: Verified, switches: int, refusals: Sequence[str]
+) -> dict[str, Any]:
+    report = verified.report
+    return {
+        "verified": not report.different,
+        "switches": switches,
+        "checked": report.checked,
+        "weights": report.weights,
+        "different": list(report.different),
+        "refusals": list(refusals),
+        "seconds": round(verified.seconds, 3),
+        "model": model_as_json(model),
+    }

@@ -1,0 +1,17 @@
+"""The loaded model as plain data for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.events import ModelInfo
+
+
+def model_as_json(model: ModelInfo) -> dict[str, Any]:
+    """Which model it is, and what it runs on."""
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "device": model.device,
+        "dtype": model.dtype,
+    }
