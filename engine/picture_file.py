@@ -55,13 +55,15 @@ def _content(source: Path | bytes) -> tuple[str, bytes]:
 
 
 def _decoded(name: str, content: bytes, use: Callable[[Image], _T]) -> _T:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if max(image.size) <= MAX_SIDE and image.width * image.height <= MAX_PIXELS:
                 return use(image)
             size = f"{image.width} × {image.height}"
+    except UnidentifiedImageError as error:
+        raise FileFormatError(f"{name}: this is no PNG, JPEG, WebP or GIF picture.") from error
     # Pillow's decoders raise whatever a broken file leads them to, and it has no class for all.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

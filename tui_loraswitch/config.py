@@ -118,7 +118,11 @@ def remember(path: Path, choices: Mapping[str, object]) -> None:
         raise _broken(path, "it is nested too deeply") from error
     # What is written here can be read the next time.
     _parse(path, changed_text)
-    replace_file(path, changed_text.encode())
+    try:
+        content = changed_text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a path is no UTF-8 text, and the file takes no other") from error
+    replace_file(path, content)
 
 
 def expanded(text: str) -> Path:

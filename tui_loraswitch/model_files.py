@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from engine.errors import CheckpointError, EngineError, FileFormatError
 from engine.library.text import clean_line
 from engine.lora.header import read_header
 from engine.lora.identify import identify
+
+log = logging.getLogger(__name__)
 
 INDEX = "model_index.json"
 """What makes a folder a diffusers model."""
@@ -56,8 +59,7 @@ def find_models(
         for path in _candidates(root, is_deep, seen, problems):
             if is_cancelled():
                 return problems
-            model = _folder_model(path) if path.is_dir() else _file_model(path)
-            if model is not None:
+            if (model := _model(path)) is not None:
                 on_found(model)
     return problems
 
@@ -85,6 +87,16 @@ def _candidates(root: Path, is_deep: bool, seen: set[str], problems: list[str]) 
         # What lies below a diffusers model are its parts.
         goes_on = not is_model and (is_deep or is_root)
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if goes_on else []
+
+
+def _model(path: Path) -> ModelFile | None:
+    try:
+        return _folder_model(path) if path.is_dir() else _file_model(path)
+    # A fault of this program that one odd file brings out: the others are shown all the same.
+    except Exception:
+        log.exception("%s: cannot be looked at", path)
+        words = f"{path.name}: looking at it failed; the log file has the details."
+        return ModelFile(path, path.stem, 0, "unreadable", words)
 
 
 def _file_model(path: Path) -> ModelFile | None:

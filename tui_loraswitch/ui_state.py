@@ -7,8 +7,11 @@ from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from engine.errors import FileFormatError
 from engine.generate.request import EmptyNegative, GenerateRequest
 from engine.generate.sampler_spellings import read_sampler_and_schedule
+from engine.json_text import parse_json
+from engine.regular_file import read_regular
 from engine.saving import replace_file
 from tui_loraswitch.settings import AppSettings
 
@@ -62,9 +65,8 @@ class UiState:
 def load_state(path: Path) -> UiState:
     """The remembered state; what is missing, of another type or unreadable takes its default."""
     try:
-        with path.open("rb") as file:
-            table = json.loads(file.read(MAX_STATE_BYTES))
-    except (OSError, ValueError, RecursionError):
+        table = parse_json(read_regular(path, MAX_STATE_BYTES))
+    except (FileFormatError, ValueError):
         return UiState()
     return _state_of(table) if isinstance(table, dict) else UiState()
 
@@ -75,6 +77,9 @@ def _state_of(table: dict[str, Any]) -> UiState:
         value = table.get(field.name)
         if isinstance(field.default, float) and type(value) is int:
             value = float(value)
+        if isinstance(value, str):
+            # JSON can spell half characters, which no terminal and no file takes.
+            value = value.encode(errors="replace").decode()
         if type(value) is type(field.default):
             sound[field.name] = value
     state = UiState(**sound)

@@ -102,6 +102,22 @@ def test_lora_manager(tmp_path: Path) -> None:
     )
 
 
+def test_texts_of_windows_programs(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "utf-8-sig"):
+        (tmp_path / "x.json").write_text('{"notes": "é"}', encoding)
+        (tmp_path / "x.txt").write_text("漢", encoding)
+        said = merge(read_sidecars([(e, tmp_path / f"x{e}") for e in (".json", ".txt")]))
+        assert (said.notes, said.description, said.problems) == ("é", "漢", ())
+
+
+@pytest.mark.parametrize(
+    "words", [None, 5, "neon", {"a": "b"}, [1, None, ["x"], {}, True, "", " , "], [[[[]]]]]
+)
+def test_trained_words_may_be_anything(tmp_path: Path, words: object) -> None:
+    said = read(tmp_path, ".civitai.info", {"trainedWords": words, "model": words, "tags": words})
+    assert said == Description()
+
+
 def test_the_users_own_words_come_first_and_sources_add_up(tmp_path: Path) -> None:
     files = {
         ".txt": "from the text",

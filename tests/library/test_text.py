@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine.library.html_text import plain_description
 from engine.library.text import clean_line, clean_text
+from tests.support.bounds import bounded
 
 _WILD = st.text(
     st.sampled_from("\x1b\x9b\x9d[]0;31mhab\x07\\\r\n\t\u202e\u2066\u200d\u2028\ud800<>/p&;!-é漢🦊")
@@ -68,7 +69,26 @@ def test_length_is_bounded() -> None:
         ("&#27;[31mred &#x202e;", "[31mred"),
         ("<p>malformed <![a b]> section</p>", "malformed <![a b]> section"),
         ("one\n\n\n\n\ntwo", "one\n\ntwo"),
+        ("<p>a<!-- hidden <b>x</b> -->b</p>", "ab"),
+        ("<p>shown <!-- never closed</p><br>all", "shown never closed\n\nall"),
+        ("<SCRIPT>x</Script >kept <script>shown", "kept shown"),
+        ("<p title='x>y' class=\">\">z</p>", "z"),
+        ("<p class=don't>z</p>", "z"),
+        ("<p>1 &lt; 2 &eacute; &#233; &#xe9; &nosuch; &amp;lt; AT&T</p>",
+         "1 < 2 é é é &nosuch; &lt; AT&T"),
+        ("<!DOCTYPE html><?xml version='1'?><p>z", "z"),
     ],
 )  # fmt: skip
 def test_descriptions_become_plain(html: str, plain: str) -> None:
     assert plain_description(html) == plain
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<a a='", '<a "', "<a ", "<!--", "-->", "<script>", "&#1", "&a", "<", "</", "<?", "<!doctype ",
+     "<a='\"", "\n", " ", "\x1b[1", "\x1b]", "<p>", "'", "<p/", "<li>"],
+)  # fmt: skip
+def test_broken_html_takes_no_longer_than_sound_html(piece: str) -> None:
+    for text in ("<p>" + piece * 80_000, piece * 80_000 + "<p>", piece * 13_000 + "</p>"):
+        with bounded(2.0, 100):
+            plain_description(text)

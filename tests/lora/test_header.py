@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.errors import FileFormatError
-from engine.lora.header import MAX_HEADER_BYTES, read_header
+from engine.lora.header import MAX_HEADER_BYTES, MAX_NAME, MAX_TENSORS, read_header
+from tests.support.bounds import bounded
 
 SOUND = save(
     {
@@ -150,6 +151,40 @@ def test_endless_shape_is_refused_at_once(tmp_path: Path) -> None:
     numbers = ",".join(["9" * 1000] * 20_000).encode()
     header = b'{"a":{"dtype":"F32","shape":[' + numbers + b'],"data_offsets":[0,8]}}'
     assert "makes no sense" in refusal(tmp_path / "a.safetensors", raw_file(header, bytes(8)))
+
+
+def many(count: int, name: str = "t{}.lora_up.weight") -> bytes:
+    entry = '{{"dtype":"F16","shape":[1],"data_offsets":[{},{}]}}'
+    pairs = (f'"{name.format(i)}":{entry.format(2 * i, 2 * i + 2)}' for i in range(count))
+    return raw_file(("{" + ",".join(pairs) + "}").encode(), bytes(2 * count))
+
+
+def test_names_and_their_number_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(many(MAX_TENSORS))
+    with bounded(5.0, 200):
+        assert len(read_header(path).tensors) == MAX_TENSORS
+    with bounded(2.0, 400):
+        assert "names 700,000 tensors; no LoRA" in refusal(path, many(700_000))
+    escaped = many(MAX_TENSORS + 1).replace(b"data_offsets", b"data\\u005foffsets")
+    escaped = raw_file(escaped[8 : -2 * MAX_TENSORS - 2], bytes(2 * MAX_TENSORS + 2))
+    assert f"names {MAX_TENSORS + 1:,} tensors" in refusal(path, escaped)
+    long = {"x" * MAX_NAME: one_tensor()["a"]}
+    path.write_bytes(raw_file(long, bytes(8)))
+    assert list(read_header(path).tensors) == ["x" * MAX_NAME]
+    for name in ("attentions." * 20_000, "x" * (MAX_NAME + 1)):
+        message = refusal(path, raw_file({name: one_tensor()["a"]}, bytes(8)))
+        assert f"a tensor whose name is {len(name):,} characters long" in message
+        assert len(message) < 200
+    assert "is no text" in refusal(path, raw_file({"\ud800": one_tensor()["a"]}, bytes(8)))
+
+
+def test_headers_of_a_hundred_megabytes_are_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    for values in (b"[]," * 30_000_000, b"1," * 45_000_000, b'"",' * 30_000_000):
+        content = raw_file(b'{"a":[' + values + b"0]}")
+        with bounded(2.0, 600):
+            assert "not sensible JSON" in refusal(path, content)
 
 
 def test_metadata_that_is_no_table_of_texts_is_dropped(tmp_path: Path) -> None:

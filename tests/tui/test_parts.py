@@ -312,7 +312,7 @@ def test_a_protocol_picture_fills_whole_cells(tmp_path):
 def test_what_is_no_picture_is_refused(tmp_path):
     path = tmp_path / "x.png"
     path.write_text("no picture")
-    with pytest.raises(FileFormatError, match=r"x\.png: cannot be read as a picture"):
+    with pytest.raises(FileFormatError, match=r"x\.png: this is no PNG, JPEG"):
         fit_half_cells(path, 10, 10)
 
 

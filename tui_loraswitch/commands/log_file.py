@@ -93,7 +93,10 @@ def _log_fault_of_object(fault: sys.UnraisableHookArgs) -> None:
 def _open(path: Path) -> logging.Handler:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8")
+        # File names may be bytes that are no text.
+        return RotatingFileHandler(
+            path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"
+        )
     except OSError as error:
         say(f"No log is kept in {path}: {in_words(error)}.")
         return logging.NullHandler()

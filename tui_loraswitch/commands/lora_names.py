@@ -27,14 +27,8 @@ from tui_loraswitch.commands.scan import scan_library
 from tui_loraswitch.config import expanded
 from tui_loraswitch.wanted_lora import BLOCK_WEIGHTS, TEXT_ENCODER_2, WantedLora
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
-_WANTED = re.compile(
-    rf"""(?P<name>.+?)
-    (?::(?P<unet>{_NUMBER}))?
-    (?::(?P<te>{_NUMBER}))?
-    (?P<fields>(?::(?:{TEXT_ENCODER_2}|{BLOCK_WEIGHTS})=[^:]*)*)""",
-    re.DOTALL | re.VERBOSE,
-)
+_NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)")
+_FIELD = re.compile(rf"(?:{TEXT_ENCODER_2}|{BLOCK_WEIGHTS})=.*", re.DOTALL)
 
 
 def parse_wanted(text: str) -> WantedLora:
@@ -43,15 +37,24 @@ def parse_wanted(text: str) -> WantedLora:
     A number counts as a strength from the end of the text, so names may hold colons; so do the
     fields `te2=` and `lbw=` after it. Raises ValueError for an empty name.
     """
-    match = _WANTED.fullmatch(text)
-    if match is None:
+    parts = text.split(":")
+    fields: list[tuple[str, str]] = []
+    numbers: list[float] = []
+    while len(parts) > 1 and parts != ["", parts[-1]]:
+        last = parts[-1]
+        if _FIELD.fullmatch(last) and not numbers:
+            name, _, value = last.partition("=")
+            fields.append((name, value))
+        elif _NUMBER.fullmatch(last) and len(numbers) < 2:
+            numbers.append(float(last))
+        else:
+            break
+        parts.pop()
+    name = ":".join(parts)
+    if not name:
         raise ValueError(text)
-    unet = float(match["unet"] or 1)
-    text_encoder = float(match["te"]) if match["te"] else unet
-    fields = (field.partition("=") for field in match["fields"].split(":")[1:])
-    return WantedLora(
-        match["name"], unet, text_encoder, tuple((name, value) for name, _, value in fields)
-    )
+    unet = numbers[-1] if numbers else 1.0
+    return WantedLora(name, unet, numbers[0] if numbers else unet, tuple(reversed(fields)))
 
 
 class Library:

@@ -17,7 +17,7 @@ MAX_CFG_SCALE = 100.0
 _ANY_SIZE = 1024
 """Stands in for the model's own size, which is always possible."""
 
-_SIZE = re.compile(r"(\d{1,5})\s*[x×* ]\s*(\d{1,5})")
+_SIZE = re.compile(r"(\d{1,5})(?:\s*+[x×*]\s*+|\s++)(\d{1,5})")
 
 
 def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
