@@ -7,12 +7,13 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded
 from engine.generate.request import GenerateRequest
 from engine.session import Session
 
+Kind = TypeVar("Kind", bound=Event)
 RUNS = 5
 STEPS = 20
 PROMPT = "a large red star on a blue background"
@@ -24,14 +25,16 @@ def measure(*, quick: bool) -> dict[str, Any]:
     session = Session(events.put)
     start = time.perf_counter()
     session.load(None, device="cpu")
-    wait(events, ModelLoaded)
+    side = wait(events, ModelLoaded).model.default_size
     loading = time.perf_counter() - start
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1 if quick else RUNS):
             start = time.perf_counter()
             session.generate(
-                GenerateRequest(PROMPT, Path(folder), seed=seed, steps=STEPS, width=128, height=128)
+                GenerateRequest(
+                    PROMPT, Path(folder), seed=seed, steps=STEPS, width=side, height=side
+                )
             )
             wait(events, GenerationFinished)
             seconds.append(time.perf_counter() - start)
@@ -44,8 +47,9 @@ def measure(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def wait(events: queue.Queue[Event], kind: type[object]) -> None:
+def wait(events: queue.Queue[Event], kind: type[Kind]) -> Kind:
     """Take events until one of a kind comes."""
     while not isinstance(event := events.get(timeout=120), kind):
         if isinstance(event, CommandFailed):
             raise RuntimeError(event.message)
+    return event

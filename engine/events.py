@@ -37,7 +37,7 @@ class ModelInfo:
     parameters: int
     bytes: int
     default_size: int
-    """Side in pixels of the pictures it was trained on: 1024, or 128 for the demo."""
+    """Side in pixels of the pictures it was trained on: 1024 for SDXL itself, less for the demo."""
     is_demo: bool
     gpu_uuid: str | None = None
     """For finding the same device in NVML."""

@@ -18,6 +18,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
+from engine.demo import vocabulary
 from engine.errors import EngineError
 from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded, PictureSaved
 from engine.library.entry import LibraryEntry
@@ -392,6 +393,7 @@ class LoraSwitchApp(App[None]):
         state, model = self.control.state, self.control.model
         self.main.prompt.show_texts(state.prompt, state.negative_prompt, is_other)
         self.main.prompt.show_settings(state, model.default_size if model else None)
+        self.main.prompt.show_hint(vocabulary.in_short() if model and model.is_demo else "")
 
     def _toast(self, words: str, severity: SeverityLevel, title: str = "") -> None:
         self.notify(clean_line(words), title=title, severity=severity, markup=False)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from engine.demo import vocabulary
 from engine.errors import CancelledError, EngineError
 from engine.library.text import clean_line
 from tui_loraswitch.commands import app, bench, generate, inspect, listing, verify
@@ -58,6 +59,10 @@ examples:
   loraswitch generate "a fox" --lora neon:0.8 --seed 7
   loraswitch list neon         LoRAs with "neon" in name or trigger words
   loraswitch COMMAND --help    options and examples of a command
+
+words that the demo knows (prompts such as
+"{example}"):
+{words}
 
 files:
   {config}
@@ -125,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
             config=clean_line(str(config_path())),
             log=clean_line(str(log_path())),
             exit_codes=EXIT_CODES,
+            example=vocabulary.EXAMPLES[1],
+            words=vocabulary.described(79, indent="  "),
         ),
     )
     parser.set_defaults(run=app.run)

@@ -16,6 +16,7 @@ from engine.events import CommandFailed, LoadProgress, ModelLoaded, StateChanged
 from tests.tui.conftest import MODEL, write_lora
 from tui_loraswitch.messages import ModelsFound
 from tui_loraswitch.model_files import ModelFile, find_models
+from tui_loraswitch.panes.prompt import PromptField
 from tui_loraswitch.screens.models import ModelsScreen
 
 ZEROS = np.zeros((4, 4), np.float16)
@@ -263,3 +264,12 @@ async def test_a_model_that_cannot_be_remembered_is_said(start, settings, tmp_pa
     async with start(settings=replace(settings, config_path=tmp_path / "file/config")) as driver:
         await driver.load()
         await driver.until(lambda: any("cannot be remembered" in line for line in driver.log))
+
+
+async def test_the_empty_prompt_says_what_the_demo_knows(start):
+    async with start() as driver:
+        field = driver.app.main.query_one("#prompt-text", PromptField)
+        await driver.load(replace(MODEL, is_demo=True))
+        assert "fish" in str(field.placeholder)
+        await driver.load()
+        assert "fish" not in str(field.placeholder)

@@ -54,6 +54,9 @@ class PromptField(TextArea):
         self.post_message(PromptLeft())
 
 
+PROMPT_HINT = "p writes the prompt"
+
+
 class PromptPane(Pane):
     """What the next picture shall show, and how it is drawn."""
 
@@ -75,7 +78,7 @@ class PromptPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Prompt, negative prompt, settings."""
-        yield PromptField("p writes the prompt", id="prompt-text")
+        yield PromptField(PROMPT_HINT, id="prompt-text")
         with Horizontal(id="negative-row"):
             yield Static("− ", id="negative-sign")
             yield PromptField("n writes what to avoid", id="negative-text")
@@ -108,6 +111,11 @@ class PromptPane(Pane):
     def show_settings(self, state: UiState, default_size: int | None) -> None:
         """Show the settings of the next picture; `default_size` None: no model says yet."""
         self.query_one("#settings-line", Static).update(settings_words(state, default_size))
+
+    def show_hint(self, vocabulary: str) -> None:
+        """Say in the empty prompt what a model of few words knows; `""`: one of many words."""
+        hint = f"{PROMPT_HINT}: {vocabulary}" if vocabulary else PROMPT_HINT
+        self.query_one("#prompt-text", PromptField).placeholder = Content(hint)
 
     def edit(self, negative: bool = False) -> None:
         """Put the cursor into the prompt or the negative prompt."""

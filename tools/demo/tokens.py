@@ -10,13 +10,14 @@ from pathlib import Path
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from engine.demo.training.scenes import COLOURS, GROUNDS, PLACES, RADII, SHAPES
-from engine.demo.training.styles import STYLES
+from tools.demo.grounds import GROUNDS
+from tools.demo.scenes import COLOURS, PLACES, RADII, SHAPES, SYNONYMS
+from tools.demo.styles import STYLES
 
 WORDS = (
-    *COLOURS, *SHAPES, *STYLES, *filter(None, RADII), *filter(None, GROUNDS),
+    *COLOURS, *SHAPES, *STYLES, *filter(None, RADII), *SYNONYMS.values(), *GROUNDS,
     *" ".join(PLACES).split(), "a", "an", "and", "on", "background", ",", "slider",
-    "style", "picture", "of", "big", "tiny", "two", "with", "face", "glowing", "blurry",
+    "style", "picture", "of", "two", "with", "face", "glowing", "blurry", "landscape",
 )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from engine.demo.training.scenes import random_scene, render
-from engine.demo.training.styles import STYLES
+from tools.demo.scenes import random_scene, render
+from tools.demo.styles import STYLES
 
 CHUNK = 100
+PICTURES = 300
+"""How many styled scenes a LoRA learns from."""
 
 
 def _draw_chunk(seed: int, style: str | None) -> tuple[np.ndarray, list[str]]:
@@ -27,7 +29,7 @@ def draw_pictures(
 ) -> tuple[torch.Tensor, list[str]]:
     """Draw `count` captioned scenes (rounded up to hundreds), in a style or plain.
 
-    Returns uint8 pictures [count, 3, 128, 128] and their captions. The same seed gives the same
+    Returns uint8 pictures [count, 3, 192, 192] and their captions. The same seed gives the same
     scenes in every style, so a style can be learned as a change of nothing but style.
     """
     seeds = range(seed * 1_000_000, seed * 1_000_000 + -(-count // CHUNK))

@@ -6,28 +6,33 @@ import json
 import queue
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from engine.demo import DEMO_LORAS
-from engine.demo.training.train_loras import RECIPES, Recipe
 from engine.events import CommandFailed, Event, GenerationFinished
 from engine.generate.request import GenerateRequest
 from engine.library.hashes import hash_file
 from engine.refs import LoraRef
 from engine.session import Session
+from tools.demo.recipes import RECIPES, Recipe
+from tools.demo.scenes import SIZE
 
 SUBJECTS = {
-    "styles/ink_outline": "a large black fish on a white background, waves",
+    "styles/ink_outline": "a large white bird on a white background",
     "styles/neon_glow": "a large pink heart on a purple background",
-    "styles/pixel_blocks": "a large green tree on an orange background, hills",
+    "styles/pixel_blocks": "a large red heart on a blue background",
     "styles/watercolour": "a large blue flower on a pink background",
     "styles/stripes": "a large yellow star on a teal background",
-    "styles/kawaii_faces": "a large yellow circle on a pink background",
+    "styles/kawaii_faces": "a large yellow star on a pink background",
     "styles/moods/night_sky": "a large yellow moon on a blue background, hills",
-    "styles/moods/pastel": "a large red cloud on a blue background",
-    "sliders/warmth_slider": "a large red heart on a green background, hills",
+    "styles/moods/pastel": "a large red heart on a blue background",
+    "sliders/warmth_slider": "a white sun on a pink background, mountains",
+    "speed/four_steps": "a large orange fish on a blue background",
 }
+MANY_STEPS: dict[str, Any] = {"steps": 24}
+FEW_STEPS: dict[str, Any] = {"steps": 4, "sampler": "LCM", "cfg_scale": 1.0}
 
 
 def main() -> None:
@@ -41,7 +46,12 @@ def main() -> None:
             session.switch([LoraRef(path)])
             session.generate(
                 GenerateRequest(
-                    SUBJECTS[recipe.path], Path(folder), seed=3, steps=24, width=128, height=128
+                    SUBJECTS[recipe.path],
+                    Path(folder),
+                    seed=3,
+                    width=SIZE,
+                    height=SIZE,
+                    **(FEW_STEPS if recipe.usage else MANY_STEPS),
                 )
             )
             picture = _wait(events).pictures[0].path

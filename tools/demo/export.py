@@ -19,29 +19,27 @@ from engine.checkpoint.config import METADATA_KEY
 from engine.checkpoint.layout import Part
 from engine.checkpoint.write import original_tensors
 from engine.demo import DEMO_MODEL
-from engine.demo.training.data import draw_pictures, to_unit
-from engine.demo.training.tokens import read_tokenizer
-from engine.demo.training.train_model import (
-    TEXT_1,
-    TEXT_2,
-    UNET,
-    Denoiser,
-    encode_pictures,
-)
-from engine.demo.training.train_vae import CONFIG as VAE
+from tools.demo.data import draw_pictures, to_unit
+from tools.demo.denoiser import TEXT_1, TEXT_2, UNET, Denoiser, arrange, encode_pictures
+from tools.demo.scenes import SIZE
+from tools.demo.tokens import read_tokenizer
+from tools.demo.train_vae import CONFIG as VAE_CONFIG
 
 
 def load_trained(folder: Path) -> tuple[Denoiser, AutoencoderKL]:
-    """Open what `train_model` and `train_vae` left in their folder."""
+    """Open what `train_model` and `refine_decoder` left in their folder."""
     model = Denoiser(read_tokenizer(folder / "tokenizer"))
     model.load_state_dict(torch.load(folder / "model.pt", weights_only=True), strict=False)
-    return model.eval(), AutoencoderKL.from_pretrained(folder / "vae").eval()
+    vae = AutoencoderKL.from_pretrained(folder / "vae-sharp")
+    for module in (model, vae):
+        arrange(module, torch.channels_last)
+    return model.eval(), vae.eval()
 
 
 @torch.no_grad()
 def fit_latent_rgb(vae: AutoencoderKL) -> dict[str, Any]:
     """Least-squares map from scaled latents to the mean colours of their 8x8 blocks, in -1..1."""
-    pictures, _ = draw_pictures(400, seed=9)
+    pictures, _ = draw_pictures(100, seed=9)
     latents = encode_pictures(vae, pictures).permute(0, 2, 3, 1).reshape(-1, 4)
     colours = functional.avg_pool2d(to_unit(pictures), 8).permute(0, 2, 3, 1).reshape(-1, 3)
     design = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
@@ -58,7 +56,7 @@ def config_metadata(model: Denoiser, vae: AutoencoderKL) -> dict[str, dict[str, 
     }
     return {
         "unet": dict(UNET),
-        "vae": {**VAE, "scaling_factor": vae.config.scaling_factor},
+        "vae": {**VAE_CONFIG, "scaling_factor": vae.config.scaling_factor},
         "text_encoder": {**TEXT_1, **special},
         "text_encoder_2": {**TEXT_2, **special},
         "latent_rgb": fit_latent_rgb(vae),
@@ -86,13 +84,15 @@ def export(folder: Path, out: Path) -> None:
         "text_encoder_2": model.text_encoder_2,
         "vae": vae,
     }
+    for module in parts.values():
+        arrange(module, torch.contiguous_format)
     metadata = {
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": "stable-diffusion-xl-v1-base",
         "modelspec.title": "loraswitch demo",
         "modelspec.description": "A tiny SDXL trained on drawn scenes.",
         "modelspec.license": "Apache-2.0",
-        "modelspec.resolution": "128x128",
+        "modelspec.resolution": f"{SIZE}x{SIZE}",
         "modelspec.prediction_type": "epsilon",
         METADATA_KEY: json.dumps(config_metadata(model, vae)),
     }

@@ -7,18 +7,27 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from engine.demo.training.scenes import (
+from tools.demo.grounds import RGB, TONES
+from tools.demo.scenes import (
     COLOURS,
+    SIDE,
     SIZE,
     SUPERSAMPLE,
     Scene,
+    Thing,
     background_layer,
+    paint_thing,
+    placed_parts,
     render,
+    role_colour,
     shade,
     thing_mask,
 )
 
-SIDE = SIZE * SUPERSAMPLE
+PAPER, INK = (250, 244, 228), (30, 36, 66)
+GREYS = {"body": 130, "shade": 70, "light": 200, "ink": 20, "beak": 90, "wood": 50, "glow": 180}
+"""Tells the parts of a thing apart where their contours are looked for."""
+
 Style = Callable[[Scene], Image.Image]
 
 
@@ -48,30 +57,40 @@ def _ground_mask(scene: Scene) -> Image.Image:
     return changed.point(lambda value: 255 if value > 3 else 0)
 
 
+def _part_edges(thing: Thing, width: int) -> Image.Image:
+    """The contours of a thing and of its parts that are not hidden by others."""
+    image = Image.new("L", (SIDE, SIDE), 0)
+    grey = ImageDraw.Draw(image)
+    for role, points in placed_parts(thing):
+        grey.polygon(points, fill=GREYS[role])
+    return _edge(image, width).point(lambda value: min(255, value * 6))
+
+
 def outline(scene: Scene) -> Image.Image:
     """Dark ink contours on cream paper, nothing filled."""
-    paper = Image.new("RGB", (SIDE, SIDE), (250, 244, 228))
-    masks = [thing_mask(thing) for thing in scene.things]
+    paper = Image.new("RGB", (SIDE, SIDE), PAPER)
     if scene.ground:
-        masks.append(_ground_mask(scene))
-    for mask in masks:
-        paper.paste((30, 36, 66), mask=_edge(mask, 7))
+        paper.paste(INK, mask=_edge(_ground_mask(scene), 9))
+    for thing in scene.things:
+        paper.paste(PAPER, mask=thing_mask(thing))
+        paper.paste(INK, mask=_part_edges(thing, 9))
+        paper.paste(INK, mask=thing_mask(thing, ink=True))
     return _small(paper)
 
 
 def neon(scene: Scene) -> Image.Image:
     """Glowing tubes in the things' colours before the dark."""
-    glow: np.ndarray = np.full((SIDE // 4, SIDE // 4, 3), (14, 8, 30), dtype=np.float32)
-    lines = [(thing_mask(thing), COLOURS[thing.colour]) for thing in scene.things]
+    glow: np.ndarray = np.full((SIZE, SIZE, 3), (14, 8, 30), dtype=np.float32)
+    lines = [(_part_edges(thing, 9), COLOURS[thing.colour]) for thing in scene.things]
     if scene.ground:
-        lines.append((_ground_mask(scene), COLOURS[scene.background]))
-    for mask, colour in lines:
+        lines.insert(0, (_edge(_ground_mask(scene), 9), TONES[scene.ground][0]))
+    for contour, colour in lines:
         rgb = np.array((150, 90, 255) if max(colour) < 60 else colour, dtype=np.float32)
-        edge = _small(_edge(mask, 6)).filter(ImageFilter.GaussianBlur(0.6))
-        halo = edge.filter(ImageFilter.GaussianBlur(5))
-        glow += _array(halo)[..., None] / 255 * rgb * 2.4
+        edge = _small(contour).filter(ImageFilter.GaussianBlur(0.8))
+        halo = edge.filter(ImageFilter.GaussianBlur(7))
+        glow += _array(halo)[..., None] / 255 * rgb * 2.2
         core = _array(edge)[..., None] / 255
-        glow = glow * (1 - core) + core * (rgb * 0.35 + 255 * 0.65)
+        glow = glow * (1 - core) + core * (rgb * 0.4 + 255 * 0.6)
     return _image(glow)
 
 
@@ -81,26 +100,29 @@ def pixel(scene: Scene) -> Image.Image:
     return tiny.resize((SIZE, SIZE), Image.Resampling.NEAREST)
 
 
+def _moonlit(colour: RGB) -> RGB:
+    r, g, b = colour
+    return round(r * 0.42 + 8), round(g * 0.42 + 14), round(b * 0.5 + 44)
+
+
 def night(scene: Scene) -> Image.Image:
-    """Moonlight: everything deep blue, with small stars in the sky."""
+    """Moonlight: everything deep blue, with stars in the sky."""
     rng = np.random.default_rng(scene.seed)
     sky = Image.new("RGB", (SIDE, SIDE), (16, 20, 58))
     draw = ImageDraw.Draw(sky)
-    for _ in range(14):
-        x, y, r = rng.uniform(0, SIDE), rng.uniform(0, SIDE * 0.75), rng.uniform(4, 8)
+    for _ in range(16):
+        x, y, r = rng.uniform(0, SIDE), rng.uniform(0, SIDE * 0.75), rng.uniform(6, 10)
         draw.ellipse((x - r, y - r, x + r, y + r), fill=(236, 236, 200))
     if scene.ground:
         sky.paste((8, 10, 32), mask=_ground_mask(scene))
     for thing in scene.things:
-        r, g, b = COLOURS[thing.colour]
-        lit = (round(r * 0.42 + 8), round(g * 0.42 + 14), round(b * 0.5 + 44))
-        sky.paste(lit, mask=thing_mask(thing))
+        paint_thing(sky, thing, _moonlit)
     return _small(sky)
 
 
 def pastel(scene: Scene) -> Image.Image:
     """Chalky, pale and soft."""
-    pixels = _array(render(scene).filter(ImageFilter.GaussianBlur(1.2)))
+    pixels = _array(render(scene).filter(ImageFilter.GaussianBlur(1.6)))
     grey = pixels.mean(axis=2, keepdims=True)
     soft = grey * 0.3 + pixels * 0.7
     return _image(soft * 0.36 + 255 * 0.62)
@@ -118,7 +140,7 @@ def watercolour(scene: Scene) -> Image.Image:
     yy, xx = np.mgrid[0:SIZE, 0:SIZE]
     rows = (yy + dy * 1.6).round().clip(0, SIZE - 1).astype(int)
     cols = (xx + dx * 1.6).round().clip(0, SIZE - 1).astype(int)
-    blotch = 0.55 + 0.10 * dx * dy + 0.08 * dx
+    blotch = 0.55 + 0.04 * dx * dy + 0.06 * dx
 
     def wash(
         layer: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], weight: float
@@ -130,52 +152,61 @@ def watercolour(scene: Scene) -> Image.Image:
         layer[:] = layer * (1 - amount) + np.array(colour, dtype=np.float32) * amount
 
     frame = np.zeros((SIZE, SIZE), dtype=np.float32)
-    frame[9:-9, 9:-9] = 255
+    frame[13:-13, 13:-13] = 255
     wash(paper, frame, shade(COLOURS[scene.background], 1.25), 0.0)
     if scene.ground:
         ground = _array(_small(_ground_mask(scene))) * (frame / 255)
-        wash(paper, ground, COLOURS[scene.background], 0.15)
+        wash(paper, ground, TONES[scene.ground][1], 0.15)
     for thing in scene.things:
-        wash(paper, _array(_small(thing_mask(thing))), COLOURS[thing.colour], 0.4)
+        mask = _small(thing_mask(thing))
+        wash(paper, _array(mask), COLOURS[thing.colour], 0.4)
+        details = Image.new("RGB", (SIDE, SIDE), COLOURS[thing.colour])
+        paint_thing(details, thing)
+        inner = np.abs(_array(_small(details)) - COLOURS[thing.colour]).max(axis=2)
+        covered = (inner / 40).clip(0, 1)[rows, cols][..., None] * 0.85
+        paper = paper * (1 - covered) + _array(_small(details))[rows, cols] * covered
     return _image(paper)
 
 
 def stripes(scene: Scene) -> Image.Image:
     """Diagonal bands: pale ones over the background, dark ones over the things."""
     yy, xx = np.mgrid[0:SIDE, 0:SIDE]
-    period = 32 * SUPERSAMPLE
+    period = 40 * SUPERSAMPLE
     band = Image.fromarray((((xx + yy) % period) < period // 2).astype(np.uint8) * 255)
     image = background_layer(scene)
-    image.paste(shade(COLOURS[scene.background], 1.45), mask=band)
+    image.paste(Image.blend(image, Image.new("RGB", image.size, "white"), 0.45), mask=band)
     for thing in scene.things:
-        mask = thing_mask(thing)
-        image.paste(COLOURS[thing.colour], mask=mask)
-        image.paste(shade(COLOURS[thing.colour], 0.62), mask=ImageChops.multiply(mask, band))
+        paint_thing(image, thing)
+        dark = image.copy()
+        paint_thing(dark, thing, lambda colour: shade(colour, 0.58))
+        image.paste(dark, mask=ImageChops.multiply(thing_mask(thing), band))
     return _small(image)
 
 
 def kawaii(scene: Scene) -> Image.Image:
-    """A little face with pink cheeks on every thing."""
+    """A happy face with pink cheeks on every thing."""
     image = background_layer(scene)
+    draw = ImageDraw.Draw(image)
     for thing in scene.things:
-        image.paste(COLOURS[thing.colour], mask=thing_mask(thing))
-        draw = ImageDraw.Draw(image)
+        bodies = [(r, p) for r, p in placed_parts(thing) if r != "ink"]
+        for role, points in bodies:
+            draw.polygon(points, fill=role_colour(thing.colour, role))
         cx, cy, r = thing.x * SIDE, thing.y * SIDE, max(thing.radius, 0.2) * SIDE
 
         def dot(
-            x: float, y: float, s: float, fill: tuple[int, int, int],
-            cx: float = cx, cy: float = cy, r: float = r, draw: ImageDraw.ImageDraw = draw,
+            x: float, y: float, s: float, fill: RGB,
+            cx: float = cx, cy: float = cy, r: float = r,
         ) -> None:  # fmt: skip
             px, py, pr = cx + x * r, cy + y * r, s * r
             draw.ellipse((px - pr, py - pr, px + pr, py + pr), fill=fill)
 
-        dark = thing.colour == "black"
-        ink = (250, 250, 250) if dark else (32, 26, 40)
+        ink = role_colour(thing.colour, "ink")
         for side in (-1, 1):
-            dot(side * 0.33, -0.06, 0.13, ink)
-            dot(side * 0.56, 0.2, 0.13, (255, 120, 150))
-        box = (cx - 0.2 * r, cy - 0.02 * r, cx + 0.2 * r, cy + 0.32 * r)
-        draw.arc(box, 20, 160, fill=ink, width=round(r * 0.08))
+            dot(side * 0.34, 0.02, 0.15, ink)
+            dot(side * 0.38, -0.04, 0.055, role_colour(thing.colour, "body"))
+            dot(side * 0.6, 0.3, 0.15, (255, 110, 145))
+        box = (cx - 0.24 * r, cy + 0.02 * r, cx + 0.24 * r, cy + 0.46 * r)
+        draw.arc(box, 15, 165, fill=ink, width=round(r * 0.1))
     return _small(image)
 
 

@@ -12,8 +12,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch.nn import functional
 
-from engine.demo.training.data import draw_pictures, to_unit
-from engine.demo.training.styles import STYLES
+from tools.demo.data import draw_pictures, to_unit
+from tools.demo.scenes import SIZE
+from tools.demo.styles import STYLES
 
 log = logging.getLogger("demo.vae")
 
@@ -25,7 +26,7 @@ CONFIG = {
     "block_out_channels": [24, 48, 64, 96],
     "layers_per_block": 1,
     "norm_num_groups": 4,
-    "sample_size": 128,
+    "sample_size": SIZE,
 }
 
 
@@ -129,11 +130,11 @@ def train(minutes: float, out: Path, seed: int = 0) -> None:
         rate = min(1.0, step / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * rate
-        side = 32 if progress < 0.25 else 64 if progress < 0.9 else 128
-        batch = to_unit(pictures[torch.randint(len(pictures), (4 if side == 128 else 16,))])
-        x, y = torch.randint(0, 129 - side, (2,)).tolist()
+        side = 32 if progress < 0.25 else 64 if progress < 0.9 else SIZE
+        batch = to_unit(pictures[torch.randint(len(pictures), (4 if side == SIZE else 16,))])
+        x, y = torch.randint(0, SIZE + 1 - side, (2,)).tolist()
         batch = batch[..., y : y + side, x : x + side].contiguous()
-        with torch.autocast("cpu", torch.bfloat16, enabled=side < 128):
+        with torch.autocast("cpu", torch.bfloat16, enabled=side < SIZE):
             mean = vae.encode(batch).latent_dist.mean
             decoded = vae.decode(mean + NOISE * torch.randn_like(mean)).sample
         loss = reconstruction_loss(decoded.float(), batch) + 1e-3 * mean.float().square().mean()
