@@ -149,7 +149,6 @@ app = LoraSwitchApp(settings, FakeSession())
 
 async def leave(pilot):
     while not reading.is_set():
-        await pilot.press("down")
         await pilot.pause(0.05)
     await pilot.press("q")
 
@@ -158,7 +157,8 @@ print("left with", app.return_code)
 """
 
 
-def test_a_preview_that_is_read_for_ever_keeps_nobody_from_leaving(loras, tmp_path):
+def test_a_preview_that_is_read_for_ever_keeps_nobody_from_leaving(tmp_path):
+    write_lora(tmp_path / "loras/film.safetensors").with_suffix(".png").touch()
     root = Path(__file__).parent.parent.parent
     result = subprocess.run(
         [sys.executable, "-c", _HANGING, str(tmp_path)],
