@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from engine.lora.header import TensorInfo
-from engine.part_names import part_name
+from engine.part_names import TEXT_ENCODERS, part_name
 
 Kind = Literal[
     "lora", "checkpoint", "unet", "vae", "text encoder", "embedding", "controlnet", "ip-adapter",
@@ -109,7 +109,7 @@ def kind_without_adapters(tensors: Mapping[str, TensorInfo]) -> FileKind:
         return STRANGE_LORA
     split = [part_name(name) for name in tensors]
     parts = {found.part for found in split} - {None}
-    encoders = parts & {"text_encoder", "text_encoder_2"}
+    encoders = parts & set(TEXT_ENCODERS)
     text = _joined(found.name for found in split)
     if found := _first((_MOTION,), text):
         return found

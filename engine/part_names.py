@@ -60,6 +60,9 @@ _BARE = re.compile(
 """How names begin in a file that holds a UNet or a VAE alone."""
 
 
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+
+
 def unwrapped(name: str) -> str:
     """A tensor's name without what wraps its modules."""
     return _WRAPPERS.sub("", name)

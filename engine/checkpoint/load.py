@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from engine.checkpoint.finite import FiniteCheck
 from engine.checkpoint.layout import Part
 from engine.checkpoint.source import Place
 from engine.errors import CheckpointError
@@ -35,11 +36,13 @@ def load_weights(
     read and converted alone, so that beside the parameters there is never more than one tensor.
     `channels_last` orders the weights of convolutions so.
     Returns which parameters, by part and name, are views of the file.
-    Raises `CheckpointError` when a file has changed since it was opened.
+    Raises `CheckpointError` when a file has changed since it was opened, or holds values that are
+    not finite.
     """
     total = sum(place.nbytes for part in places.values() for place in part.values())
     done = 0
     views: set[tuple[str, str]] = set()
+    check = FiniteCheck()
     memory = HostMemory()
     with ExitStack() as stack:
         mapped = _MappedFiles(stack)
@@ -56,9 +59,11 @@ def load_weights(
                     views.add((part, name))
                 else:
                     tensor = place.read(memory)
+                check.add(place, tensor)
                 _set_parameter(module, name, tensor)
                 done += place.nbytes
                 progress(done, total)
+    check.require_finite()
     for module in modules.values():
         # The buffers, which no file holds, are still on the CPU.
         module.to(device).eval().requires_grad_(False)

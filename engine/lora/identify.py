@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
 from engine.lora.base_model import base_of_file
 from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import Module, group_modules, part_of
+from engine.part_names import TEXT_ENCODERS, part_name, unwrapped
 from engine.regular_file import open_regular, unreadable
 
 _SCALAR_FORMATS = {
@@ -57,7 +58,7 @@ def identify(header: Header) -> Identity:
     if not modules:
         kind = kind_without_adapters(header.tensors)
         has_base = kind.kind in ("lora", "checkpoint", "unet")
-        return Identity(*kind, *(base_of_file(header, {}) if has_base else ()))
+        return Identity(*kind, *(base_of_file(_plain(header), {}) if has_base else ()))
     base = base_of_file(header, modules)
     rank = _most_common_rank(modules)
     return Identity(
@@ -68,6 +69,18 @@ def identify(header: Header) -> Identity:
         next((m.alpha for m in modules.values() if m.alpha and m.rank == rank), None),
         len(modules),
         tuple(sorted({part for name in modules if (part := part_of(name))}, key=_part_order)),
+    )
+
+
+def _plain(header: Header) -> Header:
+    """The header of a model with its network's tensors under their names within it."""
+    split = {key: part_name(key) for key in header.tensors}
+    return replace(
+        header,
+        tensors={
+            unwrapped(key) if split[key].part in TEXT_ENCODERS else split[key].name: info
+            for key, info in header.tensors.items()
+        },
     )
 
 

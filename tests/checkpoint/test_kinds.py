@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from engine.checkpoint import check_checkpoint
+from engine.checkpoint.kinds import require_sdxl
 from engine.errors import CheckpointError, FileFormatError
+from engine.lora.header import Header, TensorInfo
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 
@@ -45,7 +48,7 @@ KEYS = {
         ("LoRA", "this is a LoRA, not a model"),
         ("LoRA of diffusers", "this is a LoRA"),
         ("LoHa", "this is a LoRA"),
-        ("Flux, one file", "another family, Flux; only SDXL"),
+        ("Flux, one file", "another family, Flux"),
         ("Flux, transformer alone", "another family, Flux"),
         ("SD 3", "another family, SD 3"),
         ("SD 1", "another family, SD 1.5"),
@@ -68,6 +71,37 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path, kind: str, word
     for function in (check_checkpoint, open_float32):
         with pytest.raises(CheckpointError, match=rf"^file\.safetensors: .*{words}"):
             function(path)
+
+
+OTHER_UNETS: dict[str, dict[str, object]] = {
+    "SD 1.5": {"cross_attention_dim": 768},
+    "SD 2": {"cross_attention_dim": 1024, "use_linear_projection": True},
+    "SDXL refiner": {
+        "block_out_channels": [384, 768, 1536, 1536],
+        "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 2, "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", *["CrossAttnUpBlock2D"] * 2, "UpBlock2D"],
+        "transformer_layers_per_block": 4,
+        "attention_head_dim": [6, 12, 24, 24],
+        "cross_attention_dim": 1280,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2560,
+    },
+}
+
+
+@pytest.mark.parametrize("prefix", ["", UNET, "unet.", "_orig_mod.", "module."])
+@pytest.mark.parametrize("kind", OTHER_UNETS)
+def test_unets_of_other_models_in_their_real_size(kind: str, prefix: str) -> None:
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**OTHER_UNETS[kind])
+    tensors = {
+        prefix + name: TensorInfo("F16", tuple(parameter.shape), 0, 0)
+        for name, parameter in unet.named_parameters()
+    }
+    with pytest.raises(CheckpointError, match=kind):
+        require_sdxl("file.safetensors", Header(tensors, {}, 0, 0))
 
 
 @pytest.mark.parametrize(("channels", "words"), [(9, "an inpainting"), (8, "an image-editing")])
