@@ -39,6 +39,7 @@ from engine.events import (
 from engine.generate.quiet import quiet_libraries
 from engine.host_memory import is_out_of_memory
 from engine.modes.names import OFFLOADED, Mode
+from engine.prediction import Prediction
 from engine.refs import LoraRef
 from engine.reports import MemoryReport
 
@@ -213,6 +214,7 @@ class Worker:
                 index=picture.index,
                 vae=self._vae.stem if self._vae is not None else None,
                 vae_hash=self._file_hash(self._vae),
+                prediction=_prediction(checkpoint),
             )
             text = write_infotext(info)
             path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
@@ -388,6 +390,14 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype, mode: Mod
         gpu_uuid=device_uuid(device),
         mode=mode,
     )
+
+
+def _prediction(checkpoint: Checkpoint) -> Prediction:
+    """What the loaded model is drawn as, whoever said so."""
+    config = checkpoint.pipeline.scheduler.config
+    if config["prediction_type"] != "v_prediction":
+        return "epsilon"
+    return "v-zsnr" if config["rescale_betas_zero_snr"] else "v"
 
 
 def _no_room_for_picture(device: torch.device, mode: Mode) -> str:

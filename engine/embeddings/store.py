@@ -17,6 +17,9 @@ from engine.errors import EngineError
 from engine.generate.prompt import parse_prompt
 from engine.lora.file import FileStamp
 
+_MOST_NAMED = 10
+"""Unknown names in a prompt that have a warning each."""
+
 
 @dataclass(frozen=True)
 class _Source:
@@ -50,10 +53,8 @@ class EmbeddingStore:
         warnings: list[str] = []
         sources = self._sources(folders, bundled, warnings)
         inversions: dict[str, TextualInversion] = {}
-        for name, known in dict.fromkeys(_named(texts, sources)):
-            if not known:
-                warnings.append(f"There is no embedding “{name[:90]}”; the prompt goes without it.")
-                continue
+        named = list(dict.fromkeys(_named(texts, sources)))
+        for name in (name for name, is_known in named if is_known):
             source = sources[name]
             try:
                 inversion = source.read()
@@ -67,6 +68,11 @@ class EmbeddingStore:
                     f"Several embeddings are called “{name}”: {source.where} is used, not "
                     f"{source.others[0]}. Write embedding:folder/{name} for one in a folder."
                 )
+        unknown = [name for name, is_known in named if not is_known]
+        for name in unknown[:_MOST_NAMED]:
+            warnings.append(f"There is no embedding “{name[:90]}”; the prompt goes without it.")
+        if len(unknown) > _MOST_NAMED:
+            warnings.append(f"Nor are there {len(unknown) - _MOST_NAMED:,} other ones it names.")
         return Vocabulary(inversions, tuple(warnings))
 
     def _sources(

@@ -110,13 +110,20 @@ def read_infotext(path: Path) -> str | None:
     """The infotext inside a PNG, JPEG or WebP, or None; raises `FileFormatError` for all else."""
 
     def texts(image: Image.Image) -> tuple[object, object]:
-        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        return image.info.get(KEY), exif.get(ExifTags.Base.UserComment)
+        exif = image.getexif()
+        inner = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        # Fooocus puts it where no camera does, and as text.
+        return image.info.get(KEY), inner or exif.get(ExifTags.Base.UserComment)
 
     text, comment = picture_with_texts(path, texts)
     if isinstance(text, str):
         return text
-    return _decode_comment(comment) if isinstance(comment, bytes) else None
+    if isinstance(comment, bytes):
+        return _decode_comment(comment)
+    return comment if isinstance(comment, str) else None
+
+
+_ENCODINGS = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
 
 
 def _decode_comment(comment: bytes) -> str:
@@ -126,4 +133,4 @@ def _decode_comment(comment: bytes) -> str:
         # Big-endian by A1111's piexif; a little-endian text shows by its zero bytes.
         little = body[1::2].count(0) > body[0::2].count(0)
         return body.decode("utf-16-le" if little else "utf-16-be", "replace")
-    return body.decode("utf-8", "replace").rstrip("\0")
+    return (body if name in _ENCODINGS else comment).decode("utf-8", "replace").rstrip("\0")

@@ -176,6 +176,7 @@ def test_embeddings_and_a_vae_are_used(generate, tmp_path, capsys) -> None:
         drawn.append(capsys.readouterr().out.strip())
     assert len({pixels(path) for path in drawn}) == 3
     assert [name for name, _ in infotext(drawn[1]).embedding_hashes] == ["twig"]
+    assert [infotext(path).vae for path in drawn] == [None, None, other.stem]
 
 
 def test_a_seed_is_drawn_and_told(generate, capsys) -> None:

@@ -54,6 +54,13 @@ def test_a_file_with_both_encoders_is_read_when_a_prompt_names_it(tmp_path: Path
     assert find("a fox", tmp_path).inversions == {}
 
 
+def test_many_unknown_names_are_counted(tmp_path: Path) -> None:
+    vocabulary = find(" ".join(f"embedding:x{n}" for n in range(5000)), tmp_path)
+    assert len(vocabulary.warnings) == 11
+    assert "“x0”" in vocabulary.warnings[0]
+    assert "4,990 other ones" in vocabulary.warnings[-1]
+
+
 def test_one_vector_may_be_flat(tmp_path: Path) -> None:
     write(tmp_path / "twig.safetensors", {"clip_l": torch.ones(768), "clip_g": torch.ones(1280)})
     (inversion,) = find("twig", tmp_path).inversions.values()

@@ -111,8 +111,9 @@ infos = st.builds(
     height=st.integers(1, 9999),
     model_hash=st.none() | hashes,
     model=st.none() | values.filter(bool),
-    vae=st.none() | names,
+    vae=st.none() | names.map("vae {}".format),
     vae_hash=st.none() | hashes,
+    prediction=st.none() | st.sampled_from(["v", "v-zsnr"]),
     clip_skip=st.none() | st.integers(1, 12),
     empty_negative=st.none() | st.sampled_from(EMPTY_NEGATIVES),
     rng=st.none() | st.just("CPU"),
@@ -199,11 +200,13 @@ def test_describes_a_picture_with_its_live_stack(tmp_path: Path) -> None:
         index=2,
         vae="sdxl_vae",
         vae_hash="63aeecb90f",
+        prediction="v",
     )
     assert info.prompt == "a fox <lora:neon1:0.8> <lora:ink:te=0:unet=0.4:te2=0.5>"
     assert info.negative_prompt == "dull"
     assert (info.seed, info.clip_skip, info.model) == (9, 3, "demo")
     assert (info.vae, info.vae_hash, info.rng) == ("sdxl_vae", "63aeecb90f", "CPU")
+    assert info.prediction == "v"
     assert info.extra == (("Batch size", "4"), ("Batch pos", "2"))
     assert parse_infotext(write_infotext(info)).lora_hashes == (("neon1", "0" * 12),)
 

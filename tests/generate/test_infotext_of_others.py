@@ -180,6 +180,7 @@ def test_swarm() -> None:
         ({"loraweights": ["0.3"]}, [("illustrious/748cm", 0.3, 0.3), ("neon", 1.0, 1.0)]),
         ({"loraweights": [0.3, "much"]}, [("illustrious/748cm", 0.3, 0.3), ("neon", 1.0, 1.0)]),
         ({"prompt": "a cat <lora:748cm:1>"}, [("neon", 0.8, 0.8)]),
+        ({"loras": ["ink", "ink"]}, [("ink", 0.3, 0.3), ("ink", 0.8, 0.8)]),
         ({"loras": []}, []),
         ({"loras": None}, []),
         ({"loras": 7}, []),
@@ -233,7 +234,7 @@ def test_fooocus_from_its_log() -> None:
         '{"Prompt": "a cat", "Negative Prompt": "dull", "Resolution": "(896, 1152)", "Steps": 30, '
         '"Guidance Scale": 4.0, "Base Model": "jugger.safetensors", "Sampler": "euler_ancestral", '
         '"Seed": "5", "LoRA 1": "offset.safetensors : 0.1", "lora_combined_2": "True : ink : 0.5", '
-        '"LoRA 3": "None : 1.0"}'
+        '"LoRA 3": "None : 1.0", "LoRA 4": "False : off : 1.0", "LoRA 5": "odd"}'
     )
     assert (info.prompt, info.negative_prompt, info.sampler) == ("a cat", "dull", "Euler a")
     assert (info.width, info.cfg_scale, info.model, info.seed) == (896, 4.0, "jugger", 5)
@@ -368,6 +369,22 @@ def test_the_first_of_a_repeated_name_counts() -> None:
     assert extra(info)["Foo bar"] == "1"
     info = parse_infotext('{"prompt": "a", "seed": 5, "steps": 20, "seed": 6, "Steps": 9}')
     assert (info.steps, info.seed) == (20, 5)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [" ", ":", ",", "a: ", 'a"', 'ab: "', 'ab: ["', "ab: [", "[", "ab: [1,", "{", 'ab: {"a":', "a",
+     "ab ", "\\", '\\"', "\n", "ab: 1\n", "Steps: 2\n", "Steps: 2, ", "Negative prompt: x\n",
+     "Template: x\n", "<lora:a:1>", "<lora:", "Karras ", "a: b, ", "1", "狐", "ab:(", "x | ", "-/"],
+)  # fmt: skip
+def test_long_texts_are_read_without_hanging(unit: str) -> None:
+    """Each costs milliseconds by code whose time grows with the length; by its square, minutes."""
+    text = (unit * 30_000)[:30_000]
+    settings = "\nSteps: 20, Seed: 1, "
+    for whole in (f"a{settings}{text}", f"{text}{settings}Sampler: x", f'{{"seed":1,"x":{text}'):
+        parse_infotext(whole)
+    for name in ("Sampler", "Size", "Seed", "Lora hashes", "Hashes", "Civitai resources"):
+        parse_infotext(f"a{settings}{name}: {text}")
 
 
 def test_what_cannot_be_read_is_left_out() -> None:

@@ -157,6 +157,23 @@ def test_reads_the_comment_of_jpeg_and_webp(tmp_path: Path, ending: str, codec: 
     assert read_infotext(path) == "a fox, Steps: 3"
 
 
+@pytest.mark.parametrize("prefix", [b"ASCII\0\0\0", bytes(8), b""])
+def test_reads_comments_of_other_encodings(tmp_path: Path, prefix: bytes) -> None:
+    exif = Image.Exif()
+    comment = prefix + '{"prompt": "狐"}'.encode()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    picture().save(tmp_path / "picture.jpg", exif=exif)
+    assert read_infotext(tmp_path / "picture.jpg") == '{"prompt": "狐"}'
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_reads_the_comment_where_fooocus_puts_it(tmp_path: Path, ending: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.UserComment] = '{"prompt": "a fox"}'
+    picture().save(tmp_path / f"picture.{ending}", exif=exif)
+    assert read_infotext(tmp_path / f"picture.{ending}") == '{"prompt": "a fox"}'
+
+
 def test_pictures_without_infotext_and_no_pictures(tmp_path: Path) -> None:
     picture().save(tmp_path / "bare.png")
     assert read_infotext(tmp_path / "bare.png") is None

@@ -14,9 +14,9 @@ _KNOWN = (
     "schedule", "schedule type", "sampler sigma", "cfg scale", "guidance scale", "cfg", "seed",
     "size", "resolution", "width", "height", "model", "base model", "model hash", "base model hash",
     "vae", "vae hash", "clip skip", "clip stop at layer", "base clip skip", "empty negative",
-    "zero negative", "rng", "loras", "lora weights", "lora tenc weights", "lora hashes",
-    "ti hashes", "hashes", "civitai resources", "sui models", "version", "swarm version",
-    "app version", *(name for slot in FOOOCUS_SLOTS for name in slot),
+    "zero negative", "prediction type", "rng", "loras", "lora weights", "lora tenc weights",
+    "lora hashes", "ti hashes", "hashes", "civitai resources", "sui models", "version",
+    "swarm version", "app version", *(name for slot in FOOOCUS_SLOTS for name in slot),
 )  # fmt: skip
 """All names that are read here, as A1111 writes them or would."""
 

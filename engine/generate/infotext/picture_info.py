@@ -32,6 +32,8 @@ class Infotext:
     model: str | None = None
     vae: str | None = None
     vae_hash: str | None = None
+    prediction: str | None = None
+    """What the model predicts where it is not the noise: `v` or `v-zsnr`."""
     clip_skip: int | None = None
     empty_negative: str | None = None
     """What stood for an empty negative prompt: `zeros` or `encoded`."""

@@ -54,11 +54,11 @@ def read_resources(prompt: str, fields: Fields) -> Resources:
     """
     tagged = {_stem(name) for name in tag_names(prompt)}
     hashed = list(_hash_list(fields.take_text("lora hashes")))
-    listed = [*_listed(fields), *(lora for lora in hashed if lora.unet is not None)]
     on_civitai = [item for item in json_list(fields.peek("civitai resources")) if _is_table(item)]
-    if not tagged:
-        # The names of Civitai's pages, not of files: nothing tells which tag one of them is.
-        listed += map(_of_civitai, _of_kind(on_civitai, *_LORA_KINDS))
+    listed = list(_listed(fields)) or [lora for lora in hashed if lora.unet is not None]
+    if not listed and not tagged:
+        # The names of Civitai's pages, not of files: nothing tells which LoRA of others one is.
+        listed = list(map(_of_civitai, _of_kind(on_civitai, *_LORA_KINDS)))
     table = json_object(fields.peek("hashes")) or {}
     models = [item for item in json_list(fields.take("sui_models")) if _is_table(item)]
     loras = [
@@ -78,7 +78,7 @@ def read_resources(prompt: str, fields: Fields) -> Resources:
     checkpoint: dict[str, Any] = next((item for item in models if item.get("param") == "model"), {})
     on_page: dict[str, Any] = next(iter(_of_kind(on_civitai, "checkpoint")), {})
     return Resources(
-        tuple({lora.name: lora.tag for lora in listed if _stem(lora.name) not in tagged}.values()),
+        tuple(lora.tag for lora in listed if lora.name and _stem(lora.name) not in tagged),
         _first_of_each(loras),
         _first_of_each(embeddings),
         _text(on_page.get("modelName")),
@@ -110,9 +110,11 @@ def _listed(fields: Fields) -> Iterator[_Named]:
                 yield _Named(_name(inner), real(weight))
     if not items:
         for slot in FOOOCUS_SLOTS:
-            *_, name, weight = (" : " + (fields.take_text(*slot) or "")).split(" : ")[-2:]
-            if name and name != "None":
-                yield _Named(file_name(name), real(weight))
+            match (fields.take_text(*slot) or "").split(" : "):
+                case ["None", _] | ["False", _, _] | [_, "None", _]:
+                    pass
+                case [name, weight] | [_, name, weight]:
+                    yield _Named(file_name(name), real(weight))
 
 
 def _of_civitai(item: Mapping[str, Any]) -> _Named:

@@ -12,6 +12,7 @@ from engine.generate.lora_tags import LoraTag, split_tags, writable_name
 from engine.generate.prompt import is_empty
 from engine.generate.request import GenerateRequest
 from engine.plain_number import plain_number
+from engine.prediction import Prediction
 from engine.refs import LoraRef, summed
 
 
@@ -28,6 +29,7 @@ def describe_picture(
     index: int = 0,
     vae: str | None = None,
     vae_hash: str | None = None,
+    prediction: Prediction | None = None,
 ) -> Infotext:
     """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
 
@@ -55,6 +57,7 @@ def describe_picture(
         model=model,
         vae=vae,
         vae_hash=vae_hash,
+        prediction=prediction if prediction != "epsilon" else None,
         # SDXL has no state before the second, so that 1 means 2.
         clip_skip=max(2, request.clip_skip),
         empty_negative=request.empty_negative if says_no_negative else None,
@@ -80,6 +83,7 @@ def write_infotext(info: Infotext) -> str:
         ("Model", info.model),
         ("VAE hash", info.vae_hash),
         ("VAE", info.vae),
+        ("Prediction type", info.prediction),
         ("Clip skip", info.clip_skip),
         ("Empty negative", info.empty_negative),
         ("RNG", info.rng),
