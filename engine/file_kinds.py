@@ -56,6 +56,37 @@ _FOREIGN = (
 )  # fmt: skip
 """What may hold LoRA tensors besides its own, as IP-Adapter FaceID does, and is no LoRA."""
 
+_UNSUPPORTED = (
+    _Row("lora", "a VeRA adapter (PEFT)", (".vera_lambda_", "\nvera_A", ".vera_A")),
+    _Row("lora", "a PVeRA adapter (PEFT)", (".pvera_lambda_",)),
+    _Row("lora", "a VB-LoRA adapter (PEFT)", (".vblora_logits_",)),
+    _Row("lora", "a RandLoRA adapter (PEFT)", (".randlora_",)),
+    _Row("lora", "a FourierFT adapter (PEFT)", (".fourierft_spectrum",)),
+    _Row("lora", "a WaveFT adapter (PEFT)", (".waveft_spectrum",)),
+    _Row("lora", "a C3A adapter (PEFT)", (".c3a_kernel",)),
+    _Row("lora", "a SHiRA adapter (PEFT)", (".shira_weight",)),
+    _Row("lora", "a MiSS adapter (PEFT)", (".miss_block", ".bone_")),
+    _Row("lora", "a RoAd adapter (PEFT)", (".road_theta", ".road_alpha")),
+    _Row("lora", "a GraLoRA adapter (PEFT)", (".gralora_",)),
+    _Row("lora", "a GLoRA adapter in PEFT's form", (".glora_A.", ".glora_B.")),
+    _Row("lora", "a DeLoRA adapter (PEFT)", (".delora_",)),
+    _Row("lora", "a DEFT adapter (PEFT)", (".deft_",)),
+    _Row("lora", "a PSOFT adapter (PEFT)", (".psoft_",)),
+    _Row("lora", "an OSF adapter (PEFT)", (".osf_svd_params",)),
+    _Row("lora", "a Poly adapter (PEFT)", (".poly_lora_",)),
+    _Row("lora", "a Lily adapter (PEFT)", (".lily_",)),
+    _Row("lora", "a PEANuT adapter (PEFT)", (".peanut_",)),
+    _Row("lora", "a FRoD adapter (PEFT)", (".frod_",)),
+    _Row("lora", "a TinyLoRA adapter (PEFT)", (".tinylora_",)),
+    _Row("lora", "a UniLoRA adapter (PEFT)", (".unilora_",)),
+    _Row("lora", "an AdaMSS adapter (PEFT)", (".adamss_",)),
+    _Row("lora", "trained layer norms (PEFT)", (".ln_tuning_layers.",)),
+    _Row("lora", "trained biases (PEFT's BEFT)", (".beft_bias",)),
+    _Row("lora", "trained tokens (PEFT)", (".trainable_tokens_",)),
+    _Row("lora", "a supertuning adapter (PEFT)", (".supertuning_",)),
+)  # fmt: skip
+"""Adapters that are not merged here: most need numbers that their files do not hold."""
+
 _ADAPTER_WORDS = ("lora", "loha", "lokr", "hada_w", ".oft_", "oft_unet", "oft_te")
 _MOTION = _Row("other", "an AnimateDiff motion module", ("motion_modules.",))
 
@@ -89,7 +120,8 @@ _PARTS = (
          ("\nmodel.0.conv.", "mask_decoder.", ".dfl.conv.")),
 )  # fmt: skip
 
-_EMBEDDING_KEYS = ("clip_l", "clip_g", "emb_params", "t5xxl")
+_EMBEDDING_KEYS = ("clip_l", "clip_g", "clip_l_out", "clip_g_out", "text_encoders_0",
+                   "text_encoders_1", "emb_params", "t5xxl")  # fmt: skip
 _EMBEDDING_MAX_TENSORS = 8
 _TEXT_WIDTHS = (768, 1024, 1280)
 """Of the vectors of SD 1.x, SD 2 and SDXL."""
@@ -104,6 +136,8 @@ def kind_without_adapters(tensors: Mapping[str, TensorInfo]) -> FileKind:
     """The kind of a file in which no adapter of a known form lies, and which is not foreign."""
     if _is_embedding(tensors):
         return _EMBEDDING
+    if unsupported := _first(_UNSUPPORTED, _joined(tensors)):
+        return unsupported
     strange = sum(any(word in name.lower() for word in _ADAPTER_WORDS) for name in tensors)
     if strange and 2 * strange >= len(tensors):
         return STRANGE_LORA

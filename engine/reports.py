@@ -53,6 +53,8 @@ class LoraReport:
     """Names of the textual inversions bundled with it."""
     dropped_biases: tuple[str, ...] = ()
     """Matched modules whose change of a bias is left out, since the model's have none."""
+    left_over: tuple[str, ...] = ()
+    """Tensors inside matched modules that no adapter known here uses."""
     scratch_bytes: int = 0
     """Working memory in float32 that merging its largest weight takes, about."""
 
@@ -76,6 +78,7 @@ class LoraReport:
             (self.unsupported, f"{of_all} are of a kind not supported"),
             (self.biases_alone, f"{of_all} change only a bias, which the model's do not have"),
             (self.dropped_biases, "changes of a bias are left out, the model has none there"),
+            (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),
             (self.unknown_keys, "tensors belong to no module and are not used"),
         )
         return tuple(

@@ -2,11 +2,12 @@
 
 Files and bundles hold them as `clip_l` and `clip_g` (A1111, ComfyUI, sd-scripts, diffusers), or
 one tensor for one encoder: `emb_params`, `string_to_param.*` (SD 1.5, SD 2), diffusers' `<token>`.
+Pivotal tuning (diffusers, Replicate) calls the two `text_encoders_0` and `text_encoders_1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,14 @@ from engine.lora.tensors import count_non_finite
 
 MAX_VECTORS = 75
 """What a chunk of a prompt has room for."""
+
+_ROLES = {
+    "clip_l": ("clip_l", "text_encoders_0"),
+    "clip_g": ("clip_g", "text_encoders_1"),
+    "clip_l_out": ("clip_l_out",),
+    "clip_g_out": ("clip_g_out",),
+}
+"""What files call the tensors of each role."""
 
 _ONE_ENCODER = {768: "SD 1.5", 1024: "SD 2"}
 """What a lone tensor of a width is made for."""
@@ -32,6 +41,15 @@ class TextualInversion:
     """Other vectors, another digest; of a file its SHA-256."""
     lora: str = ""
     """The LoRA it is bundled with, if any."""
+    clip_l_out: torch.Tensor | None = None
+    clip_g_out: torch.Tensor | None = None
+    """What stands in the encoders' states instead of what they make of the vectors, if anything
+    (OneTrainer's output embeddings)."""
+
+    def places(self, role: str) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        """For `clip_l` or `clip_g`, each place's vector and what stands in the states there."""
+        vectors, states = getattr(self, role), getattr(self, f"{role}_out")
+        return zip(vectors, states if states is not None else [None] * len(vectors), strict=True)
 
     @property
     def infotext_hash(self) -> str:
@@ -47,20 +65,35 @@ def make_inversion(
     `where` names the file for the user. Raises `FileFormatError` when they are not for SDXL's two
     text encoders, not vectors, or not finite.
     """
-    if "clip_l" not in tensors or "clip_g" not in tensors:
-        raise FileFormatError(f"{where}: {_what_is_missing(tensors)}")
-    clip_l, clip_g = (_vectors(where, tensors[role]) for role in ("clip_l", "clip_g"))
-    count = len(clip_l)
-    if count != len(clip_g):
+    found = {
+        role: _vectors(where, tensors[name])
+        for role, names in _ROLES.items()
+        for name in names
+        if name in tensors
+    }
+    for role in ("clip_l", "clip_g"):
+        states = found.get(f"{role}_out")
+        # Where the states alone were trained, the encoders read zeros.
+        if states is not None and found.setdefault(role, torch.zeros_like(states)).shape != (
+            states.shape
+        ):
+            raise FileFormatError(
+                f"{where}: its vectors and states for one text encoder are not alike; the file is "
+                "damaged."
+            )
+    if "clip_l" not in found or "clip_g" not in found:
+        raise FileFormatError(f"{where}: {_what_is_missing({**tensors, **found})}")
+    count = len(found["clip_l"])
+    if count != len(found["clip_g"]):
         raise FileFormatError(
-            f"{where}: has {count} vectors for the first text encoder and {len(clip_g)} for the "
-            "second; the file is damaged."
+            f"{where}: has {count} vectors for the first text encoder and "
+            f"{len(found['clip_g'])} for the second; the file is damaged."
         )
     if not 1 <= count <= MAX_VECTORS:
         raise FileFormatError(
             f"{where}: has {count} vectors; a prompt takes from 1 to {MAX_VECTORS} in one word."
         )
-    return TextualInversion(name, clip_l, clip_g, digest, lora)
+    return TextualInversion(name, digest=digest, lora=lora, **found)
 
 
 def require_widths(inversion: TextualInversion, where: str, widths: tuple[int, int]) -> None:

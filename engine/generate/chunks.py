@@ -25,6 +25,8 @@ class Token:
     id: int
     weight: float
     vector: torch.Tensor | None = None
+    state: torch.Tensor | None = None
+    """What stands in the encoder's states there, whatever it makes of the vector."""
 
 
 MOST_CHUNKS = 100
@@ -97,16 +99,20 @@ def _tokens(
                 yield [Token(token, piece.weight)]
         else:
             # The first token of the table stands below: it is never taken for the text's end.
-            yield [Token(0, piece.weight, vector) for vector in getattr(item, role)]
+            yield [Token(0, piece.weight, *place) for place in item.places(role)]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one text encoder reads: ids and weights [count, 77], and vectors in place of tokens."""
+    """What one text encoder reads: ids and weights [count, 77], and vectors in place of tokens.
+
+    `states` are for the places of its states.
+    """
 
     ids: torch.Tensor
     weights: torch.Tensor
     injections: list[Injection]
+    states: list[Injection]
 
 
 def frame_chunks(chunks: list[list[Token]], count: int, tokenizer: Any) -> Batch:
@@ -115,14 +121,15 @@ def frame_chunks(chunks: list[list[Token]], count: int, tokenizer: Any) -> Batch
     ids = torch.full((count, length), tokenizer.pad_token_id)
     weights = torch.ones(count, length)
     injections: list[Injection] = []
+    states: list[Injection] = []
     for row in range(count):
         chunk = chunks[row] if row < len(chunks) else []
         framed = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id]
         ids[row, : len(framed)] = torch.tensor(framed)
         weights[row, 1 : len(chunk) + 1] = torch.tensor([token.weight for token in chunk])
-        injections += [
-            (row, place, token.vector)
-            for place, token in enumerate(chunk, 1)
-            if token.vector is not None
-        ]
-    return Batch(ids, weights, injections)
+        for place, token in enumerate(chunk, 1):
+            if token.vector is not None:
+                injections.append((row, place, token.vector))
+            if token.state is not None:
+                states.append((row, place, token.state))
+    return Batch(ids, weights, injections, states)

@@ -125,7 +125,10 @@ def encode(
         batch = frame_chunks(cut_chunks(prompt, tokenizer, vocabulary, role), chunks, tokenizer)
         with injected(text_encoder, batch.injections):
             output = text_encoder(batch.ids.to(text_encoder.device), output_hidden_states=True)
-        states = emphasize(output.hidden_states[-skip], batch.weights)
+        states = output.hidden_states[-skip]
+        for row, place, state in batch.states:
+            states[row, place] = state.to(states)
+        states = emphasize(states, batch.weights)
         encoded.append((states.reshape(1, -1, states.shape[-1]), output))
     (states_1, _), (states_2, output_2) = encoded
     states = torch.cat([states_1.to(states_2.device), states_2], dim=-1)

@@ -15,6 +15,7 @@ from engine.file_version import FileVersion
 from engine.host_memory import HostMemory
 from engine.json_text import parse_json
 from engine.lora.base_model import Base, base_of_file
+from engine.lora.families.tlora import BEGINNINGS, RANDOM
 from engine.lora.header import Header, TensorInfo, read_header
 from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
@@ -67,7 +68,10 @@ class LoraFile:
     keys: Keys
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     embeddings: Mapping[str, Mapping[str, torch.Tensor]]
-    """Bundled textual inversions by name: `clip_l` and `clip_g`, or `emb_params`."""
+    """Bundled textual inversions by name: `clip_l` and `clip_g`, or what else the file has.
+
+    One without a name of its own has the file's.
+    """
     base: Base
     """The base model it is for and the evidence; empty where nothing tells."""
     read: frozenset[str] = frozenset()
@@ -117,14 +121,14 @@ def read_lora_header(path: Path) -> LoraFile:
     if foreign_kind(header.tensors) or not keys.modules:
         raise LoraRefusedError(f"{path.name}: {why_no_lora(header, identify(header))}")
     peft = read_peft_config(path, header)
-    root_scaled = _has_root_scaling(header)
+    arguments = _network_arguments(header)
     modules = {
         name: {role: meta_tensor(path, info) for role, info in module.tensors.items()}
-        | _outside_numbers(name, module, peft, root_scaled)
+        | _outside_numbers(name, module, peft, arguments)
         for name, module in keys.modules.items()
     }
     embeddings = {
-        name: {role: meta_tensor(path, info) for role, info in roles.items()}
+        name or path.stem: {role: meta_tensor(path, info) for role, info in roles.items()}
         for name, roles in keys.embeddings.items()
     }
     base = base_of_file(header, keys.modules)
@@ -132,22 +136,29 @@ def read_lora_header(path: Path) -> LoraFile:
 
 
 def _outside_numbers(
-    name: str, module: Module, peft: PeftConfig | None, root_scaled: bool
+    name: str, module: Module, peft: PeftConfig | None, arguments: Mapping[str, str]
 ) -> dict[str, torch.Tensor]:
     """What a module's own tensors do not say, by role."""
     numbers = peft.numbers(name, module) if peft else {}
-    if root_scaled and "a1" in module.tensors:
+    if "a1" in module.tensors and arguments.get("rs_lora") in ("true", "1"):
         numbers["rs_lora"] = 1.0
+    if "lambda_layer" in module.tensors:
+        began = BEGINNINGS.get(arguments.get("sig_type", "principal"), RANDOM)
+        numbers["began"] = RANDOM if arguments.get("use_data_init") in ("false", "0") else began
+    if "oft_R" in module.tensors and (name.startswith("lora_") or "scaled_oft" in module.tensors):
+        numbers["one_trainer"] = 1.0
     return {role: torch.tensor(value) for role, value in numbers.items()}
 
 
-def _has_root_scaling(header: Header) -> bool:
-    """Whether sd-scripts' metadata says `rs_lora`; GLoRA's alpha alone does not show it."""
+def _network_arguments(header: Header) -> Mapping[str, str]:
+    """What sd-scripts' metadata says of the adapters, where their tensors alone do not show it."""
     try:
         arguments = parse_json(header.metadata.get("ss_network_args", "{}"))
     except ValueError:
-        return False
-    return isinstance(arguments, dict) and str(arguments.get("rs_lora")).lower() in ("true", "1")
+        return {}
+    if not isinstance(arguments, dict):
+        return {}
+    return {key: str(value).lower() for key, value in arguments.items()}
 
 
 def read_lora(
@@ -186,7 +197,7 @@ def read_values(
         for name, module in opened.groups.items()
     }
     embeddings = {
-        name: {**opened.embeddings[name], **_values(roles, tensors)}
+        (stem := name or path.stem): {**opened.embeddings[stem], **_values(roles, tensors)}
         for name, roles in opened.keys.embeddings.items()
     }
     return replace(opened, modules=values, embeddings=embeddings, read=chosen, bytes=size)

@@ -15,14 +15,18 @@ from engine.lora.header import TensorInfo
 _ROLE = re.compile(
     r"""(?:
       \.lora_(?P<lora>up|down|mid)\.weight
-    | \.lora_(?P<peft>[AB])(?:\.weight|\.[^.]+\.weight)?
+    | \.lora_(?P<peft>[ABE])(?:\.weight|\.[^.]+\.weight|\.(?!bias$)[^.]+)?
+    | \.lora_(?P<tokens>embedding_[AB])(?:\.[^.]+)?
     | \.(?P<peft_bias>lora_B)(?:\.[^.]+)?\.bias
     | \.lora\.(?P<old>up|down)\.weight
+    | _lora[0-9]\.(?P<xlabs>up|down)\.weight
     | \.lora_linear_layer\.(?P<text>up|down)\.weight
     | \.(?P<plain>oft_blocks | oft_diag | on_input | diff | diff_b | w_norm | b_norm | set_weight
-        | dora_scale | alpha | scale | rescale | magnitude | bias_(?:indices|values|size))
-    | \.(?P<named>hada_(?:w[12]_[ab]|t[12]) | lokr_(?:w[12](?:_[ab])?|t[12]))(?:\.[^.]+)?
-    | \.(?P<weighted>[ab][12]|bm)\.weight
+        | dora_scale | alpha | scale | rescale | magnitude | bias_(?:indices|values|size)
+        | lambda_layer | base_(?:p|q|lambda) | initial_norm | dora_multiplier)
+    | \.(?P<named>hada_(?:w[12]_[ab]|t[12]) | lokr_(?:w[12](?:_[ab])?|t[12])
+        | hira_(?:embedding_)?[AB] | hra_u | ia3_l | boft_[Rs])(?:\.[^.]+)?
+    | \.(?P<weighted>[ab][12]|bm|[pq]_layer)\.weight
     | \.oft_R(?:\.[^.]+)?\.(?P<scaled>scaled_oft)
     | \.(?P<vector>lora_magnitude_vector|oft_R)(?:\.weight|\.[^.]+\.weight|\.[^.]+)?
     | \.(?P<bare>weight)
@@ -30,18 +34,21 @@ _ROLE = re.compile(
     re.VERBOSE,
 )
 
-_SAME_ROLE = {"A": "down", "B": "up", "oft_diag": "oft_blocks", "lora_B": "up_bias",
-              "lora_magnitude_vector": "magnitude"}  # fmt: skip
+_SAME_ROLE = {"A": "down", "B": "up", "E": "singular", "oft_diag": "oft_blocks",
+              "lora_B": "up_bias", "lora_magnitude_vector": "magnitude"}  # fmt: skip
 
 _WEAK_ROLES = frozenset({"alpha", "constraint", "scale", "rescale", "dora_scale", "magnitude",
                          "bias_indices", "bias_values", "bias_size", "up_bias", "scaled_oft",
-                         "weight"})  # fmt: skip
+                         "weight", "singular", "boft_s", "initial_norm", "dora_multiplier",
+                         "p_layer", "q_layer", "base_p", "base_q", "base_lambda"})  # fmt: skip
 """Roles that say nothing alone: they only go with another one."""
 
 _EMBEDDING = re.compile(
-    r"bundle_emb\.(?P<name>.+?)\.(?:(?P<role>clip_l|clip_g|emb_params)|string_to_param\..+)",
-    re.DOTALL,
+    r"""bundle_emb\.(?P<name>.+?)\.(?:(?P<role>clip_[lg](?:_out)?|emb_params)|string_to_param\..+)
+    | (?P<alone>clip_[lg](?:_out)?|text_encoders_[01])""",
+    re.DOTALL | re.VERBOSE,
 )
+"""Textual inversions in a LoRA's file: bundled by name, or one that pivotal tuning made with it."""
 
 _PART_STARTS = (
     ("UNet", ("lora_unet_", "oft_unet_", "unet.", "diffusion_model.")),
@@ -57,11 +64,26 @@ _PART_STARTS = (
 )  # fmt: skip
 
 
+_TELLING_ROLES = (
+    ("singular", "AdaLoRA"),
+    ("lambda_layer", "T-LoRA"),
+    ("embedding_A", "LoRA"),
+    ("hira_A", "HiRA"),
+    ("hira_embedding_A", "HiRA"),
+    ("hra_u", "HRA"),
+    ("ia3_l", "IA3"),
+    ("boft_R", "BOFT"),
+)
+"""Roles that one family alone has, and the family."""
+
+
 @dataclass
 class Module:
     """The tensors of one adapted module, by their role."""
 
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """What the file calls each of them."""
 
     @property
     def alpha(self) -> TensorInfo | None:
@@ -72,10 +94,14 @@ class Module:
     def family(self) -> str:
         """The adapter family by its usual name; weight-decomposed ones are `DoRA (LoRA)`."""
         family = self._plain_family()
-        return f"DoRA ({family})" if self.tensors.keys() & {"dora_scale", "magnitude"} else family
+        lengths = {"dora_scale", "magnitude", "dora_multiplier"}
+        return f"DoRA ({family})" if self.tensors.keys() & lengths else family
 
     def _plain_family(self) -> str:
         roles = self.tensors
+        for telling, name in _TELLING_ROLES:
+            if telling in roles:
+                return name
         if "up" in roles and "down" in roles:
             kernel = roles["down"].shape[2:]
             return "LoCon" if "mid" in roles or any(side > 1 for side in kernel) else "LoRA"
@@ -100,7 +126,8 @@ class Module:
     @property
     def rank(self) -> int | None:
         """The rank of its factors; None for families without one."""
-        for role in ("down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b"):
+        for role in ("down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b", "q_layer", "embedding_A",
+                     "hira_A", "hira_embedding_A"):  # fmt: skip
             if role in self.tensors and self.tensors[role].shape:
                 return self.tensors[role].shape[0]
         if "b1" in self.tensors and self.tensors["b1"].shape:
@@ -111,7 +138,7 @@ class Module:
     def input_width(self) -> int | None:
         """Columns of the weight it changes, where the shapes tell."""
         shapes = {role: info.shape for role, info in self.tensors.items() if len(info.shape) >= 2}
-        for role in ("down", "diff", "set_weight"):
+        for role in ("down", "diff", "set_weight", "q_layer", "hira_A"):
             if role in shapes:
                 return shapes[role][1]
         if "hada_w1_b" in shapes and "hada_t1" not in self.tensors:
@@ -130,7 +157,7 @@ class Keys:
     modules: dict[str, Module]
     """Adapted modules by the names the file gives them."""
     embeddings: Mapping[str, Mapping[str, TensorInfo]]
-    """Bundled textual inversions: name -> `clip_l`, `clip_g` or `emb_params` -> tensor."""
+    """Bundled textual inversions: name (empty: the file's) -> `clip_l`, `clip_g`, ... -> tensor."""
     unknown: tuple[str, ...]
     """Keys that are neither."""
 
@@ -139,13 +166,12 @@ def sort_keys(tensors: Mapping[str, TensorInfo]) -> Keys:
     """Sort a file's tensors into adapted modules, bundled textual inversions and the rest."""
     modules: dict[str, Module] = {}
     embeddings: dict[str, dict[str, TensorInfo]] = {}
-    written_as: dict[str, list[str]] = {}
     unknown = []
     for written, info in tensors.items():
         embedding = _EMBEDDING.fullmatch(written)
         if embedding:
-            role = embedding["role"] or "emb_params"
-            embeddings.setdefault(embedding["name"], {})[role] = info
+            role = embedding["role"] or embedding["alone"] or "emb_params"
+            embeddings.setdefault(embedding["name"] or "", {})[role] = info
             continue
         name, role = _module_and_role(written)
         module = modules.setdefault(name, Module()) if role else None
@@ -154,11 +180,10 @@ def sort_keys(tensors: Mapping[str, TensorInfo]) -> Keys:
             unknown.append(written)
             continue
         module.tensors[role] = info
-        written_as.setdefault(name, []).append(written)
+        module.keys[role] = written
     weak = [name for name, module in modules.items() if module.tensors.keys() <= _WEAK_ROLES]
     for name in weak:
-        del modules[name]
-        unknown += written_as[name]
+        unknown += modules.pop(name).keys.values()
     return Keys(modules, embeddings, tuple(unknown))
 
 

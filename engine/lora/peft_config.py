@@ -30,7 +30,9 @@ MAX_NUMBER = 1e9
 
 _PARTS = ("unet", "text_encoder", "text_encoder_2")
 _WRAPPER = "base_model.model."
-_PEFT_ROLES = frozenset({"down", "hada_w1_b", "lokr_w1", "lokr_w1_b", "oft_R"})
+_PEFT_ROLES = frozenset(
+    {"down", "embedding_A", "hada_w1_b", "lokr_w1", "lokr_w1_b", "oft_R", "hra_u", "ia3_l"}
+)
 _EXPRESSION = re.compile(r"[\\*+?()\[\]{}|^$]")
 
 
@@ -55,8 +57,14 @@ class PeftConfig:
         path = name.removeprefix(f"{part}.").removeprefix(_WRAPPER)
         if "oft_R" in module.tensors:
             return self._rotation(settings)
+        if "hra_u" in module.tensors:
+            return {"orthogonal": float(bool(settings.get("apply_GS")))}
+        if "ia3_l" in module.tensors:
+            return {"feedforward": float(self._is_feedforward(settings, path))}
         if module.tensors.keys() & {"alpha", "scale"}:
             return {}
+        if "singular" in module.tensors:
+            return self._adaptive_scale(settings, module.rank or 0)
         return self._scale(settings, path)
 
     def _scale(self, settings: Mapping[str, Any], path: str) -> dict[str, float]:
@@ -68,6 +76,22 @@ class PeftConfig:
         if rank < 1:
             raise self._error("r")
         return {"scale": alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)}
+
+    def _adaptive_scale(self, settings: Mapping[str, Any], rank: int) -> dict[str, float]:
+        """AdaLoRA's: by the rank that is left, with the small number that PEFT adds to it."""
+        if "lora_alpha" not in settings:
+            return {}
+        alpha = self._number(settings, "lora_alpha")
+        return {"scale": (alpha if alpha > 0 else rank) / (rank + 1e-5)}
+
+    def _is_feedforward(self, settings: Mapping[str, Any], path: str) -> bool:
+        """Whether IA3 scales the inputs of a module: those that the configuration lists."""
+        names = settings.get("feedforward_modules") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise FileFormatError(
+                f"{self.file_name}: its feedforward_modules is no list of module names."
+            )
+        return any(path == name or path.endswith(f".{name}") for name in names)
 
     def _rotation(self, settings: Mapping[str, Any]) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -32,6 +32,9 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("oft_unet_", "unet"),
     ("lora_te1_", "text_encoder"),
     ("lora_te2_", "text_encoder_2"),
+    # Programs of SD 1.x number their only text encoder not, and some keep to that.
+    ("lora_te_", "text_encoder"),
+    ("oft_te_", "text_encoder"),
     ("oft_te1_", "text_encoder"),
     ("oft_te2_", "text_encoder_2"),
     ("lycoris_te1_", "text_encoder"),

@@ -14,11 +14,14 @@ from engine.errors import LoraRefusedError
 from engine.lora.families import (
     Adapter,
     LowRank,
+    Reads,
     ShapeMismatchError,
     Tensors,
     build_bias,
     build_weight,
+    damaged_number,
 )
+from engine.lora.families.ia3 import BiasIA3
 from engine.lora.file import LoraFile
 from engine.lora.targets import Target, TargetTable
 from engine.reports import LoraReport, PartReport
@@ -98,7 +101,7 @@ def fit(
 
 def _build(tensors: Tensors, shape: torch.Size) -> dict[str, Adapter]:
     """A module's adapters for its weight, of `shape`, and its bias, where it has them."""
-    built = {"weight": build_weight(tensors, shape), "bias": build_bias(tensors)}
+    built = {"weight": build_weight(tensors, shape), "bias": build_bias(tensors, shape)}
     return {kind: adapter for kind, adapter in built.items() if adapter is not None}
 
 
@@ -116,16 +119,21 @@ class _Fitting:
     unsupported: list[str] = field(default_factory=list)
     biases_alone: list[str] = field(default_factory=list)
     dropped_biases: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
 
     def add(self, name: str, target: Target, module: nn.Module) -> None:
         """Build a module's adapters for its weight and bias, or note why there are none."""
-        tensors = self.file.modules[name]
+        tensors = Reads(self.file.modules[name])
+        if damage := damaged_number(tensors):
+            self.misfits.append(f"{name[:90]} is damaged: {damage}")
+            return
         weight = module.get_parameter("weight")
         adapters = _build(tensors, weight.shape)
         if "bias" in adapters and not isinstance(getattr(module, "bias", None), nn.Parameter):
-            del adapters["bias"]
-            (self.dropped_biases if adapters else self.biases_alone).append(name)
+            # One that only scales the bias has nothing to change.
+            if not isinstance(adapters.pop("bias"), BiasIA3):
+                (self.dropped_biases if adapters else self.biases_alone).append(name)
             if not adapters:
                 return
         named = {WeightName(target.part, target.path, kind): a for kind, a in adapters.items()}
@@ -148,6 +156,8 @@ class _Fitting:
         self.families[self.file.groups[name].family] += 1
         self.modules[target.part] += 1
         self.adapters.update(named)
+        keys = self.file.groups[name].keys
+        self.left_over += [keys[role] for role in tensors.left_over if role in keys]
 
     def refuse_misfits(self) -> None:
         """Raise `LoraRefusedError` when a shape does not fit, or nothing matched at all."""
@@ -178,6 +188,7 @@ class _Fitting:
             unknown_keys=self.file.unknown,
             embeddings=tuple(self.file.embeddings),
             dropped_biases=tuple(self.dropped_biases),
+            left_over=tuple(self.left_over),
             scratch_bytes=self.scratch,
         )
 

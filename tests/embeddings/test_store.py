@@ -67,6 +67,24 @@ def test_one_vector_may_be_flat(tmp_path: Path) -> None:
     assert (inversion.clip_l.shape, inversion.clip_g.shape) == ((1, 768), (1, 1280))
 
 
+def test_pivotal_tuning_has_names_of_its_own(tmp_path: Path) -> None:
+    names = {"text_encoders_0": vectors(2, 768, 3), "text_encoders_1": vectors(2, 1280, 4)}
+    write(tmp_path / "twig_emb.safetensors", names)
+    (inversion,) = find("twig_emb", tmp_path).inversions.values()
+    assert (inversion.clip_l.shape, float(inversion.clip_g[0, 0])) == ((2, 768), 4.0)
+    assert inversion.clip_l_out is inversion.clip_g_out is None
+
+
+def test_output_embeddings_are_read_with_their_vectors_or_alone(tmp_path: Path) -> None:
+    states = {"clip_l_out": vectors(2, 768, 3), "clip_g_out": vectors(2, 1280, 4)}
+    for tensors, value in ((both() | states, 0.5), (states, 0.0)):
+        write(tmp_path / "twig.safetensors", tensors)
+        (inversion,) = find("twig", tmp_path).inversions.values()
+        assert float(inversion.clip_l[0, 0]) == value
+        assert inversion.clip_g_out is not None
+        assert float(inversion.clip_g_out[1, 5]) == 4.0
+
+
 def test_the_two_files_of_diffusers_training_belong_together(tmp_path: Path) -> None:
     write(tmp_path / "learned_embeds.safetensors", {"<cat-toy>": vectors(2, 768)})
     second = tmp_path / "learned_embeds_2.safetensors"
@@ -91,6 +109,10 @@ def test_the_two_files_of_diffusers_training_belong_together(tmp_path: Path) -> 
         ({"clip_l": vectors(2, 768)}, "has no vectors for SDXL's second text encoder"),
         ({"one": torch.ones(3), "two": torch.ones(3)}, "no textual inversion for SDXL"),
         (both() | {"clip_l": vectors(3, 768)}, "3 vectors for the first text encoder and 2"),
+        ({"text_encoders_0": vectors(2, 768)}, "has no vectors for SDXL's second text encoder"),
+        ({"clip_l_out": vectors(2, 768)}, "has no vectors for SDXL's second text encoder"),
+        (both() | {"clip_l_out": vectors(3, 768)}, "for one text encoder are not alike"),
+        (both() | {"clip_l_out": vectors(2, 1024)}, "for one text encoder are not alike"),
         (both(76), "has 76 vectors"),
         (both(0), "has 0 vectors"),
         (both(value=float("nan")), "not finite"),
@@ -170,6 +192,11 @@ def test_inversions_bundled_with_a_live_lora_go_first(tmp_path: Path) -> None:
         "bundle_emb.twig.clip_l": vectors(2, 768, 3),
         "bundle_emb.twig.clip_g": vectors(2, 1280, 4),
         "bundle_emb.old.string_to_param.*": vectors(2, 768),
+        "bundle_emb.leaf.clip_l_out": vectors(1, 768, 5),
+        "bundle_emb.leaf.clip_g_out": vectors(1, 1280, 6),
+        # Pivotal tuning's, which go by the name of the file.
+        "text_encoders_0": vectors(2, 768, 7),
+        "text_encoders_1": vectors(2, 1280, 8),
     }
     file = read_lora(read_lora_header(write(tmp_path / "ink.safetensors", tensors)))
     write(tmp_path / "folder/twig.safetensors", both(1))
@@ -179,6 +206,13 @@ def test_inversions_bundled_with_a_live_lora_go_first(tmp_path: Path) -> None:
     assert (float(inversion.clip_l[1, 5]), float(inversion.clip_g[1, 5])) == (3.0, 4.0)
     assert inversion.clip_l.untyped_storage().nbytes() == inversion.clip_l.nbytes
     assert vocabulary.hashes == (("twig", "ink"),)
+    leaf, own = (
+        EmbeddingStore().find([name], WIDTHS, [], bundled).inversions[name]
+        for name in ("leaf", "ink")
+    )
+    assert leaf.clip_l_out is not None
+    assert (float(leaf.clip_l[0, 0]), float(leaf.clip_l_out[0, 0])) == (0.0, 5.0)
+    assert (float(own.clip_l[0, 0]), float(own.clip_g[0, 0])) == (7.0, 8.0)
     several, old = sorted(vocabulary.warnings)
     assert several.startswith("Several embeddings are called “twig”: ink is used")
     assert "ink (its embedding old): this textual inversion is for SD 1.5" in old

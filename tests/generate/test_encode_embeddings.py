@@ -175,3 +175,38 @@ def test_the_picture_tells_what_it_used(request_of: Any, twig: Callable[[int], V
     text = write_infotext(info)
     assert f'TI hashes: "{name}: {value}"' in text
     assert parse_infotext(text).embedding_hashes == vocabulary.hashes
+
+
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_output_embeddings_stand_in_the_states(
+    pipe: Any, tmp_path: Path, with_vectors: bool
+) -> None:
+    """As OneTrainer trains them: the encoders read zeros, and their states there are replaced."""
+    zeros = {role: torch.zeros_like(vectors) for role, vectors in tensors(2).items()}
+    states = {f"{role}_out": vectors for role, vectors in tensors(2).items()}
+    save_file(states | (zeros if with_vectors else {}), tmp_path / "twig.safetensors")
+    vocabulary = EmbeddingStore().find(["twig"], WIDTHS, [tmp_path])
+    assert vocabulary.warnings == ()
+    (tmp_path / "plain").mkdir()
+    save_file(zeros, tmp_path / "plain" / "twig.safetensors")
+    plain = EmbeddingStore().find(["twig"], WIDTHS, [tmp_path / "plain"])
+    found, read = (encode(pipe, "a twig fox", v) for v in (vocabulary, plain))
+    # A start token and "a", the inversion's two places, then the rest as with vectors alone.
+    place = slice(2, 4)
+    given = torch.cat([states["clip_l_out"], states["clip_g_out"]], dim=1)
+    assert torch.equal(found.states[0, place], given.to(found.states))
+    rest = torch.ones(77, dtype=torch.bool)
+    rest[place] = False
+    assert torch.equal(found.states[0, rest], read.states[0, rest])
+    assert torch.equal(found.pooled, read.pooled)
+
+
+def test_output_embeddings_take_the_weight_of_their_word(pipe: Any, tmp_path: Path) -> None:
+    states = {f"{role}_out": vectors for role, vectors in tensors(1).items()}
+    save_file(states, tmp_path / "twig.safetensors")
+    vocabulary = EmbeddingStore().find(["twig"], WIDTHS, [tmp_path])
+    plain, heavy = (encode(pipe, text, vocabulary) for text in ("a twig", "a (twig:1.5)"))
+    width = WIDTHS[0]
+    ratio = heavy.states[0, 2, :width] / plain.states[0, 2, :width]
+    assert ratio.std() < 1e-5
+    assert not torch.allclose(ratio, torch.ones_like(ratio))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.lora.families import ShapeMismatchError, build_bias, build_weight
+from engine.lora.families import (
+    Reads,
+    ShapeMismatchError,
+    build_bias,
+    build_weight,
+    damaged_number,
+)
+from engine.lora.families.tlora import BEGINNINGS, RANDOM
 
 OUT, IN, RANK = 12, 8, 2
 
@@ -156,13 +165,13 @@ def test_differences_of_weights_norms_and_biases() -> None:
     norm = random(OUT)
     torch.testing.assert_close(delta({"w_norm": norm}, random(OUT), 2.0), 2 * norm)
     for role in ("diff_b", "b_norm"):
-        bias = build_bias({role: norm, **lora()})
+        bias = build_bias({role: norm, **lora()}, BASE.shape)
         assert bias is not None
         torch.testing.assert_close(bias.delta(random(OUT), 2.0), 2 * norm)
-    of_up = build_bias({"up_bias": norm, **lora(), "alpha": number(1.0)})
+    of_up = build_bias({"up_bias": norm, **lora(), "alpha": number(1.0)}, BASE.shape)
     assert of_up is not None
     torch.testing.assert_close(of_up.delta(random(OUT), 2.0), norm)
-    assert build_bias(lora()) is None
+    assert build_bias(lora(), BASE.shape) is None
 
 
 def sparse(indices: list[list[int]], size: tuple[int, ...]) -> dict[str, torch.Tensor]:
@@ -215,8 +224,164 @@ def test_ia3_of_a_header_alone_fits_either_side() -> None:
                 adapter.check(BASE.shape)
 
 
-def test_scaled_oft_of_unknown_scale_is_no_adapter() -> None:
-    assert build_weight({"oft_R": random(2, 6), "scaled_oft": number(1)}, BASE.shape) is None
+def neumann(skew: torch.Tensor) -> torch.Tensor:
+    """OneTrainer's and PEFT's five terms."""
+    one = torch.eye(skew.shape[-1], dtype=torch.float64)
+    return one + 2 * skew + 2 * skew @ skew + 2 * skew @ skew @ skew + skew @ skew @ skew @ skew
+
+
+def one_trainer_oft(
+    triangles: torch.Tensor, base: torch.Tensor, divisor: float, *, kernels: bool
+) -> torch.Tensor:
+    """The change by its formula: inputs are turned, x R; the weights of convolutions are, W R."""
+    size = (1 + math.isqrt(1 + 8 * triangles.shape[1])) // 2
+    skew = torch.zeros(triangles.shape[0], size, size, dtype=torch.float64)
+    rows, columns = torch.triu_indices(size, size, 1)
+    skew[:, rows, columns] = triangles / divisor
+    turn = neumann(skew - skew.transpose(1, 2))
+    blocks = base.flatten(1).reshape(base.shape[0], -1, size)
+    turn = turn.expand(blocks.shape[1], size, size)
+    form = "onk,nkc->onc" if kernels else "onk,nck->onc"
+    return torch.einsum(form, blocks, turn).reshape(base.shape) - base
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shape", [(OUT, IN), (OUT, IN, 3, 3), (OUT, IN, 1, 1)])
+def test_scaled_oft_of_one_trainer(shape: tuple[int, ...], shared: bool) -> None:
+    base = random(*shape)
+    triangles = 0.3 * random(1 if shared else base[0].numel() // 4, 6)
+    flag = {"scaled_oft": torch.tensor(True), "one_trainer": number(1)}
+    exact = one_trainer_oft(triangles, base, 2 * math.sqrt(3), kernels=len(shape) > 2)
+    torch.testing.assert_close(delta({"oft_R": triangles} | flag, base), exact)
+    torch.testing.assert_close(delta({"oft_R": triangles} | flag, base, -0.5), -0.5 * exact)
+    for empty in (torch.zeros(0), torch.tensor(1), torch.tensor(1.0)):
+        torch.testing.assert_close(
+            delta({"oft_R": triangles, **flag, "scaled_oft": empty}, base), exact
+        )
+    plain = one_trainer_oft(triangles, base, 1, kernels=len(shape) > 2)
+    for off in ({"one_trainer": number(1)}, flag | {"scaled_oft": torch.tensor(False)}):
+        torch.testing.assert_close(delta({"oft_R": triangles} | off, base), plain)
+
+
+def test_dora_of_rotations_keeps_the_lengths_of_before() -> None:
+    triangles, lengths = 0.3 * random(2, 6), random(OUT, 1).abs() + 1
+    tensors = {"oft_R": triangles, "scaled_oft": number(1)}
+    turned = BASE + one_trainer_oft(triangles, BASE, 2 * math.sqrt(3), kernels=False)
+    before = BASE.norm(dim=1, keepdim=True) * 1.5
+    absolute = delta(tensors | {"dora_scale": lengths, "initial_norm": before}, BASE, 0.5)
+    torch.testing.assert_close(absolute, 0.5 * (turned * lengths / before - BASE))
+    relative = delta(tensors | {"dora_multiplier": lengths.flatten()}, BASE)
+    torch.testing.assert_close(relative, turned * lengths - BASE)
+
+
+def test_several_families_in_one_module_add_up() -> None:
+    change, norm, whole = random(OUT, IN, seed=7), random(OUT, IN, seed=8), random(OUT, IN, seed=9)
+    both = lora() | {"diff": change, "alpha": number(1.0)}
+    torch.testing.assert_close(delta(both, BASE, 0.5), 0.5 * (0.5 * PRODUCT + change))
+    three = both | {"w_norm": norm, "lokr_w1": random(4, 2), "lokr_w2": random(3, 4)}
+    exact = 0.5 * PRODUCT + change + norm + torch.kron(random(4, 2), random(3, 4))
+    torch.testing.assert_close(delta(three, BASE), exact)
+    # A whole weight first, and then what is added to it.
+    replaced = delta(lora() | {"set_weight": whole}, BASE, 0.5)
+    torch.testing.assert_close(BASE + replaced, whole + 0.5 * PRODUCT)
+    sparse_too = both | sparse([[0], [7]], (OUT, IN))
+    exact = 0.5 * PRODUCT + change
+    exact[0, 7] += 1
+    torch.testing.assert_close(delta(sparse_too, BASE), exact)
+    lengths = random(OUT, 1).abs() + 1
+    turned = BASE + PRODUCT
+    dora = turned * lengths / turned.norm(dim=1, keepdim=True) - BASE
+    found = delta(lora() | {"dora_scale": lengths, "diff": change}, BASE)
+    torch.testing.assert_close(found, dora + change)
+    torch.testing.assert_close(
+        delta({"oft_blocks": random(3, 4, 4), "diff": change}, BASE),
+        delta({"oft_blocks": random(3, 4, 4)}, BASE) + change,
+    )
+
+
+def test_several_biases_add_up() -> None:
+    one, two = random(OUT), random(OUT, seed=3)
+    bias = build_bias({"diff_b": one, "b_norm": two}, BASE.shape)
+    assert bias is not None
+    torch.testing.assert_close(bias.delta(random(OUT), 2.0), 2 * (one + two))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "left"),
+    [
+        (lora(), ()),
+        (lora() | {"alpha": number(1), "scale": number(1)}, ()),
+        (lora() | {"diff": BASE}, ()),
+        (lora() | {"diff": BASE, "diff_b": random(OUT), "dora_scale": random(OUT)}, ()),
+        (lora() | sparse([[0], [7]], (OUT, IN)), ()),
+        (lora() | {"bias_values": random(1)}, ("bias_values",)),
+        (lora() | {"rescale": random(OUT)}, ("rescale",)),
+        (lora() | {"weight": BASE}, ("weight",)),
+        (lora() | {"hada_w1_a": BASE}, ("hada_w1_a",)),
+        (lora() | {"magnitude": random(OUT), "dora_scale": random(OUT)}, ("dora_scale",)),
+        ({"lokr_w1": BASE, "lokr_w1_a": BASE, "lokr_w2": BASE, "alpha": number(1)},
+         ("lokr_w1_a",)),
+        ({f"hada_{name}": BASE for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1")}, ("hada_t1",)),
+        ({"oft_blocks": random(3, 4, 4), "rescale": random(OUT), "alpha": number(0)}, ()),
+        ({"oft_blocks": random(3, 4, 4), "mid": BASE}, ("mid",)),
+        ({"oft_R": random(2, 6), "scaled_oft": number(0)}, ()),
+        ({"weight": random(IN), "on_input": number(1)}, ()),
+        ({"p_layer": BASE, "q_layer": BASE, "lambda_layer": BASE, "base_p": BASE}, ("base_p",)),
+    ],
+)  # fmt: skip
+def test_tensors_that_no_family_reads_are_left_over(
+    tensors: dict[str, torch.Tensor], left: tuple[str, ...]
+) -> None:
+    for device in ("meta", "cpu"):
+        reads = Reads({role: tensor.to(device) for role, tensor in tensors.items()})
+        assert build_weight(reads, BASE.shape) is not None
+        build_bias(reads, BASE.shape)
+        assert reads.left_over == left
+
+
+@pytest.mark.parametrize("role", ["alpha", "scale", "constraint", "on_input"])
+def test_a_number_is_one_number(role: str) -> None:
+    for shape in ((), (1,), (1, 1)):
+        assert damaged_number({role: torch.ones(shape)}) == ""
+    for shape, words in (((0,), "0"), ((2,), "2"), ((1, 0), "1x0")):
+        assert f"its {role} has the shape {words}," in damaged_number({role: torch.ones(shape)})
+
+
+def test_lora_of_token_embeddings_lies_crosswise() -> None:
+    first, second = random(RANK, OUT), random(IN, RANK)
+    tensors = {"embedding_A": first, "embedding_B": second, "alpha": number(1.0)}
+    torch.testing.assert_close(delta(tensors, BASE), 0.5 * (second @ first).T)
+
+
+@pytest.mark.parametrize("kind", ["principal", "last", "middle"])
+@pytest.mark.parametrize("shape", [(12, 8), (8, 12), (8, 8), (12, 8, 1, 1)])
+def test_tlora_is_measured_from_where_it_began(kind: str, shape: tuple[int, ...]) -> None:
+    base = random(*shape)
+    u, s, v = torch.linalg.svd(base.flatten(1), full_matrices=False)
+    first = {"principal": 0, "last": len(s) - 3, "middle": (len(s) - 3) // 2}[kind]
+    chosen = slice(first, first + 3)
+    before = {"p": u[:, chosen], "lambda": s[None, chosen], "q": v[chosen]}
+    names = {"p": "p_layer", "lambda": "lambda_layer", "q": "q_layer"}
+    untrained = {names[name]: tensor for name, tensor in before.items()}
+    began = {"began": number(BEGINNINGS[kind]), "alpha": number(1.5)}
+    assert delta(untrained | began, base).abs().max() < 1e-12
+    after = {name: random(*tensor.shape) for name, tensor in untrained.items()}
+    p, values, q = (after[name] for name in names.values())
+    old = (before["p"] * before["lambda"]) @ before["q"]
+    exact = 0.5 * ((p * values) @ q - old).reshape(base.shape)
+    torch.testing.assert_close(delta(after | began, base), exact)
+    # A file that holds what it began with is believed.
+    held = {f"base_{name}": 2 * tensor for name, tensor in before.items()}
+    exact = 0.5 * ((p * values) @ q - 8 * old).reshape(base.shape)
+    torch.testing.assert_close(delta(after | held | began, base), exact)
+
+
+def test_tlora_that_began_with_random_numbers_is_refused() -> None:
+    tensors = {"p_layer": random(OUT, 2), "lambda_layer": random(1, 2), "q_layer": random(2, IN)}
+    adapter = build_weight(tensors | {"began": number(RANDOM)}, BASE.shape)
+    assert adapter is not None
+    with pytest.raises(ShapeMismatchError, match="began with random numbers"):
+        adapter.check(BASE.shape)
 
 
 _SIDES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 6, 8, 12, 16]), max_size=4)
@@ -227,7 +392,12 @@ _ROLES = [
     ("lokr_w1", "lokr_w2_a", "lokr_w2_b"), ("a1", "a2", "b1", "b2"), ("a1", "a2", "b1", "b2", "bm"),
     ("oft_blocks",), ("oft_blocks", "rescale"), ("oft_R",), ("weight", "on_input"), ("diff",),
     ("set_weight",), ("up", "down", "dora_scale"), ("diff", "magnitude"),
-    ("up", "down", "bias_indices", "bias_values", "bias_size"),
+    ("up", "down", "bias_indices", "bias_values", "bias_size"), ("up", "singular", "down"),
+    ("p_layer", "lambda_layer", "q_layer"), ("embedding_A", "embedding_B"), ("hra_u",),
+    ("hra_u", "orthogonal"), ("hira_A", "hira_B"), ("hira_embedding_A", "hira_embedding_B"),
+    ("ia3_l",), ("boft_R", "boft_s"), ("oft_R", "scaled_oft"), ("up", "down", "diff", "lokr_w1",
+    "lokr_w2"), ("oft_R", "dora_scale", "initial_norm"), ("oft_R", "dora_multiplier"),
+    ("p_layer", "lambda_layer", "q_layer", "base_p", "base_lambda", "base_q"),
 ]  # fmt: skip
 
 

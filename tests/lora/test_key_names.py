@@ -70,6 +70,23 @@ def test_endings_of_plain_loras(endings: tuple[str, str]) -> None:
         ("oft_R.scaled_oft", "scaled_oft"),
         ("oft_diag", "oft_blocks"),
         ("bm.weight", "bm"),
+        ("lora_E", "singular"),
+        ("lora_E.default", "singular"),
+        ("lora_A.default", "down"),
+        ("lora_embedding_A", "embedding_A"),
+        ("lora_embedding_B.default", "embedding_B"),
+        ("q_layer.weight", "q_layer"),
+        ("p_layer.weight", "p_layer"),
+        ("lambda_layer", "lambda_layer"),
+        ("base_lambda", "base_lambda"),
+        ("initial_norm", "initial_norm"),
+        ("dora_multiplier", "dora_multiplier"),
+        ("hra_u.default", "hra_u"),
+        ("hira_A", "hira_A"),
+        ("hira_embedding_B", "hira_embedding_B"),
+        ("ia3_l", "ia3_l"),
+        ("boft_R.default", "boft_R"),
+        ("boft_s", "boft_s"),
         ("weight", "weight"),
     ],
 )
@@ -100,6 +117,10 @@ def test_bundled_embeddings_and_unknown_keys_are_told_apart() -> None:
                 "bundle_emb.my.style.string_to_param.*",
                 "bundle_emb.both.clip_l",
                 "bundle_emb.both.clip_g",
+                "bundle_emb.out.clip_l_out",
+                "bundle_emb.out.t5",
+                "clip_g",
+                "text_encoders_0",
             )
         }
     )
@@ -107,8 +128,11 @@ def test_bundled_embeddings_and_unknown_keys_are_told_apart() -> None:
     assert {name: sorted(found) for name, found in keys.embeddings.items()} == {
         "my.style": ["emb_params"],
         "both": ["clip_g", "clip_l"],
+        "out": ["clip_l_out"],
+        "": ["clip_g", "text_encoders_0"],
     }
     assert sorted(keys.unknown) == [
+        "bundle_emb.out.t5",
         "logit_scale",
         "lora_unet_x.lora_down.default_2.weight",
         "lora_unet_y.alpha",
@@ -143,6 +167,13 @@ def test_a_second_adapter_for_a_module_does_not_overwrite_the_first() -> None:
         ("lora_unet_input_blocks_3_0_op", "unet", "down_blocks.0.downsamplers.0.conv"),
         ("lora_unet_output_blocks_2_2_conv", "unet", "up_blocks.0.upsamplers.0.conv"),
         ("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", "text_encoder", Q_PROJ),
+        ("lora_te_text_model_encoder_layers_0_self_attn_q_proj", "text_encoder", Q_PROJ),
+        ("oft_te_text_model_encoder_layers_0_self_attn_q_proj", "text_encoder", Q_PROJ),
+        (
+            "text_encoder.text_model.embeddings.token_embedding",
+            "text_encoder",
+            "embeddings.token_embedding",
+        ),
         ("text_encoder.text_model.encoder.layers.0.self_attn.q_proj", "text_encoder", Q_PROJ),
         ("lycoris_text_model_encoder_layers_0_self_attn_q_proj", "text_encoder", Q_PROJ),
         ("base_model.model.text_model.encoder.layers.0.self_attn.q_proj", "text_encoder", Q_PROJ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,8 @@ KERNELS = (
     "up_blocks.1.upsamplers.0.conv",
 )
 CONVOLUTIONS = (*KERNELS, "down_blocks.1.resnets.0.conv_shortcut")
+POINTS = (*LINEARS, "down_blocks.1.resnets.0.conv_shortcut")
+"""Layers that look at one point at a time."""
 NORMS = (
     "down_blocks.1.attentions.0.transformer_blocks.0.norm2",
     "up_blocks.2.resnets.1.norm1",
@@ -82,6 +84,9 @@ FAMILIES = {
     "oft rescaled": Family("diag-oft", {"constraint": 2**-5, "rescaled": True}),
     "boft": Family("boft"),
     "boft rescaled": Family("boft", {"constraint": 2**-6, "rescaled": True}),
+    "t-lora": Family("tlora", {}, POINTS),
+    "t-lora last": Family("tlora", {"sig_type": "last"}, POINTS),
+    "t-lora middle": Family("tlora", {"sig_type": "middle"}, POINTS),
     "ia3 outputs": Family("ia3"),
     "ia3 inputs": Family("ia3", {"train_on_input": True}),
     "full": Family("full"),
@@ -130,9 +135,11 @@ def write(
             adapter.apply_to()
         network.add_module(adapter.lora_name, adapter)
     metadata = {}
-    if family.options.get("rs_lora"):
+    told = {"rs_lora", "sig_type"} & family.options.keys()
+    if told:
         # What sd-scripts writes into every file.
-        metadata["ss_network_args"] = json.dumps({"algo": family.algo, "rs_lora": "True"})
+        arguments = {name: str(family.options[name]) for name in told}
+        metadata["ss_network_args"] = json.dumps({"algo": family.algo, **arguments})
     network.save_weights(str(path), file_dtype, metadata)
     tensors = load_file(path)
     with _float64_throughout():
@@ -151,7 +158,9 @@ def _make(family: Family, name: str, layer: nn.Module) -> nn.Module:
     if family.algo == "norm":
         return NormModule(name, layer)
     settings: dict[str, Any] = {"lora_dim": RANK, "alpha": ALPHA, **family.options}
-    adapter: nn.Module = network_module_dict[family.algo](name, layer, **settings)
+    # T-LoRA takes the base weight apart when it is made.
+    with _float64_throughout() if family.algo == "tlora" else nullcontext():
+        adapter: nn.Module = network_module_dict[family.algo](name, layer, **settings)
     return adapter
 
 

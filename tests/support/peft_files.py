@@ -11,6 +11,11 @@ from typing import Any
 import torch
 from diffusers import StableDiffusionXLPipeline
 from peft import (
+    AdaLoraConfig,
+    BOFTConfig,
+    HiraConfig,
+    HRAConfig,
+    IA3Config,
     LoHaConfig,
     LoKrConfig,
     LoraConfig,
@@ -72,6 +77,16 @@ FAMILIES = {
     "oft shared": Family(OFTConfig, {**OFT, "block_share": True}, LINEARS),
     "oft constrained": Family(OFTConfig, {**OFT, "coft": True, "eps": 0.25}, LINEARS),
     "oft 1x1": Family(OFTConfig, OFT, (CONVOLUTIONS[2],)),
+    "adalora": Family(AdaLoraConfig, {"init_r": 4, "lora_alpha": 3, "total_step": 10}),
+    "hira": Family(HiraConfig, {"r": 4, "init_weights": False}),
+    "hra": Family(HRAConfig, {"r": 4, "init_weights": False}),
+    "hra orthogonal": Family(HRAConfig, {"r": 4, "init_weights": False, "apply_GS": True}),
+    "ia3 outputs": Family(IA3Config, {"feedforward_modules": [], "init_ia3_weights": False}),
+    "ia3 inputs": Family(
+        IA3Config,
+        {"feedforward_modules": [*LINEARS, *CONVOLUTIONS], "init_ia3_weights": False},
+    ),
+    "boft": Family(BOFTConfig, {"boft_block_size": 8, "init_weights": False}),
 }  # fmt: skip
 
 SAVERS = ("peft", "diffusers", "peft with adapter name", "bare")
@@ -93,10 +108,13 @@ def adapt(family: Family, unet: nn.Module, file_dtype: torch.dtype) -> Adapted:
         torch.manual_seed(11)
         model = get_peft_model(copy.deepcopy(unet).double(), config)
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
+            # AdaLoRA's rank is a parameter too, but not one that is trained.
+            if parameter.requires_grad and "ranknum" not in name:
                 factor = 0.2 * torch.randn_like(parameter)
                 if "magnitude" in name:
                     factor = parameter * (1 + factor)
+                if "ia3_l" in name or "boft_s" in name:
+                    factor = 1 + factor
                 parameter.data = factor.to(file_dtype).double()
         # Constrained OFT changes its own weights in each forward.
         state = {
@@ -140,6 +158,8 @@ def _with_adapter_name(adapted: Adapted) -> dict[str, torch.Tensor]:
     for name, _ in adapted.model.named_parameters():
         saved = name.replace(".default", "")
         if saved != name:
-            # Magnitudes are saved without their ending.
-            named[name] = adapted.state.get(saved, adapted.state.get(saved[: -len(".weight")]))
+            # Magnitudes are saved without their ending, and AdaLoRA's rank not at all.
+            tensor = adapted.state.get(saved, adapted.state.get(saved[: -len(".weight")]))
+            if tensor is not None:
+                named[name] = tensor
     return named

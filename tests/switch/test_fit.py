@@ -91,6 +91,41 @@ def test_each_thing_left_over_is_counted_and_named(
     assert report.warnings[0] == f"ink: 1 of 4 modules are not in the model (such as {stray})."
 
 
+def test_what_lies_beside_an_adapter_is_merged_or_named(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    merged = {f"{TO_OUT}.diff": torch.ones(32, 32), f"{TO_OUT}.diff_b": torch.ones(32)}
+    report = report_on(lora(TO_OUT, 32, 32) | merged, parts, tmp_path)
+    assert (report.matched, report.left_over, report.warnings) == (1, (), ())
+    odd = {f"{TO_OUT}.rescale": torch.ones(32), f"{TO_OUT}.weight": torch.ones(32, 32)}
+    report = report_on(lora(TO_OUT, 32, 32) | merged | odd, parts, tmp_path)
+    assert set(report.left_over) == set(odd)
+    (warning,) = report.warnings
+    assert warning.startswith("ink: 2 tensors beside those of an adapter are of no use here")
+    assert any(f"(such as {key})." in warning for key in odd)
+
+
+@pytest.mark.parametrize("role", ["alpha", "scale"])
+@pytest.mark.parametrize("shape", [(0,), (2,), (1, 2)])
+def test_a_number_that_is_none_is_refused(
+    parts: dict[str, nn.Module], tmp_path: Path, role: str, shape: tuple[int, ...]
+) -> None:
+    tensors = lora(TO_K, 32, 48) | {f"{TO_K}.{role}": torch.ones(shape)}
+    with pytest.raises(LoraRefusedError) as refusal:
+        report_on(tensors, parts, tmp_path)
+    sentence = f"{TO_K} is damaged: its {role} has the shape {'x'.join(map(str, shape))}, which is"
+    assert sentence in str(refusal.value)
+    report_on(lora(TO_K, 32, 48) | {f"{TO_K}.{role}": torch.ones(1)}, parts, tmp_path)
+
+
+def test_the_first_text_encoder_without_a_number(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    name = "lora_te_text_model_encoder_layers_0_self_attn_v_proj"
+    report = report_on(lora(TO_K, 32, 48) | lora(name, 16, 16), parts, tmp_path)
+    assert {part.part: part.modules for part in report.parts} == {"unet": 1, "text_encoder": 1}
+
+
 def test_scratch_is_that_of_the_largest_merge(parts: dict[str, nn.Module], tmp_path: Path) -> None:
     small = report_on(lora(TO_OUT, 32, 32), parts, tmp_path)
     assert small.scratch_bytes == 4 * (32 * 32 + 2 * 4 * 32)

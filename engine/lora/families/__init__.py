@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import torch
 
-from engine.lora.families import boft, full, glora, ia3, loha, lokr, lora, oft, peft_oft
-from engine.lora.families.adapter import Adapter, Build, ShapeMismatchError, Tensors
+from engine.lora.families import (
+    boft,
+    full,
+    glora,
+    hira,
+    hra,
+    ia3,
+    loha,
+    lokr,
+    lora,
+    oft,
+    peft_boft,
+    peft_oft,
+    singular,
+    tlora,
+)
+from engine.lora.families.adapter import Adapter, Build, ShapeMismatchError, Tensors, dims
 from engine.lora.families.dora import with_magnitude
 from engine.lora.families.lora import LowRank
+from engine.lora.families.reads import NUMBERS, Reads
 from engine.lora.families.residual import with_residual
+from engine.lora.families.sum import sum_of
 
 FAMILIES: tuple[Build, ...] = (
     lora.build,
+    singular.build,
+    tlora.build,
     loha.build,
     lokr.build,
     glora.build,
+    hira.build,
     oft.build,
     boft.build,
     peft_oft.build,
+    peft_boft.build,
+    hra.build,
     ia3.build,
     full.build,
 )
@@ -26,19 +48,36 @@ __all__ = [
     "FAMILIES",
     "Adapter",
     "LowRank",
+    "Reads",
     "ShapeMismatchError",
     "Tensors",
     "build_bias",
     "build_weight",
+    "damaged_number",
 ]
-
-build_bias = full.build_bias
 
 
 def build_weight(tensors: Tensors, shape: torch.Size) -> Adapter | None:
-    """Build the adapter of a weight of `shape`; None when no family knows these tensors."""
-    for build in FAMILIES:
-        adapter = build(tensors, shape)
-        if adapter is not None:
-            return with_magnitude(tensors, with_residual(tensors, adapter), shape)
-    return None
+    """Build the adapter of a weight of `shape`; None when no family knows these tensors.
+
+    The tensors of several families add up, as if each lay in a file of its own: `up @ down + diff`.
+    A magnitude and a sparse rest go with the first.
+    """
+    found = [adapter for build in FAMILIES if (adapter := build(tensors, shape)) is not None]
+    if found:
+        found[0] = with_magnitude(tensors, with_residual(tensors, found[0]), shape)
+    return sum_of(found)
+
+
+def build_bias(tensors: Tensors, shape: torch.Size) -> Adapter | None:
+    """Build the adapter of the bias beside a weight of `shape`; None when the file has none."""
+    found = (full.build_bias(tensors), ia3.build_bias(tensors, shape))
+    return sum_of([adapter for adapter in found if adapter is not None])
+
+
+def damaged_number(tensors: Tensors) -> str:
+    """Name a number of a module that is not one number, with its shape; empty if all are."""
+    for role in NUMBERS & tensors.keys():
+        if tensors[role].numel() != 1:
+            return f"its {role} has the shape {dims(tensors[role].shape)}, which is not one number"
+    return ""

@@ -37,7 +37,8 @@ class Adapter(ABC):
 Build = Callable[[Tensors, torch.Size], Adapter | None]
 """Make a family's adapter of a module's tensors for a weight's shape, or None when not its own.
 
-It never raises: what does not fit is found by `check`.
+It never raises: what does not fit is found by `check`. It reads the tensors that it uses and no
+others, since those that nobody reads are told to the user.
 """
 
 
@@ -60,6 +61,11 @@ def number(tensor: torch.Tensor) -> float:
 def rank_of(factor: torch.Tensor) -> int:
     """The rank of a factor laid out as [rank, ...]; 0 for a single number."""
     return factor.shape[0] if factor.dim() else 0
+
+
+def crosswise(factor: torch.Tensor) -> torch.Tensor:
+    """A matrix transposed; anything else as it is, for `check` to refuse."""
+    return factor.T if factor.dim() == 2 else factor
 
 
 def flat(factor: torch.Tensor) -> torch.Tensor:

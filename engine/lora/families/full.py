@@ -15,6 +15,7 @@ from engine.lora.families.adapter import (
     scaling,
     wide,
 )
+from engine.lora.families.sum import sum_of
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ def _significant(shape: torch.Size) -> list[int]:
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
-    """Build a weight's difference from `diff` or `w_norm`, or its replacement from `set_weight`."""
-    for name in ("diff", "w_norm"):
-        if name in tensors:
-            return Difference(tensors[name])
-    return Replacement(tensors["set_weight"]) if "set_weight" in tensors else None
+    """Build a weight's difference from `diff` and `w_norm`, its replacement from `set_weight`."""
+    found: list[Adapter] = [Difference(tensors[n]) for n in ("diff", "w_norm") if n in tensors]
+    if "set_weight" in tensors:
+        found.append(Replacement(tensors["set_weight"]))
+    return sum_of(found)
 
 
 def build_bias(tensors: Tensors) -> Adapter | None:
@@ -66,9 +67,8 @@ def build_bias(tensors: Tensors) -> Adapter | None:
 
     `up_bias` is PEFT's bias of `lora_B`, which is scaled like the weight.
     """
-    for name in ("diff_b", "b_norm"):
-        if name in tensors:
-            return Difference(tensors[name])
+    found: list[Adapter] = [Difference(tensors[n]) for n in ("diff_b", "b_norm") if n in tensors]
     if "up_bias" in tensors and "down" in tensors:
-        return Difference(tensors["up_bias"], scaling(tensors, rank_of(tensors["down"])))
-    return None
+        scale = scaling(tensors, rank_of(tensors["down"]))
+        found.append(Difference(tensors["up_bias"], scale))
+    return sum_of(found)

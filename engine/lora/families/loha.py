@@ -64,6 +64,6 @@ def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     if any(name not in tensors for name in names):
         return None
     w1_a, w1_b, w2_a, w2_b = (tensors[name] for name in names)
-    t1, t2 = tensors.get("hada_t1"), tensors.get("hada_t2")
-    cores = (t1, t2) if t1 is not None and t2 is not None else None
+    has_cores = "hada_t1" in tensors and "hada_t2" in tensors
+    cores = (tensors["hada_t1"], tensors["hada_t2"]) if has_cores else None
     return LoHa((w1_a, w1_b), (w2_a, w2_b), cores, scaling(tensors, rank_of(w1_b)))

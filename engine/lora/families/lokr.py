@@ -82,20 +82,23 @@ def _factor(parts: tuple[torch.Tensor, ...], base: torch.Tensor) -> torch.Tensor
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     """Build from `lokr_*`. The rank is that of w2_b, else w1_b; two whole factors ignore alpha."""
-    parts: list[tuple[torch.Tensor, ...]] = []
-    for name in ("lokr_w1", "lokr_w2"):
-        if name in tensors:
-            parts.append((tensors[name],))
-        elif f"{name}_a" in tensors and f"{name}_b" in tensors:
-            core = tensors.get("lokr_t2") if name == "lokr_w2" else None
-            pair = (tensors[f"{name}_a"], tensors[f"{name}_b"])
-            parts.append(pair if core is None else (*pair, core))
-        else:
-            return None
-    first, second = parts
+    roles = [_roles(tensors, name) for name in ("lokr_w1", "lokr_w2")]
+    if not all(roles):
+        return None
+    first, second = (tuple(tensors[role] for role in factor) for factor in roles)
     factored = second if len(second) > 1 else first
     if len(factored) > 1:
         scale = scaling(tensors, rank_of(factored[1]))
     else:
         scale = number(tensors["scale"]) if "scale" in tensors else 1.0
     return LoKr(first, second, scale)
+
+
+def _roles(tensors: Tensors, name: str) -> tuple[str, ...]:
+    """The tensors that make a factor: whole, in two, or with a core; none where it is not whole."""
+    if name in tensors:
+        return (name,)
+    if f"{name}_a" not in tensors or f"{name}_b" not in tensors:
+        return ()
+    core = ("lokr_t2",) if name == "lokr_w2" and "lokr_t2" in tensors else ()
+    return (f"{name}_a", f"{name}_b", *core)

@@ -15,6 +15,7 @@ import torch
 from engine.lora.families.adapter import (
     Adapter,
     Tensors,
+    crosswise,
     dims,
     flat,
     rank_of,
@@ -106,8 +107,16 @@ class Tucker(Adapter):
 
 
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
-    """Build from `up` and `down` (and `mid`); the rank is that of `down`."""
-    if "up" not in tensors or "down" not in tensors:
+    """Build from `up` and `down` (and `mid`); the rank is that of `down`.
+
+    PEFT's `embedding_A` [r, tokens] and `embedding_B` [width, r] change token embeddings, which lie
+    in a weight [tokens, width].
+    """
+    if "embedding_A" in tensors and "embedding_B" in tensors:
+        first, second = (tensors[f"embedding_{name}"] for name in "AB")
+        scale = scaling(tensors, rank_of(first))
+        return LowRank(crosswise(first), crosswise(second), scale)
+    if "up" not in tensors or "down" not in tensors or "singular" in tensors:
         return None
     up, down = flat(tensors["up"]), flat(tensors["down"])
     scale = scaling(tensors, rank_of(down))

@@ -28,13 +28,16 @@ class InputOFT(Adapter):
 
     `triangles` [n, b * (b - 1) / 2] are the upper triangles of skew matrices Q; one alone serves
     all blocks. R = (I + Q) (I - Q)^-1, or for `terms` > 0 the transpose of the Neumann series
-    I + 2Q + 2Q^2 + ... + Q^(terms - 1): with it PEFT rotates the other way round. `limit` bounds
-    each Q's norm (constrained OFT).
+    I + 2Q + 2Q^2 + ... + Q^(terms - 1): with it PEFT rotates the other way round, and so does
+    OneTrainer, but for convolutions. `limit` bounds each Q's norm (constrained OFT). With
+    `is_scaled` (OneTrainer) Q is divided by 2 sqrt(b - 1).
     """
 
     triangles: torch.Tensor
     terms: int
     limit: float | None
+    is_scaled: bool = False
+    from_one_trainer: bool = False
 
     def check(self, shape: torch.Size) -> None:
         require_dims(2, self.triangles)
@@ -50,7 +53,11 @@ class InputOFT(Adapter):
         half = base.new_zeros(self.triangles.shape[0], size, size)
         half[:, rows, columns] = wide(self.triangles, base)
         q = self._limited(skew(half))
-        change = _neumann_change(q, self.terms).transpose(1, 2) if self.terms else cayley_change(q)
+        if self.is_scaled:
+            q = q / (2 * math.sqrt(size - 1))
+        change = _neumann_change(q, self.terms) if self.terms else cayley_change(q)
+        if self.terms and not (self.from_one_trainer and base.dim() > 2):
+            change = change.transpose(1, 2)
         blocks = base.reshape(base.shape[0], -1, size)
         change = change.expand(blocks.shape[1], size, size)
         return torch.einsum("onb,nbc->onc", blocks, change * strength).reshape(base.shape)
@@ -84,13 +91,15 @@ def _neumann_change(q: torch.Tensor, terms: int) -> torch.Tensor:
 def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     """Build from `oft_R`, with `neumann_terms` (0: the exact rotation) and `coft_eps`, if any.
 
-    OneTrainer's scaled variant (`scaled_oft`) has had more than one scale under that name.
+    `scaled_oft` (a flag) and `one_trainer` tell OneTrainer's files.
     """
-    if "oft_R" not in tensors or "scaled_oft" in tensors:
+    if "oft_R" not in tensors:
         return None
     terms, eps = tensors.get("neumann_terms"), tensors.get("coft_eps")
     return InputOFT(
         tensors["oft_R"],
         DEFAULT_TERMS if terms is None else int(number(terms)),
         None if eps is None else number(eps),
+        is_scaled="scaled_oft" in tensors and number(tensors["scaled_oft"]) != 0,
+        from_one_trainer="one_trainer" in tensors,
     )
