@@ -45,8 +45,8 @@ _BLOCK_WEIGHTS = "block_weights"
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Tables within tables, in the name of one."""
-_PRESET_NAME = re.compile(r"[^,=:<>]*[^,=:<>\s][^,=:<>]*")
-"""What can be typed where block weights are: neither numbers nor the end of a tag."""
+_NOT_IN_PRESET_NAMES = frozenset(",=:<>")
+"""What would be numbers, or the end of a tag, where block weights are typed."""
 
 
 class ConfigError(Exception):
@@ -139,7 +139,7 @@ def _presets(path: Path, text: str, table: object) -> dict[str, str]:
         raise _wrong(path, text, _BLOCK_WEIGHTS, 'a table with lines such as FACE = "1,0,…"')
     presets: dict[str, str] = {}
     for name, value in table.items():
-        if not _PRESET_NAME.fullmatch(name):
+        if not name.strip() or not _NOT_IN_PRESET_NAMES.isdisjoint(name):
             raise _wrong(path, text, name, "a name without , = : < and >")
         if not isinstance(value, str):
             raise _wrong(path, text, name, "block weights in quotes")
