@@ -196,7 +196,7 @@ def _module_and_role(written: str) -> tuple[str, str]:
     """Split a key into the module's name and the tensor's role; no role when it has none."""
     # diffusers once wrote `to_q_lora.down.weight` for `to_q.lora.down.weight`.
     key = written.replace("_lora.", ".lora.")
-    # No role has more than three dots. A name may have hundreds, at each of which it would be tried.
+    # No role has more than three dots. A name may have hundreds, and each would be tried.
     start = len(key.rsplit(".", 4)[0]) if key.count(".") > 3 else 0
     match = _ROLE.search(key, start)
     if not match or not match.start():
