@@ -40,6 +40,5 @@ def described(width: int, indent: str = "") -> str:
 
 
 def in_short() -> str:
-    """One sentence for where there is little room."""
-    things = ", ".join(THINGS[:9])
-    return f"the demo draws {things} … in {len(COLOURS)} colours, e.g. {EXAMPLES[1]}"
+    """The first things, and where all words are told, for where there is little room."""
+    return f"the demo draws {', '.join(THINGS[:7])} … (all its words: loraswitch --help)"
