@@ -84,6 +84,37 @@ async def test_a_preview_that_fails_in_any_way_leaves_the_details_without_one(
     assert not driver.app.return_code
 
 
+async def test_previews_that_never_end_are_few_and_another_comes_when_one_ends(
+    start, loras, monkeypatch
+):
+    for name in ("film 1", "film 2", "film 3", "film 4"):
+        write_lora(loras / f"{name}.safetensors").with_suffix(".png").touch()
+    reading, go_on = [], threading.Event()
+    real = details.fit_half_cells
+
+    def fit(source, width, height):
+        if "film" in str(source):
+            reading.append(source.stem)
+            go_on.wait()
+        return real(source, width, height)
+
+    monkeypatch.setattr(details, "fit_half_cells", fit)
+    monkeypatch.setattr(details, "PATIENCE", 0.01)
+    async with start() as driver:
+        await driver.highlight("neon")
+        assert await shown_colour(driver) == RED
+        for name in ("film 1", "film 2", "film 3"):
+            await driver.highlight(name)
+            await driver.until(lambda name=name: name in reading)
+        await driver.highlight("film 4")
+        shown = driver.app.main.details.query_one(HalfCellPicture)
+        await driver.until(lambda: not shown.display)
+        assert reading == ["film 1", "film 2", "film 3"]
+        await driver.highlight("neon")
+        go_on.set()
+        assert await shown_colour(driver) == RED
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a fault")])
 async def test_a_picture_that_fails_in_any_way_is_said_in_its_place(
     start, monkeypatch, tmp_path, error

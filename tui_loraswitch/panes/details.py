@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import ClassVar
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 
 SETTLE = 0.12
 """Seconds the cursor rests on a LoRA before its picture is read."""
+MAX_READING = 3
+"""Pictures read at the same time: large ones take memory, and some drives never answer."""
+PATIENCE = 0.5
+"""Seconds until another try while so many are being read."""
 MIN_TEXT_WIDTH = 24
 
 
@@ -61,6 +66,7 @@ class DetailsPane(Pane):
         """The LoRA that is shown."""
         self._settle: Timer | None = None
         self._shows_pictures = shows_pictures
+        self._reading = threading.BoundedSemaphore(MAX_READING)
 
     def compose(self) -> ComposeResult:
         """Picture and text side by side; without a picture the text has all the room."""
@@ -84,11 +90,11 @@ class DetailsPane(Pane):
         """The picture is as high as the pane."""
         self._picture_later()
 
-    def _picture_later(self) -> None:
+    def _picture_later(self, seconds: float = SETTLE) -> None:
         if self._settle is not None:
             self._settle.stop()
         if self._shows_pictures:
-            self._settle = self.set_timer(SETTLE, self._load_picture)
+            self._settle = self.set_timer(seconds, self._load_picture)
 
     @work(exclusive=True, group="details-picture")
     async def _load_picture(self) -> None:
@@ -98,14 +104,24 @@ class DetailsPane(Pane):
         width = min(2 * height, room.width - MIN_TEXT_WIDTH)
         cells: HalfCells | None = None
         if self.entry is not None and width > 4 and height > 2 and not self.entry.error:
+            if not self._reading.acquire(blocking=False):
+                self._picture.display = False
+                self._picture_later(PATIENCE)
+                return
             try:
-                cells = await in_background(read_preview, self.entry, width, height)
+                cells = await in_background(self._read, self.entry, width, height)
             # It only decorates: whatever goes wrong with a picture, the app goes on.
             except Exception:
                 log.exception("no preview of %s", self.entry.path)
         self._picture.display = cells is not None
         if cells is not None:
             self._picture.show(cells)
+
+    def _read(self, entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
+        try:
+            return read_preview(entry, width, height)
+        finally:
+            self._reading.release()
 
 
 def read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
