@@ -146,7 +146,7 @@ def test_a_base_that_differs_is_a_failure(tiny_checkpoint: Path, monkeypatch, ca
     def careless(self: LoraSwitcher, stack):
         report = apply(self, stack)
         if not stack:
-            self._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
+            self._base._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
         return report
 
     monkeypatch.setattr(LoraSwitcher, "apply", careless)

@@ -64,7 +64,7 @@ def test_a_changed_base_is_found(tiny_checkpoint, tiny_loras, monkeypatch, capsy
     def careless(self: LoraSwitcher, stack: Any, *rest: Any) -> Any:
         report = apply(self, stack, *rest)
         if not stack:
-            self._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
+            self._base._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
         return report
 
     monkeypatch.setattr(LoraSwitcher, "apply", careless)
@@ -85,7 +85,7 @@ def test_json_holds_the_verdict(
     def careless(self: LoraSwitcher, stack: Any, *rest: Any) -> Any:
         report = apply(self, stack, *rest)
         if not stack and not is_sound:
-            self._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
+            self._base._parts["unet"].conv_in.weight.data[0, 0, 0, 0] += 1
         return report
 
     monkeypatch.setattr(LoraSwitcher, "apply", careless)
