@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.events import CommandName
 from engine.generate.request import GenerateRequest
 from engine.modes.names import ModeChoice
+from engine.prediction import Prediction
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
 
@@ -25,6 +26,10 @@ class Load:
     mode: ModeChoice = "auto"
     compiled: bool = False
     """Whether the UNet is compiled."""
+    parts_from: Path | None = None
+    """A model whose text encoders and VAE are used where this one has none."""
+    prediction: Prediction | None = None
+    """What the model predicts; None: what its files say."""
     name: CommandName = "load"
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from engine.generate.request import GenerateRequest
 from engine.modes.names import Mode
+from engine.prediction import Prediction
 from engine.refs import LoraRef
 from engine.reports import MemoryReport, StateName, SwitchReport, Tier, VerifyReport
 
@@ -43,14 +44,17 @@ class ModelInfo:
     """For finding the same device in NVML."""
     mode: Mode = "resident"
     """How it shares the device's memory."""
+    prediction: Prediction = "epsilon"
+    """What it predicts in each step."""
 
 
 @dataclass(frozen=True)
 class ModelLoaded:
-    """The model is ready."""
+    """The model is ready; `notes` are sentences on what is unusual about it."""
 
     model: ModelInfo
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

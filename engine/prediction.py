@@ -7,7 +7,7 @@ metadata; of a model whose file does not, a configuration beside it may, as A111
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -19,7 +19,16 @@ from engine.regular_file import read_regular
 Prediction = Literal["epsilon", "v", "v-zsnr"]
 """`v-zsnr` is v at noise that ends in zero signal (zero terminal SNR, arXiv:2305.08891)."""
 PredictionChoice = Literal["auto", "epsilon", "v", "v-zsnr"]
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 PREDICTION_CHOICES: tuple[PredictionChoice, ...] = get_args(PredictionChoice)
+
+PREDICTION_WORDS: Mapping[PredictionChoice, str] = {
+    "auto": "predicts what its files say",
+    "epsilon": "predicts the noise (epsilon)",
+    "v": "predicts v",
+    "v-zsnr": "predicts v, with zero terminal SNR",
+}
+"""Of a model, in words."""
 
 MAX_YAML_BYTES = 100_000
 """Ten times what Stability's own configurations take."""

@@ -24,6 +24,7 @@ from engine.events import CommandFailed, Event, GenerationCancelled, LoadProgres
 from engine.generate.request import GenerateRequest
 from engine.heavy_imports import heavy_imports
 from engine.modes.names import ModeChoice
+from engine.prediction import Prediction
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
 
@@ -62,6 +63,8 @@ class Session:
         vae: Path | None = None,
         mode: ModeChoice = "auto",
         compiled: bool = False,
+        parts_from: Path | None = None,
+        prediction: Prediction | None = None,
     ) -> None:
         """Open a checkpoint file or folder; None opens the embedded demo.
 
@@ -69,8 +72,10 @@ class Session:
         with float32. `vae` is a file or diffusers folder with a VAE in place of the model's own.
         `mode` says how the model shares the device's memory; `auto` decides by what is free.
         `compiled` has PyTorch compile the UNet, in a mode that keeps it on the device.
+        `parts_from` is a model whose text encoders and VAE are used where this one has none, such
+        as for a UNet alone; `prediction` is what it predicts, whatever its files say.
         """
-        self._put(Load(model, device, dtype, backup, vae, mode, compiled))
+        self._put(Load(model, device, dtype, backup, vae, mode, compiled, parts_from, prediction))
 
     def switch(self, stack: Sequence[LoraRef]) -> None:
         """Make `stack` live; an empty one is the base."""

@@ -92,7 +92,7 @@ class Worker:
     def _load(self, command: Load, cancelled: Cancelled) -> None:
         start = time.monotonic()
         path = (command.model or DEMO_MODEL).expanduser().absolute()
-        vae = command.vae.expanduser().absolute() if command.vae else None
+        vae, parts_from = _whole(command.vae), _whole(command.parts_from)
         device = choose_device(command.device)
         dtype = choose_dtype(command.dtype, device)
 
@@ -113,7 +113,7 @@ class Worker:
             from engine.modes.compiled import require_compilable
 
             require_compilable(command.mode)
-        plan = _plan(path, vae, dtype)
+        plan = _plan(path, vae, parts_from, command.prediction, dtype)
         # What is refused from here on is for want of memory, which the old model may be taking.
         self._unload()
         try:
@@ -148,7 +148,11 @@ class Worker:
         self._file_hash(path)
         self._file_hash(vae)
         self._emit(
-            ModelLoaded(_describe(checkpoint, device, dtype, mode), time.monotonic() - start)
+            ModelLoaded(
+                _describe(checkpoint, device, dtype, mode),
+                time.monotonic() - start,
+                checkpoint.notes,
+            )
         )
         self._emit_state()
 
@@ -366,10 +370,22 @@ class Worker:
         )
 
 
-def _plan(path: Path, vae: Path | None, dtype: torch.dtype) -> CheckpointPlan:
+def _whole(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path else None
+
+
+def _plan(
+    path: Path,
+    vae: Path | None,
+    parts_from: Path | None,
+    prediction: Prediction | None,
+    dtype: torch.dtype,
+) -> CheckpointPlan:
     """Raise `EngineError` unless the paths lead to SDXL, also for one that no system can open."""
     try:
-        return plan_checkpoint(path, vae=vae, dtype=dtype)
+        return plan_checkpoint(
+            path, vae=vae, parts_from=parts_from, prediction=prediction, dtype=dtype
+        )
     except OSError as error:
         # Asking what a path leads to fails for a name too long, or a closed folder.
         raise CheckpointError(f"{path}: cannot be opened ({error}).") from error
@@ -389,6 +405,7 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype, mode: Mod
         is_demo=checkpoint.path == DEMO_MODEL.absolute(),
         gpu_uuid=device_uuid(device),
         mode=mode,
+        prediction=checkpoint.prediction,
     )
 
 

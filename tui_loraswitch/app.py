@@ -149,8 +149,10 @@ class LoraSwitchApp(App[None]):
         self.control.receive(event)
         self.main.receive(event)
         match event:
-            case ModelLoaded(model=model):
+            case ModelLoaded(model=model, notes=notes):
                 self._services.follow_model(model)
+                for note in notes:
+                    self._toast(note, "information")
                 self.show_state()
             case CommandFailed(message=words, unexpected=unexpected):
                 title = "Unexpected fault; the log file has the details" if unexpected else ""

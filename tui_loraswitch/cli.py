@@ -66,10 +66,11 @@ words that the demo knows (prompts such as
 
 files:
   {config}
-      remembers --model, --vae, --loras, --embeddings, --models, --device,
-      --dtype, --backup, --output and --images of the last time the app was
-      started with them, and the model last chosen in it, for the app and all
-      commands; options given now go first, auto undoes a choice
+      remembers --model, --vae, --parts-from, --loras, --embeddings, --models,
+      --device, --dtype, --backup, --output and --images of the last time the
+      app was started with them, the model last chosen in it, and --prediction
+      for each model, for the app and all commands; options given now go first,
+      auto undoes a choice
       yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
       ComfyUI does; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
   {log}

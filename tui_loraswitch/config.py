@@ -17,6 +17,7 @@ from engine.errors import EngineError, FileFormatError
 from engine.generate.lora_tags import TagOrder
 from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.modes.names import MODE_CHOICES, ModeChoice
+from engine.prediction import PREDICTIONS, Prediction
 from engine.regular_file import read_regular
 from engine.reports import BackupChoice
 from engine.saving import replace_file
@@ -39,9 +40,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "compile": OFF_ON,
     "empty_negative": EMPTY_NEGATIVES,
 }
-_PATHS = ("model", "output", "vae")
+_PATHS = ("model", "output", "vae", "parts_from")
+_PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings")
 _BLOCK_WEIGHTS = "block_weights"
+_PREDICTIONS = "predictions"
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Tables within tables, in the name of one."""
@@ -70,6 +73,8 @@ class Config:
     images: ImageSetting = "auto"
     vae: Path | Literal["auto"] = "auto"
     """`auto` is the model's own."""
+    parts_from: Path | Literal["auto"] = "auto"
+    """`auto`: a model without text encoders is refused."""
     mode: ModeChoice = "auto"
     compile: SwitchedOn = "off"
     empty_negative: EmptyNegative = "zeros"
@@ -77,6 +82,8 @@ class Config:
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)
     """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
+    predictions: Mapping[Path, Prediction] = field(default_factory=dict)
+    """What models predict whose files do not say it, or say it wrongly."""
 
 
 def load_config(path: Path) -> Config:
@@ -90,6 +97,8 @@ def load_config(path: Path) -> Config:
             values[key] = tuple(map(expanded, value))
         elif key == _BLOCK_WEIGHTS:
             values[key] = _presets(path, text, value)
+        elif key == _PREDICTIONS:
+            values[key] = _predictions(path, text, value)
         elif key in Config.__dataclass_fields__:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")
@@ -97,7 +106,7 @@ def load_config(path: Path) -> Config:
                 raise _wrong(path, text, key, f"one of {', '.join(_CHOICES[key])}")
             if key in _PATHS and not _may_be_path(value):
                 raise _wrong(path, text, key, "a path, which has no NUL character")
-            is_path = key in _PATHS and (key, value) != ("vae", "auto")
+            is_path = key in _PATHS and not (key in _PATHS_OR_AUTO and value == "auto")
             values[key] = expanded(value) if is_path else value
     return Config(**values)
 
@@ -151,6 +160,17 @@ def _presets(path: Path, text: str, table: object) -> dict[str, str]:
     return presets
 
 
+def _predictions(path: Path, text: str, table: object) -> dict[Path, Prediction]:
+    """What models predict, by their paths."""
+    example = 'a table with lines such as "/models/x.safetensors" = "v"'
+    if not isinstance(table, dict) or not all(map(_may_be_path, table)):
+        raise _wrong(path, text, _PREDICTIONS, example)
+    for value in table.values():
+        if value not in PREDICTIONS:
+            raise _wrong(path, text, _PREDICTIONS, f"{example}, of {', '.join(PREDICTIONS)}")
+    return {expanded(model): value for model, value in table.items()}
+
+
 def _may_be_path(value: object) -> bool:
     """False for what no system can open; whether it is there is another question."""
     return isinstance(value, str) and "\0" not in value
@@ -159,6 +179,8 @@ def _may_be_path(value: object) -> bool:
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [str(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): str(item) for key, item in value.items()}
     return str(value)
 
 

@@ -22,6 +22,7 @@ from engine.events import (
 )
 from engine.library.entry import LibraryEntry
 from engine.library.text import clean_line
+from engine.prediction import PredictionChoice
 from engine.refs import LoraRef
 from engine.reports import MemoryReport, Tier
 from tui_loraswitch.backup_tiers import next_tier
@@ -60,7 +61,7 @@ class Control:
         self, session: Callable[[], SessionLike | None], settings: AppSettings, state: UiState
     ) -> None:
         self._session = session
-        self._settings = settings
+        self.settings = settings
         self.state = state
         self.models = ModelControl(settings.model, settings.remembered_model)
         self.stack = StackControl(self._switch)
@@ -99,7 +100,13 @@ class Control:
             self.cancel()
         self.stack.pause()
         self.models.want(model)
-        load_model(session, self._settings, model)
+        load_model(session, self.settings, model)
+
+    def predict(self, model: Path | None, choice: PredictionChoice) -> bool:
+        """Say what a model predicts, from the next time on that it is opened; True for news."""
+        before = self.settings
+        self.settings = before.predicting(model, choice)
+        return self.settings != before
 
     def load_again(self) -> None:
         """Load what could not be loaded, or whose loading was cancelled."""
@@ -188,8 +195,8 @@ class Control:
         self.stack.tag(asked.tagged)
         stack = self.stack.whole
         request = replace(
-            asked.state.request(self._settings.output, model.default_size),
-            embeddings=self._settings.embeddings,
+            asked.state.request(self.settings.output, model.default_size),
+            embeddings=self.settings.embeddings,
             lora_names=self.prompt_loras.written(stack),
         )
         self._queue.append(asked)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.refs import LoraRef
-from tui_loraswitch.model_files import ModelFile
 from tui_loraswitch.screens.help import HelpScreen
 from tui_loraswitch.ui_state import UiState
 
@@ -17,14 +16,22 @@ if TYPE_CHECKING:
 
 def choose_model(app: LoraSwitchApp, services: Services) -> None:
     """Offer the models in the model folders, and have the chosen one loaded."""
-    from tui_loraswitch.screens.models import ModelsScreen
+    from tui_loraswitch.screens.models import ModelsScreen, ModelWish
 
-    def load(chosen: ModelFile | None) -> None:
-        if chosen is not None:
-            app.attempt(partial(app.control.load, chosen.path))
+    control, models = app.control, app.control.models
 
-    models = app.control.models
-    screen = ModelsScreen(models.wanted, is_loaded=models.loaded is not None)
+    def load(wish: ModelWish | None) -> None:
+        if wish is None:
+            return
+        if control.predict(wish.path, wish.prediction) and wish.path is not None:
+            services.remember("predictions", control.settings.remembered_predictions)
+        app.attempt(partial(control.load, wish.path))
+
+    screen = ModelsScreen(
+        models.wanted,
+        is_loaded=models.loaded is not None,
+        predictions=control.settings.predictions,
+    )
     app.push_screen(screen, load)
     services.find_models(models.last_file, screen.post_message, screen.closed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.demo import DEMO_MODEL
@@ -44,11 +44,13 @@ def find_models(
     beside: Path | None,
     on_found: Callable[[ModelFile], None],
     is_cancelled: Callable[[], bool],
+    parts_from: Path | None = None,
 ) -> list[str]:
     """Report every model in `folders` with all below them, and in the folder of `beside`.
 
     That folder was not named by the user, and might be a whole home folder: of what lies below it
-    only diffusers models count. Returns what could not be looked into, in sentences.
+    only diffusers models count. `parts_from` is the model that completes others.
+    Returns what could not be looked into, in sentences.
     """
     problems: list[str] = []
     seen: set[str] = set()
@@ -59,7 +61,7 @@ def find_models(
         for path in _candidates(root, is_deep, seen, problems):
             if is_cancelled():
                 return problems
-            if (model := _model(path)) is not None:
+            if (model := _model(path, parts_from)) is not None:
                 on_found(model)
     return problems
 
@@ -89,9 +91,9 @@ def _candidates(root: Path, is_deep: bool, seen: set[str], problems: list[str]) 
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if goes_on else []
 
 
-def _model(path: Path) -> ModelFile | None:
+def _model(path: Path, parts_from: Path | None) -> ModelFile | None:
     try:
-        return _folder_model(path) if path.is_dir() else _file_model(path)
+        return _folder_model(path) if path.is_dir() else _file_model(path, parts_from)
     # A fault of this program that one odd file brings out: the others are shown all the same.
     except Exception:
         log.exception("%s: cannot be looked at", path)
@@ -99,7 +101,7 @@ def _model(path: Path) -> ModelFile | None:
         return ModelFile(path, path.stem, 0, "unreadable", words)
 
 
-def _file_model(path: Path) -> ModelFile | None:
+def _file_model(path: Path, parts_from: Path | None) -> ModelFile | None:
     """A model, or what is wrong with a file that may be one; None for LoRAs and the like."""
     size = _size_of(path)
     try:
@@ -111,7 +113,9 @@ def _file_model(path: Path) -> ModelFile | None:
     if identity.base_model not in ("", "SDXL"):
         kind = identity.base_model
         return ModelFile(path, path.stem, size, kind, f"{path.name}: this is a model for {kind}.")
-    return _checked(path, path.stem, size)
+    model = _checked(path, path.stem, size, parts_from)
+    is_unet = identity.kind == "unet" and model.kind == "not SDXL"
+    return replace(model, kind="UNet alone") if is_unet else model
 
 
 def _folder_model(path: Path) -> ModelFile:
@@ -119,13 +123,13 @@ def _folder_model(path: Path) -> ModelFile:
     return _checked(path, f"{path.name}/", sum(sizes))
 
 
-def _checked(path: Path, name: str, size: int) -> ModelFile:
+def _checked(path: Path, name: str, size: int, parts_from: Path | None = None) -> ModelFile:
     # One door into torch: by two ways, this thread and the engine's could lock each other out.
     import engine.worker  # noqa: F401
     from engine.checkpoint import check_checkpoint
 
     try:
-        check_checkpoint(path)
+        check_checkpoint(path, parts_from=parts_from)
     except CheckpointError as error:
         return ModelFile(path, name, size, "not SDXL", str(error))
     except (EngineError, OSError) as error:

@@ -226,7 +226,9 @@ class Services:
         def is_cancelled() -> bool:
             return closed.is_set() or self._stopping.is_set()
 
-        problems = find_models(self._settings.models, beside, on_found, is_cancelled)
+        problems = find_models(
+            self._settings.models, beside, on_found, is_cancelled, self._settings.parts_from
+        )
         if not is_cancelled():
             self._post(ModelsFound(tuple(found), tuple(problems), is_complete=True), post)
 

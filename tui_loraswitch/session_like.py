@@ -8,6 +8,7 @@ from typing import Protocol
 
 from engine.generate.request import GenerateRequest
 from engine.modes.names import ModeChoice
+from engine.prediction import Prediction
 from engine.refs import LoraRef
 from engine.reports import BackupChoice, Tier
 from tui_loraswitch.settings import AppSettings
@@ -25,6 +26,8 @@ class SessionLike(Protocol):
         vae: Path | None = None,
         mode: ModeChoice = "auto",
         compiled: bool = False,
+        parts_from: Path | None = None,
+        prediction: Prediction | None = None,
     ) -> None:
         """Open a checkpoint; None opens the embedded demo."""
 
@@ -60,4 +63,6 @@ def load_model(session: SessionLike, settings: AppSettings, model: Path | None) 
         vae=settings.vae if model else None,
         mode=settings.mode,
         compiled=settings.compiled,
+        parts_from=settings.parts_from if model else None,
+        prediction=settings.predictions.get(model),
     )

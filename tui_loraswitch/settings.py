@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from engine.block_weights import PRESETS
 from engine.generate.lora_tags import TagOrder
 from engine.generate.request import EmptyNegative
 from engine.modes.names import ModeChoice
+from engine.prediction import Prediction, PredictionChoice
 from engine.reports import BackupChoice
 
 ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
@@ -45,6 +46,10 @@ class AppSettings:
     """Folders of textual inversions that prompts may name."""
     vae: Path | None = None
     """A file or diffusers folder; None is the model's own."""
+    parts_from: Path | None = None
+    """A model whose text encoders and VAE are used for one that has none, such as a UNet alone."""
+    predictions: Mapping[Path | None, Prediction] = field(default_factory=dict)
+    """What models predict, by their paths, where the user has said it."""
     mode: ModeChoice = "auto"
     """How the model shares the device's memory."""
     compiled: bool = False
@@ -55,3 +60,13 @@ class AppSettings:
     """What two strengths in a `<lora:…>` tag mean."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
     """Presets by name: those that are always there, and the user's."""
+
+    @property
+    def remembered_predictions(self) -> dict[Path, Prediction]:
+        """Those that outlive the program: all but the demo's."""
+        return {path: kind for path, kind in self.predictions.items() if path is not None}
+
+    def predicting(self, model: Path | None, choice: PredictionChoice) -> AppSettings:
+        """The same settings with another choice of what a model (None: the demo) predicts."""
+        others = {path: kind for path, kind in self.predictions.items() if path != model}
+        return replace(self, predictions=others if choice == "auto" else {**others, model: choice})

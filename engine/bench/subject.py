@@ -80,11 +80,12 @@ def opened_subject(
     device: str | None = None,
     dtype: str | None = None,
     vae: Path | None = None,
+    parts_from: Path | None = None,
 ) -> Subject:
     """Open a checkpoint with LoRA files; without any, random ones are made for it in `folder`."""
     on = choose_device(device)
     kind = choose_dtype(dtype, on)
-    checkpoint = open_checkpoint(model, device=on, dtype=kind, vae=vae)
+    checkpoint = open_checkpoint(model, device=on, dtype=kind, vae=vae, parts_from=parts_from)
     parts = {name: part for name, part in checkpoint.modules.items() if name != "vae"}
     paths = list(loras) or write_random_loras(folder, parts["unet"], rank, RANDOM_LORAS)
     return Subject(

@@ -40,6 +40,14 @@ class Checkpoint:
     """What the user should know of the model, in sentences."""
 
     @property
+    def prediction(self) -> Prediction:
+        """What the UNet predicts in each step."""
+        scheduler = self.pipeline.scheduler.config
+        if scheduler.prediction_type != "v_prediction":
+            return "epsilon"
+        return "v-zsnr" if scheduler.rescale_betas_zero_snr else "v"
+
+    @property
     def modules(self) -> dict[Part, nn.Module]:
         """The four networks by part."""
         return {part: getattr(self.pipeline, part) for part in PARTS}

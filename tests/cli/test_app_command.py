@@ -78,6 +78,22 @@ def test_the_choice_is_remembered_for_the_next_time(
     assert record.settings.device == "cpu"
 
 
+def test_what_a_model_predicts_is_remembered_beside_the_others(
+    fake_app, tiny_checkpoint, config
+) -> None:
+    record = fake_app()
+    config.write_text('[predictions]\n"/other" = "v"\n')
+    assert main(["--model", str(tiny_checkpoint), "--prediction", "v-zsnr"]) == 0
+    remembered = {"/other": "v", str(tiny_checkpoint): "v-zsnr"}
+    assert tomllib.loads(config.read_text())["predictions"] == remembered
+    assert main([]) == 0
+    assert record.settings.predictions[tiny_checkpoint] == "v-zsnr"
+    assert main(["--prediction", "auto"]) == 0
+    assert tomllib.loads(config.read_text())["predictions"] == {"/other": "v"}
+    assert main(["--demo", "--prediction", "v"]) == 0
+    assert tomllib.loads(config.read_text())["predictions"] == {"/other": "v"}
+
+
 def test_the_demo_is_said_and_changes_nothing(fake_app, config, capsys) -> None:
     record = fake_app()
     assert main([]) == 0

@@ -81,8 +81,11 @@ class FakeSession:
         vae: Path | None,
         mode: str,
         compiled: bool,
+        parts_from: Path | None,
+        prediction: str | None,
     ) -> None:
-        extra = [value for value in (vae, mode, compiled) if value not in (None, "auto", False)]
+        choices = (vae, mode, compiled, parts_from, prediction)
+        extra = [value for value in choices if value not in (None, "auto", False)]
         self.commands.append(("load", model, device, dtype, backup, *extra))
 
     def switch(self, stack: Any) -> None:

@@ -26,6 +26,12 @@ SD15 = {
     "cond_stage_model.transformer.text_model.final_layer_norm.bias": ZEROS,
 }  # fmt: skip
 
+UNET = {
+    "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight":
+        np.zeros((640, 2048), np.float16),
+    "model.diffusion_model.label_emb.0.0.weight": ZEROS,
+}  # fmt: skip
+
 
 def found_in(folders: list[Path], beside: Path | None = None) -> tuple[list[ModelFile], list[str]]:
     models: list[ModelFile] = []
@@ -48,6 +54,7 @@ def test_models_are_told_by_their_headers(tmp_path: Path, tiny_checkpoint: Path)
     save_file({"decoder.conv_in.bias": ZEROS}, root / "vae.safetensors")
     save_file(SD15, root / "old.safetensors")
     save_file({"model.diffusion_model.out.2.bias": ZEROS}, root / "unet.safetensors")
+    save_file(UNET, root / "alone.safetensors")
     (root / "cut.safetensors").write_bytes((root / "old.safetensors").read_bytes()[:-8])
     write_diffusers(root / "deep" / "sd15", "StableDiffusionPipeline")
     (root / "deep" / "tiny.safetensors").symlink_to(tiny_checkpoint)
@@ -55,8 +62,8 @@ def test_models_are_told_by_their_headers(tmp_path: Path, tiny_checkpoint: Path)
     models, problems = found_in([root, root / "deep", tmp_path / "gone"])
     by_name = {model.name: model for model in models}
     assert {name: model.kind for name, model in by_name.items()} == {
-        "cut": "unreadable", "old": "SD 1.5", "unet": "not SDXL", "sd15/": "not SDXL",
-        "tiny": "SDXL",
+        "cut": "unreadable", "old": "SD 1.5", "unet": "UNet alone", "alone": "UNet alone",
+        "sd15/": "not SDXL", "tiny": "SDXL",
     }  # fmt: skip
     assert len(models) == len(by_name), "no folder is looked into twice"
     assert by_name["tiny"].problem == ""
@@ -65,6 +72,7 @@ def test_models_are_told_by_their_headers(tmp_path: Path, tiny_checkpoint: Path)
     assert "SD 1.5" in by_name["old"].problem
     assert "StableDiffusionPipeline" in by_name["sd15/"].problem
     assert by_name["sd15/"].size > 0
+    assert "--parts-from MODEL" in by_name["alone"].problem
     (problem,) = problems
     assert "gone" in problem
 
@@ -100,7 +108,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> list[ModelFile]:
     """What the search finds."""
     models = [OLD, B, A]
 
-    def find(folders, beside, on_found, is_cancelled):
+    def find(folders, beside, on_found, is_cancelled, parts_from):
         for model in models:
             on_found(model)
         return []
@@ -152,6 +160,53 @@ async def test_typing_filters_and_enter_loads(start, session, settings, shelf):
         await driver.press("enter")
         assert session.commands[-1] == ("load", A.path, "cuda:1", "float16", "cpu")
         assert driver.app.screen is driver.app.main
+
+
+async def test_tab_says_what_the_model_predicts_and_it_is_remembered(
+    start, session, settings, shelf, tmp_path
+):
+    config = tmp_path / "config" / "config.toml"
+    settings = replace(settings, config_path=config, predictions={B.path: "epsilon"})
+    async with start(settings=settings) as driver:
+        await driver.load()
+        await open_list(driver)
+        assert "predicts the noise (epsilon) · Tab changes" in driver.text
+        await driver.press(*"alph")
+        assert "predicts what its files say · Tab changes" in driver.text
+        await driver.press("tab", "tab")
+        assert "predicts v · Tab changes" in driver.text
+        await driver.press("enter")
+        assert session.commands[-1] == ("load", A.path, None, None, "auto", "v")
+        await driver.load(replace(MODEL, name="alpha", path=A.path, prediction="v"))
+        assert "it predicts v" in driver.log
+        await driver.until(lambda: "predictions" in config.read_text())
+        kept = {str(A.path): "v", str(B.path): "epsilon"}
+        assert tomllib.loads(config.read_text())["predictions"] == kept
+        await open_list(driver)
+        assert "predicts v · Tab changes" in driver.text
+        await driver.press("tab", "tab", "escape")
+        await open_list(driver)
+        assert "predicts v · Tab changes" in driver.text, "Escape leaves it as it was"
+        await driver.press("tab", "tab", "enter")
+        assert session.commands[-1] == ("load", A.path, None, None, "auto")
+        await driver.until(
+            lambda: tomllib.loads(config.read_text())["predictions"] == {str(B.path): "epsilon"}
+        )
+
+
+async def test_what_cannot_be_opened_predicts_nothing(start, session, shelf):
+    async with start() as driver:
+        await driver.load()
+        await open_list(driver)
+        await driver.press(*"old", "tab")
+        assert "predicts" not in driver.text
+
+
+async def test_what_is_unusual_about_a_model_is_said(start):
+    async with start() as driver:
+        await driver.emit(ModelLoaded(MODEL, 1.0, ("It is a distilled SDXL.",)))
+        assert "It is a distilled SDXL." in driver.log
+        assert "It is a distilled SDXL." in driver.toasts
 
 
 async def test_the_demo_is_chosen_and_brings_its_loras(start, session, shelf):

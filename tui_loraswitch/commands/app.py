@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if settings.model is None and not is_demo:
         say("No model was named: opening the embedded demo (--model FILE opens your own).")
     if not is_demo:
-        _remember(args)
+        _remember(args, settings)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
@@ -74,9 +74,12 @@ def build_app(settings: AppSettings, images: TerminalImages | None = None) -> Lo
     return LoraSwitchApp(settings, images=images)
 
 
-def _remember(args: argparse.Namespace) -> None:
+def _remember(args: argparse.Namespace, settings: AppSettings) -> None:
+    given = given_options(args)
+    if getattr(args, "prediction", None) is not None:
+        given["predictions"] = settings.remembered_predictions
     try:
-        remember(config_path(), given_options(args))
+        remember(config_path(), given)
     except (OSError, ValueError) as error:
         log.warning("%s cannot be written: %s", config_path(), error)
         say(f"The choice cannot be remembered in {config_path()}: {in_words(error)}.")

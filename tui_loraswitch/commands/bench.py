@@ -134,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
                 device=settings.device,
                 dtype=settings.dtype,
                 vae=settings.vae,
+                parts_from=settings.parts_from,
             )
         output = _Output(progress, as_json=args.json)
         try:

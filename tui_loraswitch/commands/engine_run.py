@@ -44,9 +44,12 @@ class EngineRun:
         self.session = Session(self._events.put)
 
     def load(self, settings: AppSettings) -> ModelInfo:
-        """Open the model of the settings."""
+        """Open the model of the settings, and say what is unusual about it."""
         load_model(self.session, settings, settings.model)
-        return self._wait_for(ModelLoaded).model
+        loaded = self._wait_for(ModelLoaded)
+        for note in loaded.notes:
+            say(note)
+        return loaded.model
 
     def switch(self, stack: Sequence[LoraRef]) -> Switched:
         """Make a stack live; an empty one is the base."""

@@ -14,4 +14,5 @@ def model_as_json(model: ModelInfo) -> dict[str, Any]:
         "path": str(model.path),
         "device": model.device,
         "dtype": model.dtype,
+        "prediction": model.prediction,
     }

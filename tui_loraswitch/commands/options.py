@@ -15,6 +15,7 @@ from engine.generate.request import EMPTY_NEGATIVES
 from engine.lora.header import read_header
 from engine.lora.identify import identify
 from engine.modes.names import MODE_CHOICES
+from engine.prediction import PREDICTION_CHOICES
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
@@ -98,6 +99,22 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=_ABSENT,
         help="a VAE in place of the model's own: a .safetensors file or a diffusers folder; auto "
         "(the default) takes the model's own",
+    )
+    group.add_argument(
+        "--parts-from",
+        metavar="MODEL",
+        type=_path_or_auto,
+        default=_ABSENT,
+        help="a whole SDXL model, file or folder, whose text encoders and VAE are used for one "
+        "that has none, such as a UNet alone; auto (the default) refuses such a model",
+    )
+    group.add_argument(
+        "--prediction",
+        choices=PREDICTION_CHOICES,
+        default=_ABSENT,
+        help="what the model predicts, where its files do not say it or say it wrongly, which "
+        "makes pictures of noise: epsilon, v, or v-zsnr (v with zero terminal SNR); auto (the "
+        "default) believes the files; remembered for each model",
     )
 
 
@@ -202,9 +219,11 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
     remembered = config.model
     if getattr(args, "demo", False):
         # Other models' embeddings and VAEs do not fit the demo.
-        config = replace(config, model=None, loras=(), embeddings=(), vae="auto")
+        config = replace(config, model=None, loras=(), embeddings=(), vae="auto", parts_from="auto")
     config = replace(config, **given)
-    return AppSettings(
+    if "model" in given:
+        _require_parts(given["model"], config)
+    settings = AppSettings(
         model=config.model,
         loras=config.loras if config.model else (*config.loras, DEMO_LORAS),
         device=None if config.device == "auto" else config.device,
@@ -219,12 +238,16 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         config_path=config_path(),
         embeddings=config.embeddings,
         vae=None if config.vae == "auto" else config.vae,
+        parts_from=None if config.parts_from == "auto" else config.parts_from,
+        predictions=dict(config.predictions.items()),
         mode=config.mode,
         compiled=config.compile == "on",
         tag_order=config.tag_order,
         empty_negative=config.empty_negative,
         block_weights={**PRESETS, **config.block_weights},
     )
+    prediction = getattr(args, "prediction", None)
+    return settings if prediction is None else settings.predicting(settings.model, prediction)
 
 
 def _check_paths(given: dict[str, Any]) -> None:
@@ -237,33 +260,44 @@ def _check_paths(given: dict[str, Any]) -> None:
                     f"--{option} {folder}: there is no such folder, or it is closed to you."
                 )
     if "model" in given:
-        _check_model(given["model"])
+        _check_model("--model", given["model"])
+    if isinstance(model := given.get("parts_from"), Path):
+        _check_model("--parts-from", model)
     if isinstance(vae := given.get("vae"), Path):
         _check_vae(vae)
 
 
-def _check_model(path: Path) -> None:
+def _check_model(option: str, path: Path) -> None:
     if is_folder(path):
         if not is_file(path / "model_index.json"):
             raise UsageError(
-                f"--model {path}: this folder is no diffusers model (it has no model_index.json); "
+                f"{option} {path}: this folder is no diffusers model (it has no model_index.json); "
                 "name a .safetensors file, or give a folder of LoRAs with --loras."
             )
         return
     try:
         identity = identify(read_header(path))
     except FileFormatError as error:
-        raise UsageError(f"--model {error}") from error
+        raise UsageError(f"{option} {error}") from error
     if identity.kind == "lora":
         raise UsageError(
-            f"--model {path}: this is a LoRA, not a model; name its folder with --loras."
+            f"{option} {path}: this is a LoRA, not a model; name its folder with --loras."
         )
     if identity.kind not in ("checkpoint", "unet"):
-        raise UsageError(f"--model {path}: this is {identity.words}, not an SDXL checkpoint.")
+        raise UsageError(f"{option} {path}: this is {identity.words}, not an SDXL checkpoint.")
     if identity.base_model not in ("", "SDXL"):
         raise UsageError(
-            f"--model {path}: this is a model of the kind {identity.base_model}; "
+            f"{option} {path}: this is a model of the kind {identity.base_model}; "
             "only SDXL can be opened."
+        )
+
+
+def _require_parts(path: Path, config: Config) -> None:
+    """Raise `UsageError` for a UNet alone, unless a model is named that completes it."""
+    if is_file(path) and config.parts_from == "auto" and identify(read_header(path)).kind == "unet":
+        raise UsageError(
+            f"--model {path}: this is a UNet alone; name a whole SDXL model whose text encoders "
+            "and VAE it is to use: --parts-from MODEL."
         )
 
 

@@ -19,6 +19,7 @@ from engine.events import (
 )
 from engine.library.text import clean_line
 from engine.modes.names import MODE_WORDS
+from engine.prediction import PREDICTION_WORDS
 from engine.reports import SwitchReport
 from tui_loraswitch.backup_tiers import TIER_WORDS
 from tui_loraswitch.text import duration, gib, plural, stack_words
@@ -50,13 +51,17 @@ class LogLine:
 def describe(event: Event) -> list[LogLine]:
     """The log lines of an event; none for progress and gauges."""
     match event:
-        case ModelLoaded(model=model, seconds=seconds):
+        case ModelLoaded(model=model, seconds=seconds, notes=notes):
             billions = f"{model.parameters / 1e9:.2f} billion weights"
             if model.parameters < 1e9:
                 billions = f"{model.parameters / 1e6:.1f} million weights"
             words = f"loaded {model.name} · {billions} · {duration(seconds)}"
-            how = LogLine("info", f"mode {model.mode}: {MODE_WORDS[model.mode]}")
-            return [_line("done", words), *([] if model.mode == "resident" else [how])]
+            how = [f"mode {model.mode}: {MODE_WORDS[model.mode]}"]
+            if model.mode == "resident":
+                how = []
+            if model.prediction != "epsilon":
+                how.append(f"it {PREDICTION_WORDS[model.prediction]}")
+            return [_line("done", words), *(_line("info", line) for line in (*how, *notes))]
         case StateChanged(state="recovering"):
             return [LogLine("warning", "a switch broke off: bringing the base back")]
         case Switched(report=report, warnings=warnings):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,6 +16,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.library.text import clean_line
+from engine.prediction import (
+    PREDICTION_CHOICES,
+    PREDICTION_WORDS,
+    Prediction,
+    PredictionChoice,
+)
 from tui_loraswitch.messages import ModelsFound
 from tui_loraswitch.model_files import ModelFile, demo_model
 from tui_loraswitch.screens.list_dialog import ListDialog
@@ -24,7 +31,15 @@ from tui_loraswitch.theme import FAINT, MUTED
 _NAME_WIDTH, _SIZE_WIDTH, _KIND_WIDTH = 44, 9, 12
 
 
-class ModelsScreen(ListDialog[ModelFile | None]):
+class ModelWish(NamedTuple):
+    """The model to load, and what the user says it predicts."""
+
+    path: Path | None
+    """None is the embedded demo."""
+    prediction: PredictionChoice
+
+
+class ModelsScreen(ListDialog[ModelWish | None]):
     """Lists models as they are found; gives the chosen one, or None when left by Escape.
 
     `closed` is set when nobody looks any more.
@@ -35,11 +50,14 @@ class ModelsScreen(ListDialog[ModelFile | None]):
         & OptionList { min-height: 3; max-height: 60vh; }
         & #model-note { height: 3; padding-top: 1; color: $text-muted; }
         & #model-note.-trouble { color: $text-error; }
+        & #model-prediction { height: 1; color: $text-muted; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "close", id="models.close",
                 tooltip="Leave the model as it is"),
+        Binding("tab", "turn_prediction", "prediction", id="models.prediction",
+                tooltip="Say what the highlighted model predicts"),
         Binding("down", "list('cursor_down')", "down", show=False, id="models.down",
                 tooltip="Next model"),
         Binding("up", "list('cursor_up')", "up", show=False, id="models.up",
@@ -50,8 +68,14 @@ class ModelsScreen(ListDialog[ModelFile | None]):
                 tooltip="One page up"),
     ]  # fmt: skip
 
-    def __init__(self, current: Path | None, is_loaded: bool) -> None:
+    def __init__(
+        self,
+        current: Path | None,
+        is_loaded: bool,
+        predictions: Mapping[Path | None, Prediction],
+    ) -> None:
         super().__init__()
+        self._predictions: dict[Path | None, PredictionChoice] = {**predictions}
         self.closed = threading.Event()
         self._current = current
         self._is_loaded = is_loaded
@@ -73,6 +97,7 @@ class ModelsScreen(ListDialog[ModelFile | None]):
             models.can_focus = False
             yield models
             yield Static(id="model-note", markup=False)
+            yield Static(id="model-prediction", markup=False)
 
     def on_mount(self) -> None:
         """Show what is known already."""
@@ -101,7 +126,7 @@ class ModelsScreen(ListDialog[ModelFile | None]):
         """Give the highlighted model back, unless it cannot be opened."""
         model = self._highlighted
         if model is not None and not model.problem:
-            self.dismiss(model)
+            self.dismiss(ModelWish(model.path, self._prediction(model)))
 
     @on(OptionList.OptionSelected)
     def choose_by_click(self) -> None:
@@ -117,6 +142,17 @@ class ModelsScreen(ListDialog[ModelFile | None]):
         """Move the list's cursor while the filter keeps the focus."""
         self._has_moved = True
         getattr(self.query_one(OptionList), f"action_{movement}")()
+
+    def action_turn_prediction(self) -> None:
+        """The next choice of what the highlighted model predicts."""
+        model = self._highlighted
+        if model is not None and not model.problem:
+            number = PREDICTION_CHOICES.index(self._prediction(model)) + 1
+            self._predictions[model.path] = PREDICTION_CHOICES[number % len(PREDICTION_CHOICES)]
+            self._show_note()
+
+    def _prediction(self, model: ModelFile) -> PredictionChoice:
+        return self._predictions.get(model.path, "auto")
 
     @property
     def _highlighted(self) -> ModelFile | None:
@@ -147,6 +183,10 @@ class ModelsScreen(ListDialog[ModelFile | None]):
         else:
             words = self._words_on_folders()
         note.update(Content(clean_line(words)))
+        can_open = model is not None and not model.problem
+        prediction = PREDICTION_WORDS[self._prediction(model)] if model and can_open else ""
+        line = f"{prediction} · Tab changes" if prediction else ""
+        self.query_one("#model-prediction", Static).update(Content(line))
 
     def _words_on_folders(self) -> str:
         if not self._is_complete:
