@@ -80,9 +80,9 @@ _UNSUPPORTED = (
     _Row("lora", "a TinyLoRA adapter (PEFT)", (".tinylora_",)),
     _Row("lora", "a UniLoRA adapter (PEFT)", (".unilora_",)),
     _Row("lora", "an AdaMSS adapter (PEFT)", (".adamss_",)),
-    _Row("lora", "trained layer norms (PEFT)", (".ln_tuning_layers.",)),
-    _Row("lora", "trained biases (PEFT's BEFT)", (".beft_bias",)),
-    _Row("lora", "trained tokens (PEFT)", (".trainable_tokens_",)),
+    _Row("lora", "a set of trained layer norms (PEFT)", (".ln_tuning_layers.",)),
+    _Row("lora", "a set of trained biases (PEFT's BEFT)", (".beft_bias",)),
+    _Row("lora", "a set of trained tokens (PEFT)", (".trainable_tokens_",)),
     _Row("lora", "a supertuning adapter (PEFT)", (".supertuning_",)),
 )  # fmt: skip
 """Adapters that are not merged here: most need numbers that their files do not hold."""

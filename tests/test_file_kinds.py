@@ -145,6 +145,27 @@ def test_a_lora_of_another_family_under_bare_names(tmp_path: Path, prefix: str, 
     assert "LoRA is for Flux" in entry(path).error
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("to_q.vera_lambda_b", "a VeRA adapter (PEFT)"),
+     ("to_q.fourierft_spectrum", "a FourierFT adapter (PEFT)"),
+     ("to_q.miss_block", "a MiSS adapter (PEFT)"),
+     ("to_q.glora_A.Xd", "a GLoRA adapter in PEFT's form"),
+     ("norm1.ln_tuning_layers.weight", "a set of trained layer norms (PEFT)"),
+     ("token_embedding.trainable_tokens_delta", "a set of trained tokens (PEFT)")],
+)  # fmt: skip
+@pytest.mark.parametrize("prefix", ["unet.", "base_model.model.", "text_encoder.", ""])
+def test_adapters_of_peft_that_are_not_merged_are_called_by_their_names(
+    tmp_path: Path, prefix: str, name: str, words: str
+) -> None:
+    path = tmp_path / "x.safetensors"
+    key = f"{prefix}down_blocks.1.attentions.0.transformer_blocks.0.attn1.{name}"
+    save_file({key: np.zeros(4, np.float16)}, path)
+    assert f"this is {words}: none of its tensors" in lora_refusal(path)
+    assert f"this is {words}" in entry(path).error
+    assert "this is a LoRA" in model_refusal(path)
+
+
 def test_a_lora_of_unknown_names_is_still_a_lora(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     save_file({"proj.loraDown": np.zeros((4, 4), np.float16)}, path)

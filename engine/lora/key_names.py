@@ -19,7 +19,6 @@ _ROLE = re.compile(
     | \.lora_(?P<tokens>embedding_[AB])(?:\.[^.]+)?
     | \.(?P<peft_bias>lora_B)(?:\.[^.]+)?\.bias
     | \.lora\.(?P<old>up|down)\.weight
-    | _lora[0-9]\.(?P<xlabs>up|down)\.weight
     | \.lora_linear_layer\.(?P<text>up|down)\.weight
     | \.(?P<plain>oft_blocks | oft_diag | on_input | diff | diff_b | w_norm | b_norm | set_weight
         | dora_scale | alpha | scale | rescale | magnitude | bias_(?:indices|values|size)

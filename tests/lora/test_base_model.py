@@ -359,6 +359,14 @@ def test_metadata_that_names_another_model_than_sdxl_comes_first() -> None:
     assert base_of(xl, **both).name == "Kolors"
 
 
+def test_a_whole_sdxl_is_one_whatever_its_metadata_says() -> None:
+    key = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
+    tensors = {key: TensorInfo("F16", (640, 2048), 0, 0)}
+    for words in ("playground-v2", "my-merge", "stable-diffusion-v1"):
+        header = Header(tensors, {"modelspec.architecture": words}, 0, 0)
+        assert base_of_file(header, {})[:2] == ("SDXL", "attn2 width 2048")
+
+
 def test_names_that_one_family_alone_has_come_before_metadata() -> None:
     flux = lora(("lora_unet_double_blocks_0_img_mod_lin", 3072))
     found = base_of(flux, ss_base_model_version="sd_1.5")

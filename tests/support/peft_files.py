@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from diffusers import StableDiffusionXLPipeline
@@ -104,7 +105,9 @@ class Adapted:
 def adapt(family: Family, unet: nn.Module, file_dtype: torch.dtype) -> Adapted:
     """Wrap a float64 copy of the UNet and run its adapted layers on impulses."""
     config = family.config(target_modules=list(family.targets), **family.options)
-    with torch.random.fork_rng():
+    # PEFT would build a CUDA extension for BOFT, in the user's own cache.
+    without_cuda = patch("peft.tuners.boft.layer.get_fbd_cuda", return_value=None)
+    with torch.random.fork_rng(), without_cuda:
         torch.manual_seed(11)
         model = get_peft_model(copy.deepcopy(unet).double(), config)
         for name, parameter in model.named_parameters():

@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,21 @@ TO_K = "transformer_blocks_0_attn2_to_k"
 GOOD = "lora_unet_input_blocks_4_1_" + TO_K
 
 
-def lora(name: str, width: int, rows: int = 32, value: float = 0.5) -> bytes:
+def lora(
+    name: str,
+    width: int,
+    rows: int = 32,
+    value: float = 0.5,
+    alpha: np.ndarray[Any, Any] | None = None,
+    architecture: str = "",
+) -> bytes:
     tensors = {
         f"{name}.lora_down.weight": np.full((4, width), value, np.float16),
         f"{name}.lora_up.weight": np.full((rows, 4), 0.25, np.float16),
     }
-    return save(tensors)
+    if alpha is not None:
+        tensors[f"{name}.alpha"] = alpha
+    return save(tensors, {"modelspec.architecture": architecture} if architecture else None)
 
 
 def raw(header: object, data: bytes = b"") -> bytes:
@@ -73,6 +83,12 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
     "page": (lambda: b"<!DOCTYPE html><html>not found</html>", "web page"),
     "lying header": (lying, "the header says"),
     "enormous header": (enormous_header, "no header"),
+    "Lumina, by its metadata": (
+        lambda: lora(GOOD, 48, architecture="lumina-2/lora"),
+        "for Lumina 2, the loaded model is SDXL (modelspec.architecture: lumina-2/lora)"),
+    "an alpha that is not finite": (lambda: lora(GOOD, 48, alpha=np.array([np.inf])), "not finite"),
+    "an alpha of two numbers": (lambda: lora(GOOD, 48, alpha=np.ones(2)),
+                                "is damaged: its alpha has the shape 2, which is not one number"),
     "NaN": (lambda: lora(GOOD, 48, value=float("nan")), "not finite"),
     "infinity": (lambda: lora(GOOD, 48, value=float("inf")), "not finite"),
     "packed": (lambda: raw({f"{GOOD}.diff": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}},

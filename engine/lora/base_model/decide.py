@@ -29,11 +29,12 @@ def base_of_file(header: Header, modules: Mapping[str, Module]) -> Base:
     """Name the base model of a file by its metadata, its modules' names and their widths.
 
     Without `modules` (a file that is no LoRA) those of its tensors count. Metadata that names
-    another model than SDXL is believed, unless the names are those of a third model alone.
+    another model than SDXL is believed, unless the names are those of a third model alone, or
+    those of a whole SDXL.
     """
     claim = claimed(header.metadata)
     shown = _from_names(header, modules)
-    if claim is None:
+    if claim is None or (shown.name == "SDXL" and not modules):
         found = shown
     elif claim.family == "SDXL":
         found = _contradicted(shown, claim) if shown.name not in ("", "SDXL") else _quoted(claim)
@@ -41,9 +42,9 @@ def base_of_file(header: Header, modules: Mapping[str, Module]) -> Base:
         found = _contradicted(shown, claim)
     else:
         found = _believed(claim, shown)
-    return (
-        found._replace(variant=claimed_variant(header.metadata)) if found.name == "SDXL" else found
-    )
+    if found.name != "SDXL":
+        return found
+    return found._replace(variant=claimed_variant(header.metadata))
 
 
 def _quoted(claim: Claim) -> Base:

@@ -54,9 +54,9 @@ def unets_with(modules: Mapping[str, int | None]) -> Votes:
     counts = Counter(name for _, places in fitting for name in places)
     most = max(counts.values(), default=0)
     names = tuple(unet.name for unet in UNETS if counts[unet.name] == most > 0)
-    telling = [
-        name for name, places in fitting if len(places) < len(UNETS) and set(places) & set(names)
-    ]
+    alone = [name for name, places in fitting if places and set(places) <= set(names)]
+    some = [name for name, places in fitting if 0 < len(places) < len(UNETS)]
+    telling = alone or some
     return Votes(names, _evidence(telling, modules))
 
 
