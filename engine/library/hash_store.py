@@ -7,17 +7,18 @@ import threading
 from pathlib import Path
 
 from engine.errors import EngineError, FileFormatError
+from engine.file_version import FileVersion
 from engine.library.hashes import FileHashes, hash_file
 
 log = logging.getLogger(__name__)
 
 
 class HashStore:
-    """Remembers hashes by path, size and time of change."""
+    """Remembers hashes by path and version of the file."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int, int], FileHashes] = {}
-        self._started: set[tuple[Path, int, int]] = set()
+        self._known: dict[tuple[Path, FileVersion], FileHashes] = {}
+        self._started: set[tuple[Path, FileVersion]] = set()
 
     def of(self, path: Path) -> FileHashes:
         """The hashes of a file, computed now unless known. Raises `FileFormatError`."""
@@ -41,9 +42,8 @@ class HashStore:
             log.exception("no hash of %s", path)
 
 
-def _version(path: Path) -> tuple[Path, int, int]:
+def _version(path: Path) -> tuple[Path, FileVersion]:
     try:
-        stat = path.stat()
+        return path, FileVersion.of(path)
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
-    return path, stat.st_size, stat.st_mtime_ns

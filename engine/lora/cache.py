@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import LoraRefusedError
 from engine.host_memory import HostMemory, is_out_of_memory
 from engine.lora.file import FileStamp, LoraFile, read_lora, read_lora_header
+from engine.lora.header import TensorInfo
 from engine.monitor.ram import free_ram
 
 DEFAULT_BYTES = 2 << 30
@@ -47,18 +48,18 @@ class LoraCache:
     def read(
         self,
         opened: LoraFile,
-        modules: Collection[str],
+        tensors: frozenset[TensorInfo],
         cancelled: Callable[[], bool] = lambda: False,
     ) -> LoraFile:
-        """Give an opened file with the values of these modules, reading them unless held.
+        """Give an opened file with the values of these tensors, reading them unless held.
 
         Raises as `read_lora` does, and `LoraRefusedError` when they do not fit into free memory.
         """
         held = self._held(opened.stamp)
-        wanted = frozenset(modules)
-        if held is None or not wanted <= held.read:
-            # A model of other modules may have read some of the file.
-            wanted |= held.read if held else frozenset()
+        # Mostly they are the very set; to compare it would take longer than the rest.
+        if held is None or not (tensors is held.read or tensors <= held.read):
+            # For another model other tensors of the file may have been read.
+            wanted = tensors | held.read if held else tensors
             self._make_room(opened, wanted)
             try:
                 held = read_lora(opened, self._memory, cancelled, wanted)
@@ -79,22 +80,31 @@ class LoraCache:
         """Hold a file as the last used one, or give the one of the same values that is held."""
         with self._lock:
             other = self._files.pop(file.stamp, file)
-            kept = other if other.read >= file.read else file
+            kept = other if other is file or other.read >= file.read else file
             self._files[kept.stamp] = kept
             while self._bytes() > self.limit and len(self._files) > 1:
                 self._files.popitem(last=False)
             return kept
 
-    def _make_room(self, opened: LoraFile, modules: Collection[str]) -> None:
+    def _make_room(self, opened: LoraFile, tensors: frozenset[TensorInfo]) -> None:
         """Drop files while memory is short; raises `LoraRefusedError` where that is no help."""
-        needed = opened.used_bytes(modules)
-        if needed > _USABLE * (free_ram() + self.bytes):
-            raise _no_room(opened, needed)
+        require_room(opened, tensors, beside=self.bytes)
+        needed = opened.used_bytes(tensors)
         while needed > _USABLE * free_ram():
             with self._lock:
                 if not self._files:
                     raise _no_room(opened, needed)
                 self._files.popitem(last=False)
+
+
+def require_room(file: LoraFile, tensors: frozenset[TensorInfo], beside: int = 0) -> None:
+    """Raise `LoraRefusedError` when tensors of a file do not fit into free memory.
+
+    `beside` are bytes that can be given up for them.
+    """
+    needed = file.used_bytes(tensors)
+    if needed > _USABLE * (free_ram() + beside):
+        raise _no_room(file, needed)
 
 
 def _no_room(file: LoraFile, needed: int) -> LoraRefusedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -74,8 +74,8 @@ class LoraFile:
     """
     base: Base
     """The base model it is for and the evidence; empty where nothing tells."""
-    read: frozenset[str] = frozenset()
-    """The modules whose values are here."""
+    read: frozenset[TensorInfo] = frozenset()
+    """The tensors of modules whose values are here."""
     bytes: int = 0
     """Of the values that are here."""
 
@@ -89,20 +89,22 @@ class LoraFile:
         """The modules with the places of their tensors in the file."""
         return self.keys.modules
 
-    def used(self, modules: Collection[str]) -> set[TensorInfo]:
-        """The tensors that are read for these modules: theirs and the bundled embeddings'.
+    @property
+    def tensors(self) -> Iterator[TensorInfo]:
+        """The tensors of all modules."""
+        return (info for module in self.groups.values() for info in module.tensors.values())
+
+    def used(self, tensors: Collection[TensorInfo]) -> set[TensorInfo]:
+        """What is read for these tensors of modules: they, and the bundled embeddings.
 
         An embedding too large to be one stays unread: the prompt that names it is told.
         """
         embeddings = (info for roles in self.keys.embeddings.values() for info in roles.values())
-        return {
-            *(info for name in modules for info in self.groups[name].tensors.values()),
-            *(info for info in embeddings if info.nbytes <= MAX_EMBEDDING_BYTES),
-        }
+        return {*tensors, *(info for info in embeddings if info.nbytes <= MAX_EMBEDDING_BYTES)}
 
-    def used_bytes(self, modules: Collection[str]) -> int:
-        """Bytes that are read for these modules."""
-        return sum(info.nbytes for info in self.used(modules))
+    def used_bytes(self, tensors: Collection[TensorInfo]) -> int:
+        """Bytes that are read for these tensors of modules."""
+        return sum(info.nbytes for info in self.used(tensors))
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -165,15 +167,15 @@ def read_lora(
     opened: LoraFile,
     memory: HostMemory | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    modules: Collection[str] | None = None,
+    tensors: Collection[TensorInfo] | None = None,
 ) -> LoraFile:
     """Read the values of a LoRA opened by its header, into `memory` if any is given.
 
-    Of `modules` alone, if they are given, beside the bundled embeddings: nothing else is read.
+    Of its modules `tensors` alone are read, if they are given; beside them bundled embeddings.
     Raises `FileFormatError` when the file changed or ended early, `LoraRefusedError` for values
     that are not finite, `CancelledError` when it is `cancelled` meanwhile.
     """
-    file = read_values(opened, memory, cancelled, modules)
+    file = read_values(opened, memory, cancelled, tensors)
     refuse_non_finite(file)
     return file
 
@@ -182,22 +184,20 @@ def read_values(
     opened: LoraFile,
     memory: HostMemory | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    modules: Collection[str] | None = None,
+    tensors: Collection[TensorInfo] | None = None,
 ) -> LoraFile:
     """Read the values of a LoRA whatever they are; raises `FileFormatError` as `read_lora` does."""
     path = opened.path
-    chosen = frozenset(opened.groups if modules is None else modules)
-    tensors, size = read_tensors(path, opened.used(chosen), memory or HostMemory(), cancelled)
+    chosen = frozenset(opened.tensors if tensors is None else tensors)
+    found, size = read_tensors(path, opened.used(chosen), memory or HostMemory(), cancelled)
     if FileStamp.of(path) != opened.stamp:
         raise FileFormatError(f"{path.name}: the file changed while it was read; try again.")
     values = {
-        name: {**opened.modules[name], **_values(module.tensors, tensors)}
-        if name in chosen
-        else opened.modules[name]
+        name: {**opened.modules[name], **_values(module.tensors, found)}
         for name, module in opened.groups.items()
     }
     embeddings = {
-        (stem := name or path.stem): {**opened.embeddings[stem], **_values(roles, tensors)}
+        (stem := name or path.stem): {**opened.embeddings[stem], **_values(roles, found)}
         for name, roles in opened.keys.embeddings.items()
     }
     return replace(opened, modules=values, embeddings=embeddings, read=chosen, bytes=size)

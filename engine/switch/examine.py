@@ -12,6 +12,7 @@ from engine.checkpoint.outline import outline_of
 from engine.demo import DEMO_MODEL
 from engine.device import DTYPES
 from engine.errors import LoraRefusedError
+from engine.lora.cache import require_room
 from engine.lora.file import (
     LoraFile,
     non_finite_values,
@@ -21,7 +22,7 @@ from engine.lora.file import (
 )
 from engine.lora.targets import TargetTable
 from engine.reports import LoraReport
-from engine.switch.fit import fit, refuse_wrong_base
+from engine.switch.fit import Adapters, fit, refuse_wrong_base
 
 
 @dataclass(frozen=True)
@@ -47,33 +48,38 @@ def examine(path: Path, model: Path | None = None, dtype: str = "float16") -> Ex
     Of the model only the configuration is read. Raises `FileFormatError` for a file that is broken
     or `LoraRefusedError` for one that is no LoRA, and `CheckpointError` for the model.
     """
-    file = read_values(read_lora_header(path))
-    report, refusal = _try(file, model, dtype)
+    opened = read_lora_header(path)
+    non_finite: dict[str, int] = {}
+    refusal, report = "", None
+    try:
+        adapters, report = _fit(opened, model, dtype)
+        require_room(opened, adapters.tensors)
+        file = read_values(opened, tensors=adapters.tensors)
+        non_finite = non_finite_values(file)
+        refuse_non_finite(file)
+        adapters.with_values(file)
+    except LoraRefusedError as error:
+        refusal = str(error)
     return Examination(
         "SDXL" if model is None else model.stem,
         dtype,
         report,
         refusal,
-        tuple(non_finite_values(file).items()),
-        fits_demo=report is None and model != DEMO_MODEL and _fits_demo(file, dtype),
+        tuple(non_finite.items()),
+        fits_demo=report is None and model != DEMO_MODEL and _fits_demo(opened, dtype),
     )
 
 
-def _try(file: LoraFile, model: Path | None, dtype: str) -> tuple[LoraReport | None, str]:
-    """What a switch would say to the file: its report, and why it would be refused all the same."""
+def _fit(opened: LoraFile, model: Path | None, dtype: str) -> tuple[Adapters, LoraReport]:
+    """What a switch would say to the file, as far as its header tells."""
     parts: Mapping[str, nn.Module] = outline_of(model, DTYPES[dtype])
-    try:
-        refuse_wrong_base(file)
-        _, report = fit(file, TargetTable(parts), parts)
-    except LoraRefusedError as error:
-        return None, str(error)
-    try:
-        refuse_non_finite(file)
-    except LoraRefusedError as error:
-        return report, str(error)
-    return report, ""
+    refuse_wrong_base(opened)
+    return fit(opened, TargetTable(parts), parts)
 
 
-def _fits_demo(file: LoraFile, dtype: str) -> bool:
-    report, _ = _try(file, DEMO_MODEL, dtype)
-    return report is not None
+def _fits_demo(opened: LoraFile, dtype: str) -> bool:
+    try:
+        _fit(opened, DEMO_MODEL, dtype)
+    except LoraRefusedError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.errors import LoraRefusedError
 from engine.lora.families import (
+    BIAS_ROLES,
     Adapter,
     LowRank,
     Reads,
@@ -23,12 +24,17 @@ from engine.lora.families import (
 )
 from engine.lora.families.ia3 import BiasIA3
 from engine.lora.file import LoraFile
+from engine.lora.header import TensorInfo
 from engine.lora.targets import Target, TargetTable
 from engine.reports import LoraReport, PartReport
 from engine.switch.plan import WeightName
 
 DENSE_COPIES = 5
 """Float32 copies of a weight that a dense family takes: base, sum, delta, and two on the way."""
+
+
+SMALL_BYTES = 1 << 16
+"""Tensors up to here are read with the others of their module, whether they are used or not."""
 
 
 def refuse_wrong_base(file: LoraFile) -> None:
@@ -50,14 +56,15 @@ class Match(NamedTuple):
 
 
 class Adapters(dict[WeightName, Adapter]):
-    """A LoRA's adapters by the weights they change; `modules` are those of the file they come from.
+    """A LoRA's adapters by the weights they change.
 
-    Nothing else of the file is needed.
+    `modules` are those of the file they are built of, and `tensors` all that is needed of it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.modules: dict[str, Match] = {}
+        self.tensors: frozenset[TensorInfo] = frozenset()
 
     def with_values(self, file: LoraFile) -> Adapters:
         """The same adapters of the same file when its values have been read.
@@ -65,7 +72,7 @@ class Adapters(dict[WeightName, Adapter]):
         Raises `LoraRefusedError` where a value shows that one does not fit.
         """
         read = Adapters()
-        read.modules = self.modules
+        read.modules, read.tensors = self.modules, self.tensors
         for module, match in self.modules.items():
             built = _build(file.modules[module], match.weight)
             for name, shape in match.changed.items():
@@ -96,6 +103,7 @@ def fit(
         else:
             fitting.add(name, target, parts[target.part].get_submodule(target.path))
     fitting.refuse_misfits()
+    fitting.adapters.tensors = frozenset(fitting.needed)
     return fitting.adapters, fitting.report()
 
 
@@ -121,6 +129,7 @@ class _Fitting:
     dropped_biases: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
+    needed: set[TensorInfo] = field(default_factory=set)
 
     def add(self, name: str, target: Target, module: nn.Module) -> None:
         """Build a module's adapters for its weight and bias, or note why there are none."""
@@ -156,6 +165,12 @@ class _Fitting:
         self.families[self.file.groups[name].family] += 1
         self.modules[target.part] += 1
         self.adapters.update(named)
+        unused = {*tensors.left_over, *(() if "bias" in adapters else BIAS_ROLES)}
+        self.needed.update(
+            info
+            for role, info in self.file.groups[name].tensors.items()
+            if role not in unused or info.nbytes <= SMALL_BYTES
+        )
         keys = self.file.groups[name].keys
         self.left_over += [keys[role] for role in tensors.left_over if role in keys]
 

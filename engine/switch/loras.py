@@ -98,7 +98,7 @@ class ModelLoras:
         """Read a LoRA ahead of a switch, unless it would fill the cache alone."""
         opened = self._open(ref)
         adapters, _ = self._fit_file(opened)
-        if opened.used_bytes(adapters.modules) > self._cache.limit // 4:
+        if opened.used_bytes(adapters.tensors) > self._cache.limit // 4:
             return None
         file, adapters, _ = self._read(opened, cancelled)
         return file, adapters
@@ -143,7 +143,7 @@ class ModelLoras:
     ) -> tuple[LoraFile, Adapters, LoraReport]:
         """Read what the model uses of a file that fits."""
         adapters, report = self._fit_file(opened)
-        file = self._cache.read(opened, adapters.modules, cancelled)
+        file = self._cache.read(opened, adapters.tensors, cancelled)
         found = self._fits.get(file)
         if found is None:
             found = self._fits[file] = adapters.with_values(file), report

@@ -19,7 +19,12 @@ from engine.errors import EngineError, FileFormatError, LoraRefusedError
 from engine.lora import cache as cache_module
 from engine.lora.cache import LoraCache
 from engine.lora.file import LoraFile, read_lora, read_lora_header
+from engine.lora.header import TensorInfo
 from engine.lora.tensors import count_non_finite
+from engine.refs import LoraRef
+from engine.switch.examine import examine
+from engine.switch.switcher import LoraSwitcher
+from tests.support.tiny_sdxl import make_parts
 
 TERABYTE = 1 << 40
 ONE = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
@@ -49,6 +54,11 @@ def write_sparse(path: Path, table: Mapping[str, tuple[str, Sequence[int]]]) -> 
         except OSError:
             pytest.skip("this file system has no files of such a size")
     return path
+
+
+def tensors(file: LoraFile, module: str) -> frozenset[TensorInfo]:
+    """Those of one module."""
+    return frozenset(file.groups[module].tensors.values())
 
 
 @pytest.fixture
@@ -85,9 +95,9 @@ def test_modules_that_are_not_asked_for_are_not_read(tmp_path: Path, bytes_read:
     huge = {"lora_te3_x.lora_down.weight": ("F32", (TERABYTE // 4, 1)),
             "lora_te3_x.lora_up.weight": ("F32", (1, 1))}  # fmt: skip
     opened = read_lora_header(write_sparse(tmp_path / "a.safetensors", huge | pair(ONE)))
-    file = LoraCache().read(opened, [ONE])
+    file = LoraCache().read(opened, tensors(opened, ONE))
     assert sum(bytes_read) == 2 * (4 * 48 + 32 * 4)
-    assert file.read == {ONE}
+    assert file.read == tensors(opened, ONE)
     assert file.modules["lora_te3_x"]["down"].is_meta
     assert not file.modules[ONE]["down"].is_meta
 
@@ -115,7 +125,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
     cache = LoraCache()
     opened = cache.open(write_sparse(tmp_path / "a.safetensors", table))
     with pytest.raises(LoraRefusedError, match=r"a\.safetensors: .* needs 1706\.7 GiB of main"):
-        cache.read(opened, opened.modules)
+        cache.read(opened, frozenset(opened.tensors))
     assert bytes_read == []
     assert cache.bytes == 0
 
@@ -127,7 +137,7 @@ def test_files_held_make_room_for_one_that_is_needed(
 
     def read(name: str, rank: int = 4) -> LoraFile:
         opened = cache.open(write_sparse(tmp_path / name, pair(ONE, rank)))
-        return cache.read(opened, opened.modules)
+        return cache.read(opened, frozenset(opened.tensors))
 
     size = read("a").bytes
     read("b")
@@ -150,7 +160,7 @@ def test_a_lack_of_memory_while_reading_is_said(
 
     monkeypatch.setattr(cache._memory, "buffer", full)
     with pytest.raises(LoraRefusedError, match=r"a\.safetensors.*of main memory"):
-        cache.read(opened, opened.modules)
+        cache.read(opened, frozenset(opened.tensors))
 
 
 def test_a_second_model_reads_what_the_first_left(tmp_path: Path) -> None:
@@ -159,11 +169,12 @@ def test_a_second_model_reads_what_the_first_left(tmp_path: Path) -> None:
         {name: torch.rand(shape) for name, (_, shape) in (pair(ONE) | pair(TWO)).items()}, path
     )
     cache = LoraCache()
-    first = cache.read(cache.open(path), [ONE])
+    one, two = (tensors(read_lora_header(path), name) for name in (ONE, TWO))
+    first = cache.read(cache.open(path), one)
     assert cache.open(path) is first
-    both = cache.read(cache.open(path), [TWO])
-    assert both.read == {ONE, TWO}
-    assert cache.read(cache.open(path), [ONE]) is both
+    both = cache.read(cache.open(path), two)
+    assert both.read == one | two
+    assert cache.read(cache.open(path), one) is both
     assert cache.bytes == both.bytes
 
 
@@ -253,3 +264,19 @@ def test_values_that_are_not_finite_are_counted(dtype: torch.dtype) -> None:
         assert count_non_finite({"": stored}) == int((~stored.double().isfinite()).sum())
     assert count_non_finite({"": values.to(dtype)}) >= 1
     assert count_non_finite({"": values[:0].to(dtype), "k": torch.ones(2, dtype=torch.int64)}) == 0
+
+
+@pytest.mark.parametrize("role", ["hada_w1_a", "diff_b", "lokr_w1"])
+def test_what_a_module_leaves_over_is_not_read(
+    tmp_path: Path, bytes_read: list[int], role: str
+) -> None:
+    """A tensor of a known name that no adapter takes, and a bias that the model does not have."""
+    huge = {f"{ONE}.{role}": ("BF16", (TERABYTE // 2,))}
+    path = write_sparse(tmp_path / "a.safetensors", huge | pair(ONE))
+    switcher = LoraSwitcher(**make_parts(torch.float16))
+    (report,) = switcher.apply([LoraRef(path)]).loras
+    assert report.matched == 1
+    assert len(report.warnings) == 1
+    assert sum(bytes_read) == 2 * (4 * 48 + 32 * 4)
+    assert examine(path).report is None, "neither does looking at it read more"
+    assert sum(bytes_read) == 2 * (4 * 48 + 32 * 4)

@@ -22,6 +22,7 @@ from engine.lora.families import (
 )
 from engine.lora.families.adapter import Adapter, Build, ShapeMismatchError, Tensors, dims
 from engine.lora.families.dora import with_magnitude
+from engine.lora.families.full import BIAS_ROLES
 from engine.lora.families.lora import LowRank
 from engine.lora.families.reads import NUMBERS, Reads
 from engine.lora.families.residual import with_residual
@@ -45,6 +46,7 @@ FAMILIES: tuple[Build, ...] = (
 )
 
 __all__ = [
+    "BIAS_ROLES",
     "FAMILIES",
     "Adapter",
     "LowRank",

@@ -62,6 +62,10 @@ def build(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     return sum_of(found)
 
 
+BIAS_ROLES = frozenset({"diff_b", "b_norm", "up_bias"})
+"""Tensors that change nothing but a bias."""
+
+
 def build_bias(tensors: Tensors) -> Adapter | None:
     """Build a bias's difference from `diff_b` or `b_norm`, which go with any family.
 
