@@ -17,14 +17,8 @@ Live = Callable[[WeightName], torch.Tensor]
 """Finds the live weight of a name."""
 
 
-class BaseSource(Protocol):
-    """Reads base weights again from where the model was loaded from."""
-
-    def read(self, part: str, name: str) -> torch.Tensor:
-        """One parameter as it was loaded; raises `EngineError` or `KeyError`."""
-
-    def read_into(self, part: str, name: str, target: torch.Tensor) -> None:
-        """Read one parameter into a tensor like it; raises what `read` does."""
+class ModelFile(Protocol):
+    """The file (or files) of a model, whose pages may be its weights."""
 
     def version(self) -> object:
         """Equal as long as what is read is what was read before."""
@@ -37,6 +31,16 @@ class BaseSource(Protocol):
 
     def require_as_loaded(self) -> None:
         """Raise `EngineError` when a mapped file was written to since it was loaded."""
+
+
+class BaseSource(ModelFile, Protocol):
+    """Reads base weights again from where the model was loaded from."""
+
+    def read(self, part: str, name: str) -> torch.Tensor:
+        """One parameter as it was loaded; raises `EngineError` or `KeyError`."""
+
+    def read_into(self, part: str, name: str, target: torch.Tensor) -> None:
+        """Read one parameter into a tensor like it; raises what `read` does."""
 
 
 class Backups:

@@ -12,6 +12,7 @@ from engine.host_memory import is_out_of_memory
 from engine.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
+from engine.switch.mapped_files import MappedFiles
 from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
 from engine.switch.tier import require_memory
@@ -36,7 +37,8 @@ class BaseModel:
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
-        self._pages = FilePages(source, self._all_live())
+        weights = self._all_live()
+        self._pages = FilePages(source or MappedFiles(weights), weights)
         self._backups = Backups(tier, source, idle_limit)
         self._proven: set[WeightName] = set()
         self._proven_version: object = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from engine.errors import EngineError
-from engine.switch.backup import BaseSource
+from engine.switch.backup import ModelFile
 from engine.switch.plan import WeightName
 
 
@@ -19,21 +19,19 @@ class FilePages:
     until they are proven anew. `weights` are those of the model, as they were loaded.
     """
 
-    def __init__(
-        self, source: BaseSource | None, weights: Mapping[WeightName, torch.Tensor]
-    ) -> None:
-        self._source = source
+    def __init__(self, file: ModelFile, weights: Mapping[WeightName, torch.Tensor]) -> None:
+        self._file = file
         self._addresses = {
             name: weight.data_ptr()
             for name, weight in weights.items()
-            if source is not None and source.is_mapped(name.part, name.parameter)
+            if file.is_mapped(name.part, name.parameter)
         }
         self._unwritten = set(self._addresses)
         self._proven = self.version()
 
     def version(self) -> object:
         """The version of the file; None where no weight lies in it."""
-        return self._source.version() if self._source and self._addresses else None
+        return self._file.version() if self._addresses else None
 
     @property
     def are_proven(self) -> bool:
@@ -52,13 +50,13 @@ class FilePages:
 
         To touch what was cut off would end the process.
         """
-        if self._source is not None and self._addresses:
-            self._source.require_whole()
+        if self._addresses:
+            self._file.require_whole()
 
     def require_as_loaded(self) -> None:
         """Raise `EngineError` when the file was written to since it was loaded."""
-        if self._source is not None and self._addresses:
-            self._source.require_as_loaded()
+        if self._addresses:
+            self._file.require_as_loaded()
 
     def among(self, weights: Mapping[WeightName, torch.Tensor]) -> set[WeightName]:
         """Those of the weights that lie in the file; others have moved to memory of their own."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from engine.checkpoint import open_checkpoint
 from engine.errors import CheckpointError, EngineError, SwitchError
@@ -346,6 +347,50 @@ def test_a_file_that_another_program_writes_to_at_any_moment(
     switcher.apply([])
     assert (switcher.state, mapped.differing()) == ("base", [])
     assert refused
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what is mapped")
+def test_a_file_that_nobody_named_is_watched_too(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
+    mapped = Mapped(tiny_checkpoint, tmp_path, tiny_loras)
+    switcher = LoraSwitcher(**mapped.parts)
+    switcher.apply([mapped.ref("neon")])
+    touch(mapped.path)
+    assert switcher.verify().different == ()
+    assert switcher.stack == (mapped.ref("neon"),)
+    mapped.spoil()
+    assert switcher.state == "recovering"
+    with pytest.raises(SwitchError, match="file, whose pages they are, was written to"):
+        switcher.apply([])
+    mapped.mend()
+    switcher.apply([])
+    assert (switcher.state, mapped.differing()) == ("base", [])
+    os.truncate(mapped.path, mapped.data_start)
+    with pytest.raises(SwitchError, match=r"tiny\.safetensors: the file has become shorter"):
+        switcher.apply([])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what is mapped")
+def test_what_diffusers_maps_is_watched(mapped: Mapped, tmp_path: Path) -> None:
+    mapped.parts["unet"].save_pretrained(tmp_path / "unet")
+    unet = UNet2DConditionModel.from_pretrained(tmp_path / "unet", torch_dtype=torch.float16)
+    (path,) = (tmp_path / "unet").glob("*.safetensors")
+    if str(path) not in Path("/proc/self/maps").read_text():
+        pytest.skip("this version of diffusers maps no files")
+    base = {name: weight.clone() for name, weight in unet.named_parameters()}
+    switcher = LoraSwitcher(unet)
+    switcher.apply([mapped.ref("neon")])
+    data = path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(bytes(1000))
+    with pytest.raises(SwitchError, match="file, whose pages they are, was written to"):
+        switcher.apply([])
+    with path.open("r+b") as file:
+        file.write(data)
+    switcher.apply([])
+    assert all(same_bits(weight, base[name]) for name, weight in unet.named_parameters())
 
 
 def test_moving_backups_out_of_a_file_that_is_written_to_leaves_them_there(
