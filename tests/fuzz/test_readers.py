@@ -16,19 +16,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz.readers import READERS
+from tests.fuzz.word_readers import WORD_READERS
 from tests.support.bounds import bounded
 
+ALL = READERS | WORD_READERS
 MINUTES = float(os.environ.get("LORASWITCH_FUZZ_MINUTES", "0"))
 AT_ONCE = 500
 """Examples between two looks at the clock."""
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL)
 def test_any_input_is_read_or_refused_within_bounds(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = READERS[name]
-    end = time.monotonic() + 60 * MINUTES / len(READERS)
+    reader = ALL[name]
+    end = time.monotonic() + 60 * MINUTES / len(ALL)
     tried = 0
 
     @settings(
