@@ -52,7 +52,7 @@ from engine.checkpoint import Checkpoint, CheckpointPlan, plan_checkpoint  # noq
 from engine.embeddings.inject import token_widths  # noqa: E402
 from engine.embeddings.store import EmbeddingStore  # noqa: E402
 from engine.generate.encode import EmbeddingsCache  # noqa: E402
-from engine.generate.infotext import describe_picture, write_infotext  # noqa: E402
+from engine.generate.infotext import ModelUsed, describe_picture, write_infotext  # noqa: E402
 from engine.generate.preview import LatentRgb  # noqa: E402
 from engine.generate.run import GeneratedPicture, generate  # noqa: E402
 from engine.generate.save import require_folder, save_or_rescue  # noqa: E402
@@ -76,6 +76,8 @@ class Worker:
         self._switcher: LoraSwitcher | None = None
         self._vae: Path | None = None
         """In place of the model's own."""
+        self._lender: Path | None = None
+        """The model whose text encoders or VAE are used."""
         self._device = torch.device("cpu")
         self._mode: Mode = "resident"
         self._embeddings = EmbeddingsCache()
@@ -145,6 +147,7 @@ class Worker:
             compile_unet(pipeline.unet)
         self._checkpoint, self._switcher = checkpoint, switcher
         self._device, self._mode, self._vae = torch.device(device), mode, vae
+        self._lender = plan.files.lender
         self._file_hash(path)
         self._file_hash(vae)
         self._emit(
@@ -209,16 +212,12 @@ class Worker:
             info = describe_picture(
                 request,
                 picture.seed,
-                model=checkpoint.path.stem,
-                model_hash=self._file_hash(checkpoint.path),
+                model=self._model_used(checkpoint),
                 stack=stack,
                 lora_hashes=hashes,
                 embedding_hashes=vocabulary.hashes,
                 version=_version(),
                 index=picture.index,
-                vae=self._vae.stem if self._vae is not None else None,
-                vae_hash=self._file_hash(self._vae),
-                prediction=_prediction(checkpoint),
             )
             text = write_infotext(info)
             path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
@@ -282,6 +281,16 @@ class Worker:
             # Nobody asked for this LoRA yet; a switch to it will say what is wrong.
             log.info("not read ahead: %s", error)
         self._emit_memory()
+
+    def _model_used(self, checkpoint: Checkpoint) -> ModelUsed:
+        return ModelUsed(
+            checkpoint.path.stem,
+            self._file_hash(checkpoint.path),
+            vae=self._vae.stem if self._vae is not None else None,
+            vae_hash=self._file_hash(self._vae),
+            prediction=checkpoint.prediction,
+            parts_from=self._lender.stem if self._lender is not None else None,
+        )
 
     def _file_hash(self, path: Path | None) -> str | None:
         """AutoV2 of a checkpoint or VAE; None for none, for a folder, and until it is computed."""
@@ -407,14 +416,6 @@ def _describe(checkpoint: Checkpoint, device: str, dtype: torch.dtype, mode: Mod
         mode=mode,
         prediction=checkpoint.prediction,
     )
-
-
-def _prediction(checkpoint: Checkpoint) -> Prediction:
-    """What the loaded model is drawn as, whoever said so."""
-    config = checkpoint.pipeline.scheduler.config
-    if config["prediction_type"] != "v_prediction":
-        return "epsilon"
-    return "v-zsnr" if config["rescale_betas_zero_snr"] else "v"
 
 
 def _no_room_for_picture(device: torch.device, mode: Mode) -> str:

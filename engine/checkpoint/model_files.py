@@ -27,6 +27,8 @@ class ModelFiles:
     """The folder that a tokenizer of the model's own would be in."""
     notes: tuple[str, ...] = ()
     """What the user should know of the model, in sentences."""
+    lender: Path | None = None
+    """The model whose text encoders or VAE are used, of one that has none."""
 
     @property
     def default_size(self) -> int:
@@ -64,6 +66,7 @@ class ModelFiles:
             parts={part: parts[part] for part in PARTS if part in parts},
             tokenizer=other.tokenizer,
             notes=(*self.notes, note),
+            lender=other.path,
         )
 
 

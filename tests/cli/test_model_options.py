@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from engine.generate.infotext import parse_infotext
+from engine.generate.save import read_infotext
 from engine.prediction import PREDICTION_CHOICES
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 from tui_loraswitch.cli import _parser, main
@@ -115,7 +117,11 @@ def test_a_picture_of_a_unet_alone_that_predicts_v(
         assert main(["generate", "a fox", *quick, *words]) == 0
         output = capsys.readouterr()
         data = json.loads(output.out)
-        return Path(data["pictures"][0]["path"]).read_bytes(), data["model"], output.err
+        path = Path(data["pictures"][0]["path"])
+        info = parse_infotext(read_infotext(path) or "")
+        assert info.parts_from == tiny_checkpoint.stem
+        assert (info.prediction or "epsilon") == data["model"]["prediction"]
+        return path.read_bytes(), data["model"], output.err
 
     alone = ("--model", str(unet), "--parts-from", str(tiny_checkpoint))
     one, model, said = pixels(*alone)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.embeddings.words import split_at_names
 from engine.errors import EngineError
-from engine.generate.infotext import describe_picture, parse_infotext, write_infotext
+from engine.generate.infotext import ModelUsed, describe_picture, parse_infotext, write_infotext
 from engine.generate.infotext.sections import tidy
 from engine.generate.lora_tags import split_tags
 from engine.generate.prompt import is_empty, parse_prompt
@@ -55,7 +55,7 @@ def _read_prompt(text: str, folder: Path) -> None:
     for piece in pieces[:50]:
         cut = list(split_at_names(piece.text, ("cat", "red fox")))
         assert sum(len(item) for item in cut if isinstance(item, str)) <= len(piece.text)
-    info = describe_picture(GenerateRequest(text, folder), 1, model="m")
+    info = describe_picture(GenerateRequest(text, folder), 1, model=ModelUsed("m"))
     assert parse_infotext(write_infotext(info)).prompt == tidy(rest)
 
 

@@ -16,7 +16,7 @@ from engine.embeddings.inject import injected, token_widths
 from engine.embeddings.store import EmbeddingStore
 from engine.embeddings.vocabulary import Vocabulary
 from engine.generate.encode import EmbeddingsCache, PromptEmbeddings, encode_texts
-from engine.generate.infotext import describe_picture, parse_infotext, write_infotext
+from engine.generate.infotext import ModelUsed, describe_picture, parse_infotext, write_infotext
 
 WIDTHS = (8, 16)
 
@@ -169,7 +169,7 @@ def test_cache_knows_other_vectors_under_the_same_name(
 def test_the_picture_tells_what_it_used(request_of: Any, twig: Callable[[int], Vocabulary]) -> None:
     vocabulary = twig(1)
     info = describe_picture(
-        request_of(prompt="a twig"), 7, model="tiny", embedding_hashes=vocabulary.hashes
+        request_of(prompt="a twig"), 7, model=ModelUsed("tiny"), embedding_hashes=vocabulary.hashes
     )
     ((name, value),) = vocabulary.hashes
     text = write_infotext(info)

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.generate.infotext import Infotext, describe_picture, parse_infotext, write_infotext
+from engine.generate.infotext import (
+    Infotext,
+    ModelUsed,
+    describe_picture,
+    parse_infotext,
+    write_infotext,
+)
 from engine.generate.lora_tags import split_tags
 from engine.generate.request import EMPTY_NEGATIVES, GenerateRequest
 from engine.generate.sampler_names import SAMPLERS, SCHEDULES
@@ -114,6 +120,7 @@ infos = st.builds(
     vae=st.none() | names.map("vae {}".format),
     vae_hash=st.none() | hashes,
     prediction=st.none() | st.sampled_from(["v", "v-zsnr"]),
+    parts_from=st.none() | values,
     clip_skip=st.none() | st.integers(1, 12),
     empty_negative=st.none() | st.sampled_from(EMPTY_NEGATIVES),
     rng=st.none() | st.just("CPU"),
@@ -167,7 +174,9 @@ def test_a_picture_says_all_that_it_takes_to_draw_it_again(
     request: GenerateRequest, stack: list[LoraRef]
 ) -> None:
     """Every field of a request that changes a picture is in its infotext, exactly."""
-    info = parse_infotext(write_infotext(describe_picture(request, 5, model="m", stack=stack)))
+    info = parse_infotext(
+        write_infotext(describe_picture(request, 5, model=ModelUsed("m"), stack=stack))
+    )
     prompt, tags = split_tags(info.prompt)
     known = {field.name: getattr(info, field.name, None) for field in fields(GenerateRequest)}
     known |= {"prompt": prompt.strip()}
@@ -194,19 +203,16 @@ def test_describes_a_picture_with_its_live_stack(tmp_path: Path) -> None:
     info = describe_picture(
         request,
         seed=9,
-        model="demo",
+        model=ModelUsed("demo", None, "sdxl_vae", "63aeecb90f", "v", "sd_xl"),
         stack=(LoraRef("x/neon:1.safetensors", 0.8, 0.8), LoraRef("ink.safetensors", 0.4, 0, 0.5)),
         lora_hashes=[("neon:1", "0" * 12)],
         index=2,
-        vae="sdxl_vae",
-        vae_hash="63aeecb90f",
-        prediction="v",
     )
     assert info.prompt == "a fox <lora:neon1:0.8> <lora:ink:te=0:unet=0.4:te2=0.5>"
     assert info.negative_prompt == "dull"
     assert (info.seed, info.clip_skip, info.model) == (9, 3, "demo")
     assert (info.vae, info.vae_hash, info.rng) == ("sdxl_vae", "63aeecb90f", "CPU")
-    assert info.prediction == "v"
+    assert (info.prediction, info.parts_from) == ("v", "sd_xl")
     assert info.extra == (("Batch size", "4"), ("Batch pos", "2"))
     assert parse_infotext(write_infotext(info)).lora_hashes == (("neon1", "0" * 12),)
 
@@ -225,13 +231,13 @@ def test_what_stands_for_an_empty_negative_is_named(
     tmp_path: Path, settings: dict[str, object], written: str | None
 ) -> None:
     request = GenerateRequest("a fox", tmp_path, **settings)  # type: ignore[arg-type]
-    assert describe_picture(request, 1, model="m").empty_negative == written
+    assert describe_picture(request, 1, model=ModelUsed("m")).empty_negative == written
 
 
 def test_strengths_are_written_exactly(tmp_path: Path) -> None:
     """The last digit of a strength or a block weight changes weights, and so the picture."""
     ref = LoraRef("ink.safetensors", 0.1 + 0.2, 1 / 3, 0.123456789, (("IN04", 2 / 3),))
-    info = describe_picture(GenerateRequest("a", tmp_path), 1, model="m", stack=[ref])
+    info = describe_picture(GenerateRequest("a", tmp_path), 1, model=ModelUsed("m"), stack=[ref])
     ((_, (tag,)),) = [split_tags(parse_infotext(write_infotext(info)).prompt)]
     assert (tag.unet, tag.text_encoder) == (ref.unet, ref.text_encoder)
     options = dict(tag.options)

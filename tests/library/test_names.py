@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.generate.infotext import describe_picture
+from engine.generate.infotext import ModelUsed, describe_picture
 from engine.generate.lora_tags import split_tags
 from engine.generate.request import GenerateRequest
 from engine.library.entry import LibraryEntry
@@ -191,7 +191,7 @@ def test_the_tags_of_a_picture_find_its_files_again(keys: list[str], data) -> No
     key = data.draw(st.sampled_from(keys))
     ref = LoraRef(ROOT / f"{key}.safetensors", 0.5, 0.5)
     request = GenerateRequest("a fox", Path(), lora_names=names_for_tags([ref], names))
-    info = describe_picture(request, 1, model="m", stack=[ref])
+    info = describe_picture(request, 1, model=ModelUsed("m"), stack=[ref])
     _, (tag,) = split_tags(info.prompt)
     try:
         file = names.find(tag.name)
@@ -212,7 +212,7 @@ def test_a_picture_names_a_file_by_its_folder_where_the_bare_name_is_not_enough(
         "/tmp/downloads/neon.safetensors": "downloads/neon",
     }
     request = GenerateRequest("a fox", Path(), lora_names=tuple(written.items()))
-    prompt = describe_picture(request, 1, model="m", stack=stack).prompt
+    prompt = describe_picture(request, 1, model=ModelUsed("m"), stack=stack).prompt
     assert "<lora:people/ink:1>" in prompt
     assert "<lora:neon:1>" in prompt
     assert "<lora:more/styles/ink:1>" in prompt

@@ -8,7 +8,7 @@ import pytest
 
 from engine.block_weights import PRESETS
 from engine.events import CommandFailed, GenerationFinished
-from engine.generate.infotext import describe_picture
+from engine.generate.infotext import ModelUsed, describe_picture
 from tests.tui.conftest import write_lora
 
 
@@ -93,7 +93,7 @@ async def test_the_same_lora_in_two_tags_counts_twice(start, session):
         await driver.press("g")
         stack = session.sent("switch")[-1]
         assert names(stack) == [("neon", 0.3, 0.3), ("neon", 0.3, 0.3)]
-        info = describe_picture(session.sent("generate")[0], 1, model="m", stack=stack)
+        info = describe_picture(session.sent("generate")[0], 1, model=ModelUsed("m"), stack=stack)
         assert info.prompt == "a fox <lora:neon:0.6>"
         await driver.confirm()
         await driver.press("4", "j", "space")
@@ -131,7 +131,7 @@ async def test_the_infotext_names_the_folder_where_two_files_have_a_name(start, 
         await write(driver, "a fox <lora:b/twin:0.5> <lora:neon:0.2>")
         await driver.press("g")
         stack = session.sent("switch")[-1]
-        info = describe_picture(session.sent("generate")[0], 1, model="m", stack=stack)
+        info = describe_picture(session.sent("generate")[0], 1, model=ModelUsed("m"), stack=stack)
         assert info.prompt == "a fox <lora:b/twin:0.5> <lora:neon:0.2>"
 
 
@@ -145,7 +145,7 @@ async def test_the_prompt_of_a_picture_gives_its_stack(start, session, settings)
         (stack,) = session.sent("switch")
         assert stack[0].blocks == (("IN04", 0.5), ("MID", 0.0))
         assert stack[0].text_encoder_2 == 0.1
-        info = describe_picture(session.sent("generate")[0], 1, model="m", stack=stack)
+        info = describe_picture(session.sent("generate")[0], 1, model=ModelUsed("m"), stack=stack)
         await driver.press("0")
         await driver.confirm()
         await write(driver, info.prompt)

@@ -5,8 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.generate.lora_tags import LoraTag
+from engine.prediction import Prediction
 
 NamedHashes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """The model that draws, by all that a picture says of it. Hashes are AutoV2, 10 digits."""
+
+    name: str
+    hash: str | None = None
+    vae: str | None = None
+    """Where it is not the model's own."""
+    vae_hash: str | None = None
+    prediction: Prediction = "epsilon"
+    parts_from: str | None = None
+    """The model that lends text encoders or a VAE to one that has none."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,8 @@ class Infotext:
     vae_hash: str | None = None
     prediction: str | None = None
     """What the model predicts where it is not the noise: `v` or `v-zsnr`."""
+    parts_from: str | None = None
+    """The model that lent text encoders or a VAE to one that has none."""
     clip_skip: int | None = None
     empty_negative: str | None = None
     """What stood for an empty negative prompt: `zeros` or `encoded`."""

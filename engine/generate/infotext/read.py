@@ -56,6 +56,7 @@ def _from_fields(prompt: str, negative_prompt: str, fields: Fields) -> Infotext:
         vae=_vae(fields),
         vae_hash=resources.vae_hash,
         prediction=fields.take_text("prediction type"),
+        parts_from=fields.take_text("parts from"),
         clip_skip=_clip_skip(fields.take("clip skip", "clip stop at layer", "base clip skip")),
         empty_negative=_empty_negative(fields),
         rng=fields.take_text("rng"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.block_weights import block_numbers
-from engine.generate.infotext.picture_info import Infotext, NamedHashes
+from engine.generate.infotext.picture_info import Infotext, ModelUsed, NamedHashes
 from engine.generate.infotext.sections import NEGATIVE, escape, tidy
 from engine.generate.infotext.settings_text import quote
 from engine.generate.lora_tags import LoraTag, split_tags, writable_name
 from engine.generate.prompt import is_empty
 from engine.generate.request import GenerateRequest
 from engine.plain_number import plain_number
-from engine.prediction import Prediction
 from engine.refs import LoraRef, summed
 
 
@@ -20,24 +19,19 @@ def describe_picture(
     request: GenerateRequest,
     seed: int,
     *,
-    model: str,
-    model_hash: str | None = None,
+    model: ModelUsed,
     stack: Iterable[LoraRef] = (),
     lora_hashes: Iterable[tuple[str, str]] = (),
     embedding_hashes: Iterable[tuple[str, str]] = (),
     version: str | None = None,
     index: int = 0,
-    vae: str | None = None,
-    vae_hash: str | None = None,
-    prediction: Prediction | None = None,
 ) -> Infotext:
     """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
 
     The stack is written into the prompt as tags, in place of tags typed there; a LoRA that is in it
-    twice gets one tag with the sum. Tags in the negative prompt have switched nothing. Hashes are
-    AutoV2 for the model (10 digits) and AutoV3 for LoRAs (12 digits), each with the LoRA's name;
-    for the textual inversions used, the first 12 digits of the file's SHA-256. `index` is the
-    picture's place in its batch; `vae` is named where it is not the model's own.
+    twice gets one tag with the sum. Tags in the negative prompt have switched nothing. The hashes
+    of LoRAs are AutoV3 (12 digits), each with the LoRA's name; those of the textual inversions used
+    are the first 12 digits of the file's SHA-256. `index` is the picture's place in its batch.
     """
     (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
     tags = (_tag(ref, request.name_of(ref)) for ref in summed(stack))
@@ -53,11 +47,12 @@ def describe_picture(
         seed=seed,
         width=request.width,
         height=request.height,
-        model_hash=model_hash,
-        model=model,
-        vae=vae,
-        vae_hash=vae_hash,
-        prediction=prediction if prediction != "epsilon" else None,
+        model_hash=model.hash,
+        model=model.name,
+        vae=model.vae,
+        vae_hash=model.vae_hash,
+        prediction=model.prediction if model.prediction != "epsilon" else None,
+        parts_from=model.parts_from,
         # SDXL has no state before the second, so that 1 means 2.
         clip_skip=max(2, request.clip_skip),
         empty_negative=request.empty_negative if says_no_negative else None,
@@ -84,6 +79,7 @@ def write_infotext(info: Infotext) -> str:
         ("VAE hash", info.vae_hash),
         ("VAE", info.vae),
         ("Prediction type", info.prediction),
+        ("Parts from", info.parts_from),
         ("Clip skip", info.clip_skip),
         ("Empty negative", info.empty_negative),
         ("RNG", info.rng),
