@@ -103,6 +103,17 @@ class GenerationStep:
 
 
 @dataclass(frozen=True)
+class HashAwaited:
+    """A finished picture waits for the hash of a file behind it, which is computed once.
+
+    `cancel` has it saved without.
+    """
+
+    name: str
+    """Of the file."""
+
+
+@dataclass(frozen=True)
 class PictureSaved:
     """A finished picture lies on disk, with its infotext inside."""
 
@@ -184,6 +195,7 @@ Event = (
     | Switched
     | GenerationStarted
     | GenerationStep
+    | HashAwaited
     | PictureSaved
     | GenerationFinished
     | GenerationCancelled

@@ -40,11 +40,13 @@ class Session:
     Every method puts a command on a queue and returns at once; commands are done in order. Each is
     answered by one event that ends it, in the same order, also when `cancel` dropped it; only a
     prefetch may end without a word, and what `close` leaves undone. `on_event` is called on the
-    engine thread and must not block. Torch is imported on that thread, at the first command.
+    engine thread and must not block. Torch is imported on that thread, at the first command. Hashes
+    of models and LoRAs, for infotexts, are kept between runs in `index`, the library's index.
     """
 
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, on_event: Callable[[Event], None], index: Path | None = None) -> None:
         self._on_event = on_event
+        self._index = index
         self._queue: queue.Queue[tuple[int, Command] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._next_number = 0
@@ -138,7 +140,7 @@ class Session:
             try:
                 if worker is None:
                     self._on_event(LoadProgress("Starting PyTorch"))
-                    worker = _import_worker()(self._on_event)
+                    worker = _import_worker()(self._on_event, self._index)
                 worker.do(command, cancelled)
             except EngineError as error:
                 refused = isinstance(error, LoraRefusedError | FileFormatError)

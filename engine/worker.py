@@ -26,6 +26,7 @@ from engine.events import (
     GenerationFinished,
     GenerationStarted,
     GenerationStep,
+    HashAwaited,
     LoadProgress,
     MemoryChanged,
     ModelInfo,
@@ -40,7 +41,6 @@ from engine.generate.quiet import quiet_libraries
 from engine.host_memory import is_out_of_memory
 from engine.modes.names import OFFLOADED, Mode
 from engine.prediction import Prediction
-from engine.refs import LoraRef
 from engine.reports import MemoryReport
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ from engine.generate.preview import LatentRgb  # noqa: E402
 from engine.generate.run import GeneratedPicture, generate  # noqa: E402
 from engine.generate.save import require_folder, save_or_rescue  # noqa: E402
 from engine.library.hash_store import HashStore  # noqa: E402
+from engine.library.hashes import FileHashes  # noqa: E402
 from engine.modes.decide import decide_mode, require_backup  # noqa: E402
 from engine.modes.place import load_device, place  # noqa: E402
 from engine.switch.switcher import LoraSwitcher  # noqa: E402
@@ -70,7 +71,7 @@ _PROGRESS_SECONDS = 0.1
 class Worker:
     """Holds the loaded model and its switcher, and answers commands with events."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], index: Path | None = None) -> None:
         self._emit = emit
         self._checkpoint: Checkpoint | None = None
         self._switcher: LoraSwitcher | None = None
@@ -82,7 +83,7 @@ class Worker:
         self._mode: Mode = "resident"
         self._embeddings = EmbeddingsCache()
         self._inversions = EmbeddingStore()
-        self._hashes = HashStore()
+        self._hashes = HashStore(index)
         self._told = StateChanged("empty")
 
     @singledispatchmethod
@@ -115,6 +116,7 @@ class Worker:
             from engine.modes.compiled import require_compilable
 
             require_compilable(command.mode)
+        looked = self._hashes.look((path, vae))
         plan = _plan(path, vae, parts_from, command.prediction, dtype)
         # What is refused from here on is for want of memory, which the old model may be taking.
         self._unload()
@@ -148,8 +150,8 @@ class Worker:
         self._checkpoint, self._switcher = checkpoint, switcher
         self._device, self._mode, self._vae = torch.device(device), mode, vae
         self._lender = plan.files.lender
-        self._file_hash(path)
-        self._file_hash(vae)
+        self._hashes.use(looked)
+        self._hashes.begin(looked)
         self._emit(
             ModelLoaded(
                 _describe(checkpoint, device, dtype, mode),
@@ -163,6 +165,7 @@ class Worker:
     def _switch(self, command: Switch, cancelled: Cancelled) -> None:
         switcher = self._require_switcher("switch LoRAs on")
         before = switcher.stack
+        looked = self._hashes.look(ref.path for ref in command.stack)
         try:
             report = switcher.apply(command.stack, cancelled)
         except EngineError:
@@ -171,6 +174,7 @@ class Worker:
                 self._embeddings.clear()
             raise
         else:
+            self._hashes.use(looked)
             if report.text_encoders_changed:
                 self._embeddings.clear()
             warnings = tuple(text for lora in report.loras for text in lora.warnings)
@@ -189,8 +193,7 @@ class Worker:
         if command.stack is not None and Counter(command.stack) != Counter(stack):
             raise EngineError("The picture was not drawn: its LoRAs could not be switched to.")
         require_folder(request.output)
-        hashes = [(request.name_of(ref), value) for ref in stack if (value := self._lora_hash(ref))]
-
+        self._hashes.begin(ref.path for ref in stack)
         vocabulary = self._inversions.find(
             (request.prompt, request.negative_prompt),
             token_widths(checkpoint.pipeline),
@@ -208,13 +211,19 @@ class Worker:
             done = step
             self._emit(GenerationStep(step, steps, time.monotonic() - start, preview))
 
+        def hashes_of(path: Path | None) -> FileHashes | None:
+            return self._hashes.of_used(path, cancelled, lambda p: self._emit(HashAwaited(p.name)))
+
         def on_picture(picture: GeneratedPicture) -> None:
+            # It was drawn without waiting; what is written says which files it was drawn with.
+            model, vae = hashes_of(checkpoint.path), hashes_of(self._vae)
+            loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in stack)
             info = describe_picture(
                 request,
                 picture.seed,
-                model=self._model_used(checkpoint),
+                model=self._model_used(checkpoint, model, vae),
                 stack=stack,
-                lora_hashes=hashes,
+                lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],
                 embedding_hashes=vocabulary.hashes,
                 version=_version(),
                 index=picture.index,
@@ -282,31 +291,17 @@ class Worker:
             log.info("not read ahead: %s", error)
         self._emit_memory()
 
-    def _model_used(self, checkpoint: Checkpoint) -> ModelUsed:
+    def _model_used(
+        self, checkpoint: Checkpoint, model: FileHashes | None, vae: FileHashes | None
+    ) -> ModelUsed:
         return ModelUsed(
             checkpoint.path.stem,
-            self._file_hash(checkpoint.path),
+            model.autov2 if model else None,
             vae=self._vae.stem if self._vae is not None else None,
-            vae_hash=self._file_hash(self._vae),
+            vae_hash=vae.autov2 if vae else None,
             prediction=checkpoint.prediction,
             parts_from=self._lender.stem if self._lender is not None else None,
         )
-
-    def _file_hash(self, path: Path | None) -> str | None:
-        """AutoV2 of a checkpoint or VAE; None for none, for a folder, and until it is computed."""
-        try:
-            hashes = self._hashes.of_later(path) if path is not None and path.is_file() else None
-        except EngineError:
-            # The file has gone since; a picture is not lost for want of a hash.
-            return None
-        return hashes.autov2 if hashes is not None else None
-
-    def _lora_hash(self, ref: LoraRef) -> str | None:
-        """AutoV3 of a live LoRA; None when its file has gone since."""
-        try:
-            return self._hashes.of(ref.path).autov3
-        except EngineError:
-            return None
 
     def _unload(self) -> None:
         had_model = self._switcher is not None

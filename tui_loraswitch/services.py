@@ -9,8 +9,6 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from engine.events import Event, GenerationStep, ModelInfo
 from engine.hidden_files import sweep
 from engine.library.entry import LibraryEntry
 from engine.monitor.reading import Reading
+from engine.niceness import lower_priority
 from engine.saving import in_words
 from tui_loraswitch.config import ConfigError, remember
 from tui_loraswitch.messages import (
@@ -181,7 +180,8 @@ class Services:
 
     def _start_engine(self) -> None:
         if self.session is None:
-            _let_the_screen_go_first()
+            # A model on the CPU keeps every core busy, torch's threads as well.
+            lower_priority(ENGINE_NICENESS)
             # While torch's libraries are opened, whoever opens another waits with Python's lock in
             # hand, and the screen with him: the small ones come first. So does the list, which
             # takes twice as long beside the import.
@@ -189,7 +189,7 @@ class Services:
 
             self._monitor_reads.wait(FIRST_READING_PATIENCE)
             self._list_is_known.wait(LIST_PATIENCE)
-            self.session = Session(self.report)
+            self.session = Session(self.report, self._settings.index_path)
         if not self._stopping.is_set():
             load_model(self.session, self._settings, self._settings.model)
 
@@ -315,12 +315,3 @@ def _news(before: _Entries, now: _Entries) -> str:
     counts = ((len(now.keys() - before.keys()), "new"), (changed, "changed"),
               (len(before.keys() - now.keys()), "gone"))  # fmt: skip
     return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing changed"
-
-
-def _let_the_screen_go_first() -> None:
-    """Lower this thread's priority, and that of all it starts: the engine's and torch's."""
-    # Elsewhere than on Linux, niceness is the whole process's.
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        niceness = os.getpriority(os.PRIO_PROCESS, thread) + ENGINE_NICENESS
-        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))

@@ -1,49 +1,141 @@
-"""Hashes of files, computed once for each version of a file."""
+"""Hashes of the files in use, computed beside the work and kept between runs."""
 
 from __future__ import annotations
 
 import logging
+import math
+import queue
 import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.errors import EngineError, FileFormatError
+from engine.errors import EngineError
 from engine.file_version import FileVersion
+from engine.library.hash_table import HashTable
 from engine.library.hashes import FileHashes, hash_file
+from engine.niceness import lower_priority
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.05
+"""Between two looks whether a wait was given up."""
+_MOMENT = 0.5
+"""Seconds of waiting that are not worth a word."""
+_NICENESS = 15
+"""Added to that of the thread: a model on the CPU needs every core while it draws."""
+
+
+@dataclass
+class _Job:
+    path: Path
+    version: FileVersion
+    has_begun: bool = False
+    hashes: FileHashes | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without hashes; the reason may be gone the next time."""
+        return self.done.is_set() and self.hashes is None
+
 
 class HashStore:
-    """Remembers hashes by path and version of the file."""
+    """Hashes of the files behind the live weights, for the pictures that are drawn with them.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, FileVersion], FileHashes] = {}
-        self._started: set[tuple[Path, FileVersion]] = set()
+    `look` before files are read, `use` after: of those that were not written to in between it is
+    known which version is in the weights. `begin` when they are to be drawn with: they are hashed
+    on a thread of its own, once for each version. The picture asks when it is finished, so that it
+    never waits to be drawn, and never carries the hash of another version.
+    """
 
-    def of(self, path: Path) -> FileHashes:
-        """The hashes of a file, computed now unless known. Raises `FileFormatError`."""
-        key = _version(path)
-        if key not in self._known:
-            self._known[key] = hash_file(path)
-        return self._known[key]
+    def __init__(self, index: Path | None = None) -> None:
+        self._table = HashTable(index)
+        self._used: dict[Path, _Job] = {}
+        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
-    def of_later(self, path: Path) -> FileHashes | None:
-        """The hashes of a large file, or None while they are computed in the background."""
-        key = _version(path)
-        if key not in self._known and key not in self._started:
-            self._started.add(key)
-            threading.Thread(target=self._compute, args=(path,), name="hash", daemon=True).start()
-        return self._known.get(key)
+    def look(self, paths: Iterable[Path | None]) -> dict[Path, FileVersion]:
+        """The versions of files as they are now; what is no file is left out."""
+        found = {}
+        for path in paths:
+            if path is not None and (version := _version(path)) is not None:
+                found[path] = version
+        return found
 
-    def _compute(self, path: Path) -> None:
+    def use(self, looked: Mapping[Path, FileVersion]) -> None:
+        """Take down which files are in use, if they are still what they were at the `look`."""
+        for path, version in looked.items():
+            job = self._used.pop(path, None)
+            if _version(path) == version:
+                same = job is not None and job.version == version and not job.has_failed
+                self._used[path] = job if job is not None and same else _Job(path, version)
+
+    def begin(self, paths: Iterable[Path | None]) -> None:
+        """Have the hashes of files in use computed."""
+        for path in paths:
+            job = self._used.get(path) if path is not None else None
+            if job is not None and not job.has_begun:
+                job.has_begun = True
+                self._start(job)
+
+    def of_used(
+        self, path: Path | None, stopped: Callable[[], bool], on_wait: Callable[[Path], object]
+    ) -> FileHashes | None:
+        """The hashes of a file as it was used last, once they are computed.
+
+        None where they cannot be, or when `stopped()` is true before. `on_wait` is called once
+        when it takes more than a moment.
+        """
+        self.begin((path,))
+        job = self._used.get(path) if path is not None else None
+        if job is None:
+            return None
+        patience = time.monotonic() + _MOMENT
+        while not job.done.wait(_LOOK_SECONDS):
+            if stopped():
+                return None
+            if time.monotonic() > patience:
+                patience = math.inf
+                on_wait(job.path)
+        return job.hashes
+
+    def _start(self, job: _Job) -> None:
+        self._queue.put(job)
+        if self._thread is None:
+            # A daemon: a hash that is not finished at the end is computed the next time.
+            self._thread = threading.Thread(target=self._run, name="hashes", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        lower_priority(_NICENESS)
+        while True:
+            job = self._queue.get()
+            try:
+                job.hashes = self._hashes_of(job)
+            except Exception:
+                # Whoever waits must be answered, and the next file be hashed.
+                log.exception("no hash of %s", job.path)
+            finally:
+                job.done.set()
+
+    def _hashes_of(self, job: _Job) -> FileHashes | None:
+        if (known := self._table.find(job.path, job.version)) is not None:
+            return known
         try:
-            self.of(path)
-        except EngineError:
-            log.exception("no hash of %s", path)
+            hashes = hash_file(job.path)
+        except EngineError as error:
+            log.warning("no hash of %s: %s", job.path, error)
+            return None
+        if _version(job.path) != job.version:
+            return None  # it was written to meanwhile
+        self._table.keep(job.path, job.version, hashes)
+        return hashes
 
 
-def _version(path: Path) -> tuple[Path, FileVersion]:
+def _version(path: Path) -> FileVersion | None:
     try:
-        return path, FileVersion.of(path)
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+        return FileVersion.of(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None

@@ -245,7 +245,7 @@ def test_words_that_make_no_sense_leave_with_2(words, capsys) -> None:
 
 def test_the_demo_is_named_when_no_model_is(monkeypatch, capsys) -> None:
     class NoModel:
-        def __init__(self, on_event: Any) -> None:
+        def __init__(self, on_event: Any, index: Path) -> None:
             self.report = on_event
 
         def load(self, model: Path | None, *_: Any, **others: Any) -> None:
@@ -270,7 +270,7 @@ def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -
     steps: list[int] = []
 
     class InterruptedSession(Session):
-        def __init__(self, on_event: Any) -> None:
+        def __init__(self, on_event: Any, index: Path) -> None:
             def interrupt(event: Event) -> None:
                 on_event(event)
                 if isinstance(event, GenerationStep):
@@ -278,7 +278,7 @@ def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -
                     if event.step == 1:
                         os.kill(os.getpid(), signal.SIGINT)
 
-            super().__init__(interrupt)
+            super().__init__(interrupt, index)
 
     monkeypatch.setattr(engine_run, "Session", InterruptedSession)
     assert generate("a fox", "--steps", "500") == 130
@@ -291,7 +291,7 @@ def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -
 
 def test_an_engine_that_cannot_stop_does_not_hold_the_program(monkeypatch, capsys) -> None:
     class Busy:
-        def __init__(self, on_event: Any) -> None: ...
+        def __init__(self, on_event: Any, index: Path) -> None: ...
 
         def load(self, *_: Any, **others: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)

@@ -99,7 +99,7 @@ def test_the_engine_and_its_threads_make_way_for_the_screen(settings, monkeypatc
     found: list[int] = []
 
     class FakeSession:
-        def __init__(self, report):
+        def __init__(self, report, index):
             thread = threading.Thread(target=lambda: found.append(niceness()))
             thread.start()
             thread.join()

@@ -22,7 +22,7 @@ from engine.generate.request import GenerateRequest
 from engine.refs import LoraRef
 from engine.session import Session
 from tui_loraswitch.commands.outcome import CANCELLED, FAILED, end_process, say
-from tui_loraswitch.commands.places import log_path
+from tui_loraswitch.commands.places import index_path, log_path
 from tui_loraswitch.session_like import load_model
 from tui_loraswitch.settings import AppSettings
 
@@ -41,7 +41,7 @@ class EngineRun:
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.session = Session(self._events.put)
+        self.session = Session(self._events.put, index_path())
 
     def load(self, settings: AppSettings) -> ModelInfo:
         """Open the model of the settings, and say what is unusual about it."""

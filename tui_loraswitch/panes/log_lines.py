@@ -12,6 +12,7 @@ from engine.events import (
     GenerationCancelled,
     GenerationFinished,
     GenerationStarted,
+    HashAwaited,
     ModelLoaded,
     StateChanged,
     Switched,
@@ -79,6 +80,9 @@ def describe(event: Event) -> list[LogLine]:
             count = plural(request.batch, "picture")
             size = f"{request.width}×{request.height}"
             return [_line("work", f"drawing {count} · seed {seed} · {size} · {steps} steps")]
+        case HashAwaited(name=name):
+            words = f"drawn; its infotext waits for the hash of {name}, once (x saves it without)"
+            return [_line("work", words)]
         case GenerationFinished(pictures=pictures, seconds=seconds, warnings=warnings):
             lines = [_line("warning", text) for text in warnings]
             names = ", ".join(picture.path.stem for picture in pictures[:4])
