@@ -100,12 +100,12 @@ def counted(keys: int) -> Callable[[], bool]:
 
 def strengths(keys: int) -> Iterator[tuple[str, str]]:
     """Keys that move the strength up from 1 to 5, down to -5 and up again, and what is shown."""
-    value, step = 10, 1
+    value, step = 20, 1  # of 0.05 each
     for _ in range(keys):
-        if not -50 <= value + step <= 50:
+        if not -100 <= value + step <= 100:
             step = -step
         value += step
-        yield ("+" if step > 0 else "-"), f"{value / 10:.2f}"
+        yield ("+" if step > 0 else "-"), f"{value / 20:.2f}"
 
 
 def strength_key(terminal: Terminal, key: str, text: str) -> float:

@@ -103,8 +103,8 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
 
 
 def remember(home: Path, **settings: object) -> None:
-    """Let the app start with these settings of a generation."""
-    path = home / "loraswitch" / "state.json"
+    """Let the demo start with these settings of a generation."""
+    path = home / "loraswitch" / "state-demo.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(settings), encoding="utf-8")
 

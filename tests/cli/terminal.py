@@ -36,8 +36,8 @@ class Terminal:
         """Read what is drawn until something holds."""
         while not condition():
             ready, _, _ = select.select([self._master], [], [], PATIENCE)
-            assert ready, f"nothing more was drawn after {self.screen[-2000:]!r}"
-            self._read()
+            is_drawn = bool(ready) and self._read()
+            assert is_drawn, f"nothing more was drawn after {self.screen[-2000:]!r}"
 
     def wait(self) -> int:
         """Read to the end; the exit code."""

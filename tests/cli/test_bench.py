@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,7 +230,7 @@ def test_a_lost_connection_leaves_no_files(tmp_path: Path, number: int) -> None:
 def test_ctrl_c_shows_what_was_measured() -> None:
     words = ("bench", "--demo", "--repeat", "2", "--no-peers")
     with loraswitch_in_terminal(*words) as terminal:
-        terminal.read_until(lambda: b"\nA to B  " in terminal.screen)
+        terminal.read_until(lambda: re.search(rb"A to B +device", terminal.screen))
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait() == 130
     assert b" left" in terminal.screen, "the time is told meanwhile"
