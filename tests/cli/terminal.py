@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def program_in_terminal(*command: str) -> Iterator[Terminal]:
         stdout=slave,
         stderr=slave,
         start_new_session=True,
+        preexec_fn=_heed_signals,
         env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
     )
     os.close(slave)
@@ -81,3 +83,9 @@ def program_in_terminal(*command: str) -> Iterator[Terminal]:
         process.kill()
         process.wait(PATIENCE)
         os.close(master)
+
+
+def _heed_signals() -> None:
+    """Undo what `nohup` and shells do for what runs in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
