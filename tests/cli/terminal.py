@@ -11,13 +11,14 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds before something counts as never happening."""
 
 
@@ -35,18 +36,21 @@ class Terminal:
 
     def read_until(self, condition: Callable[[], object]) -> None:
         """Read what is drawn until something holds."""
+        end = time.monotonic() + PATIENCE
         while not condition():
-            ready, _, _ = select.select([self._master], [], [], PATIENCE)
-            is_drawn = bool(ready) and self._read()
-            assert is_drawn, f"nothing more was drawn after {self.screen[-2000:]!r}"
+            assert self._read(end), f"not among {self.screen[-2000:]!r}"
 
     def wait(self) -> int:
         """Read to the end; the exit code."""
-        while self._read():
+        end = time.monotonic() + PATIENCE
+        while self._read(end):
             pass
         return self.process.wait(PATIENCE)
 
-    def _read(self) -> bool:
+    def _read(self, end: float) -> bool:
+        """Read a piece; False where no more will come, or none did until `end`."""
+        if not select.select([self._master], [], [], max(0.0, end - time.monotonic()))[0]:
+            return False
         try:
             data = os.read(self._master, 65536)
         except OSError:  # EIO: the program has closed its end

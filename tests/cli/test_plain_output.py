@@ -205,7 +205,7 @@ from tui_loraswitch import app
 def fault(self):
     hostile = "\x1b]52;c;AAAA\x07"
     raise RuntimeError("broken" + hostile)
-app.LoraSwitchApp._show_state = fault
+app.LoraSwitchApp.show_state = fault
 from tui_loraswitch.cli import main
 sys.exit(main(["--demo", "--images", "off"]))
 """
