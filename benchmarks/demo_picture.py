@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.events import CommandFailed, Event, GenerationFinished, ModelLoaded
-from engine.generate.request import GenerateRequest
+from engine.protocol.commands import Draw, Load
+from engine.protocol.events import CommandFailed, Event, GenerationFinished, ModelLoaded
+from engine.protocol.request import GenerateRequest
 from engine.session import Session
 
 Kind = TypeVar("Kind", bound=Event)
@@ -22,18 +23,20 @@ PROMPT = "a large red star on a blue background"
 def measure(*, quick: bool) -> dict[str, Any]:
     """Load the demo and draw, one seed after another."""
     events: queue.Queue[Event] = queue.Queue()
-    session = Session(events.put)
+    session = Session(lambda message: events.put(message.event))
     start = time.perf_counter()
-    session.load(None, device="cpu")
+    session.send(Load(None, device="cpu"))
     side = wait(events, ModelLoaded).model.default_size
     loading = time.perf_counter() - start
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1 if quick else RUNS):
             start = time.perf_counter()
-            session.generate(
-                GenerateRequest(
-                    PROMPT, Path(folder), seed=seed, steps=STEPS, width=side, height=side
+            session.send(
+                Draw(
+                    GenerateRequest(
+                        PROMPT, Path(folder), seed=seed, steps=STEPS, width=side, height=side
+                    )
                 )
             )
             wait(events, GenerationFinished)

@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from engine.checkpoint.config import sdxl_config
-from engine.checkpoint.layout import Part, parameter_source
 from engine.checkpoint.outline import outline_of
+from engine.sdxl.layout import Part, parameter_source
 
 BLOCK = 1 << 25
 """Values drawn; tensors repeat them from different places on."""

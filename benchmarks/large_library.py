@@ -14,11 +14,11 @@ from typing import Any
 
 from benchmarks.many_loras import write_many_loras
 from benchmarks.terminal import started
+from engine.files.header import read_header
 from engine.library.entry import LibraryEntry
 from engine.library.index import LibraryIndex
 from engine.library.scan import scan_folders
 from engine.library.search import SearchIndex
-from engine.lora.header import read_header
 from tui_loraswitch.panes.library_view import LibraryView
 
 COUNT = 10_000

@@ -24,7 +24,7 @@ from engine.bench.random_loras import write_random_loras
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.outline import outline_of
 from engine.lora.cache import LoraCache
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
 MIB = 2**20

@@ -20,7 +20,7 @@ from torch import nn
 from engine.bench.peers import HAS_PEFT, pipeline_of, quiet_peft
 from engine.bench.random_loras import kohya_name, lora_layers
 from engine.bench.subject import random_subject
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
 RANK = 32

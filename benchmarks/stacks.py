@@ -18,7 +18,7 @@ from engine.bench.random_loras import write_random_loras
 from engine.bench.subject import Subject, random_subject
 from engine.bench.work import Works
 from engine.lora.cache import LoraCache
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
 RANKS = (4, 32)

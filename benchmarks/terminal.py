@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from benchmarks.hosts import end_hosts
+from engine.host.runtime import FOLDER_VARIABLE
+
 MODULE = "tui_loraswitch"
 PATIENCE = 60.0
 PICTURES = 16
@@ -82,7 +85,8 @@ class Terminal:
 
 @contextmanager
 def started(home: Path, *options: str) -> Iterator[Terminal]:
-    """Start the program with its files in `home`, and end it hard afterwards."""
+    """Start the program with its files in `home`; end it and its host hard afterwards."""
+    runtime = home / "run"
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
@@ -90,7 +94,12 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**os.environ, "TERM": "xterm-256color", **dict.fromkeys(_FOLDERS, str(home))},
+        env={
+            **os.environ,
+            **dict.fromkeys(_FOLDERS, str(home)),
+            "TERM": "xterm-256color",
+            FOLDER_VARIABLE: str(runtime),
+        },
         start_new_session=True,
     )
     os.close(slave)
@@ -99,6 +108,7 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
     finally:
         process.kill()
         process.wait()
+        end_hosts(runtime)
         os.close(master)
 
 

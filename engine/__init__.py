@@ -1,6 +1,6 @@
 """SDXL and LoRA: open a checkpoint, switch LoRAs on it in place and exactly, draw pictures.
 
-The public names are imported on first use, so that `engine.events` and the like cost no torch.
+The public names are imported on first use, so that `engine.protocol` costs no torch.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.checkpoint import open_checkpoint
     from engine.errors import EngineError
-    from engine.generate.request import GenerateRequest
-    from engine.refs import LoraRef
+    from engine.protocol.refs import LoraRef
+    from engine.protocol.request import GenerateRequest
     from engine.session import Session
     from engine.switch.switcher import LoraSwitcher
 
 _HOMES = {
     "EngineError": "engine.errors",
-    "GenerateRequest": "engine.generate.request",
-    "LoraRef": "engine.refs",
+    "GenerateRequest": "engine.protocol.request",
+    "LoraRef": "engine.protocol.refs",
     "LoraSwitcher": "engine.switch.switcher",
     "Session": "engine.session",
     "open_checkpoint": "engine.checkpoint",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from engine.errors import LoraRefusedError
-from engine.plain_number import plain_number
+from engine.words.plain_number import plain_number
 
 BlockWeights = tuple[tuple[str, float], ...]
 """Factors by block name, in the order of `BLOCKS`; blocks that are left out count fully."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import mmap
 import threading
 import weakref
 
 import torch
+
+log = logging.getLogger(__name__)
 
 SMALLEST_BUFFER = 1 << 17
 """Bytes; below, the allocator's own memory is as good."""
@@ -31,13 +34,16 @@ class HostMemory:
     and takes back the pages of each buffer with its last view. May be used from several threads.
 
     `pinned` memory, for copies to and from a GPU, goes back to PyTorch with the last buffer of a
-    chunk. Cut out of chunks, since PyTorch rounds every allocation up to a power of two.
+    chunk. Cut out of chunks, since PyTorch rounds every allocation up to a power of two. Where the
+    system pins no more, the rest is ordinary memory: copies are slower, and the same.
     """
 
     def __init__(self, *, pinned: bool = False) -> None:
         self._pinned = pinned
-        self._chunk: _Mapping | torch.Tensor | None = None
+        self._chunk: _Mapping | None = None
         self._used = 0
+        self._pinned_chunk: torch.Tensor | None = None
+        self._pinned_used = 0
         self._lock = threading.Lock()
 
     def buffer(self, size: int) -> torch.Tensor:
@@ -45,15 +51,15 @@ class HostMemory:
 
         Raises `MemoryError` or torch's own error when there is not so much.
         """
-        if self._pinned:
-            start, chunk = self._take(size)
-            assert isinstance(chunk, torch.Tensor)
-            # A storage of its own, so that what copies a storage does not copy the chunk.
-            return _own_storage(chunk[start : start + size])
+        if self._pinned and (pinned := self._take_pinned(size)) is not None:
+            return pinned
         if size < SMALLEST_BUFFER or not hasattr(mmap, "MADV_DONTNEED"):
             return torch.empty(size, dtype=torch.uint8)
-        start, chunk = self._take(size)
-        assert isinstance(chunk, _Mapping)
+        with self._lock:
+            if self._chunk is None or self._used + _room(size) > len(self._chunk):
+                self._chunk, self._used = _Mapping(max(_room(size), CHUNK)), 0
+            start, chunk = self._used, self._chunk
+            self._used += _room(size)
         return chunk.cut(start, size)
 
     def like(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -66,19 +72,23 @@ class HostMemory:
         """Copy a tensor from any device, converted to `dtype`, in the same order of dimensions."""
         return self.like(tensor, dtype).copy_(tensor)
 
-    def _take(self, size: int) -> tuple[int, _Mapping | torch.Tensor]:
-        """Reserve `size` bytes; gives where they begin, and in which chunk."""
-        room = -(-size // _ALIGNMENT) * _ALIGNMENT
+    def _take_pinned(self, size: int) -> torch.Tensor | None:
+        """A pinned buffer; None where the system pins no more."""
+        room = _room(size)
         with self._lock:
-            if self._chunk is None or self._used + room > len(self._chunk):
-                self._chunk, self._used = None, 0
-                if self._pinned:
-                    self._chunk = _pinned(max(room, PINNED_CHUNK))
-                else:
-                    self._chunk = _Mapping(max(room, CHUNK))
-            start = self._used
-            self._used += room
-            return start, self._chunk
+            if self._pinned_chunk is None or self._pinned_used + room > len(self._pinned_chunk):
+                self._pinned_chunk, self._pinned_used = None, 0
+                try:
+                    self._pinned_chunk = _pinned(max(room, PINNED_CHUNK))
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    log.warning("no more memory can be pinned; copies to the GPU are slower")
+                    return None
+            start, chunk = self._pinned_used, self._pinned_chunk
+            self._pinned_used += room
+        # A storage of its own, so that what copies a storage does not copy the chunk.
+        return _own_storage(chunk[start : start + size])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -87,6 +97,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def _room(size: int) -> int:
+    """What a buffer takes of its chunk."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def _pinned(size: int) -> torch.Tensor:

@@ -15,22 +15,34 @@ import cairosvg
 from textual.pilot import Pilot
 
 from engine.demo import DEMO_LORAS
-from engine.events import Event, GenerationFinished, ModelLoaded, Switched, Verified
+from engine.protocol.events import Event, GenerationFinished, ModelLoaded, Switched, Verified
 from engine.session import Session
-from tui_loraswitch.app import LoraSwitchApp
+from tui_loraswitch.app.app import LoraSwitchApp
+from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.settings import AppSettings
 
 FOLDER = Path(__file__).parent
 SIZES = ((80, 24), (120, 36), (200, 50))
 TOAST_SECONDS = 6.0
 
 
+class WatchedSession(Session):
+    """An engine in this process, and what it has told."""
+
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+        super().__init__()
+
+    def tell(self, event: Event, answers: str | None = None) -> None:
+        """Tell, and note it."""
+        super().tell(event, answers)
+        self.told.append(event)
+
+
 class Shots:
-    """The app under a pilot, and the events its engine has sent."""
+    """The app under a pilot, with an engine of its own."""
 
     def __init__(self, home: Path) -> None:
-        self.events: list[Event] = []
         settings = AppSettings(
             model=None,
             loras=(DEMO_LORAS,),
@@ -42,18 +54,14 @@ class Shots:
             state_path=home / "state.json",
             backup="auto",
         )
-        self.session = Session(self._take)
-        self.app = LoraSwitchApp(settings, self.session, TerminalImages("halfcell"))
-
-    def _take(self, event: Event) -> None:
-        self.events.append(event)
-        self.app.report(event)
+        self.session = WatchedSession()
+        self.app = LoraSwitchApp(settings, lambda on_lost: self.session, TerminalImages("halfcell"))
 
     async def until(self, pilot: Pilot[None], kind: type[object], count: int = 1) -> None:
         """Wait for the `count`th event of a kind and for the screen to follow."""
 
         def seen() -> bool:
-            return sum(isinstance(event, kind) for event in self.events) >= count
+            return sum(isinstance(event, kind) for event in self.session.told) >= count
 
         await wait(pilot, seen)
         await pilot.pause(0.5)

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 from engine.checkpoint import check_checkpoint
 from engine.embeddings.file import read_inversion
 from engine.errors import CheckpointError, FileFormatError, LoraRefusedError
+from engine.files.header import Header, TensorInfo
 from engine.lora.file import read_lora_header
-from engine.lora.header import Header, TensorInfo
 from engine.lora.identify import identify
 from tests.support.cases import entry
 

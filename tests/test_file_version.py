@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.file_version import FileVersion
+from engine.files.file_version import FileVersion
 
 
 def rewrite(path: Path) -> None:

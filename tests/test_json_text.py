@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.json_text import MAX_VALUES, parse_json
+from engine.files.json_text import MAX_VALUES, parse_json
 from tests.support.bounds import bounded
 
 

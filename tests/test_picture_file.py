@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import FileFormatError
-from engine.picture_file import MAX_BYTES, MAX_SCANS, picture_of, picture_with_texts
+from engine.files.picture_file import MAX_BYTES, MAX_SCANS, picture_of, picture_with_texts
 from tests.support.bounds import bounded
 
 

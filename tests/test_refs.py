@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 
 
 def test_one_file_written_in_many_ways_is_one_reference(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import FileFormatError
-from engine.regular_file import open_regular, printable, read_regular
+from engine.files.regular_file import open_regular, printable, read_regular
 
 
 def pipe(path: Path) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import hidden_files
-from engine.hidden_files import hidden_file, sweep
-from engine.saving import in_words, replace_file, write_new
+from engine.files import hidden_files
+from engine.files.hidden_files import hidden_file, sweep
+from engine.files.saving import in_words, replace_file, write_new
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_larger_than_allowed(tmp_path: Path) -> None:
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 from pathlib import Path
-from engine.saving import replace_file, write_new
+from engine.files.saving import replace_file, write_new
 folder = Path({str(tmp_path)!r})
 for write in (lambda data: write_new(folder, str, data), lambda data: replace_file(folder / "x", data)):
     write(b"small")
@@ -172,8 +172,8 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-from engine.hidden_files import sweep
-from engine.saving import replace_file, write_new
+from engine.files.hidden_files import sweep
+from engine.files.saving import replace_file, write_new
 folder, without, kills = Path(sys.argv[1]), sys.argv[2].split(), int(sys.argv[3])
 # The kernel keeps what a killed process has written: only a loss of power needs this.
 os.fsync = lambda number: None

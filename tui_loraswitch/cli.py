@@ -12,8 +12,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 from engine.demo import vocabulary
 from engine.errors import CancelledError, EngineError
-from engine.library.text import clean_line
-from tui_loraswitch.commands import app, bench, generate, inspect, listing, verify
+from engine.words.clean import clean_line
+from tui_loraswitch.commands import (
+    app,
+    bench,
+    generate,
+    inspect,
+    listing,
+    queue,
+    serve,
+    status,
+    stop,
+    switch,
+    unload,
+    verify,
+)
+from tui_loraswitch.commands.hosts import add_own_engine_option
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
@@ -38,7 +52,7 @@ from tui_loraswitch.commands.outcome import (
 )
 from tui_loraswitch.commands.parser import Parser
 from tui_loraswitch.commands.places import config_path, log_path
-from tui_loraswitch.config import ConfigError
+from tui_loraswitch.config.config import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add_models_option(parser)
     add_output_option(parser)
     add_images_option(parser)
+    add_own_engine_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in (
         ("generate", generate),
@@ -151,6 +166,12 @@ def _parser() -> argparse.ArgumentParser:
         ("inspect", inspect),
         ("verify", verify),
         ("bench", bench),
+        ("serve", serve),
+        ("status", status),
+        ("switch", switch),
+        ("queue", queue),
+        ("unload", unload),
+        ("stop", stop),
     ):
         subparser = commands.add_parser(
             name,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 
 CAN_DROP_PAGES = hasattr(os, "posix_fadvise")
 """Whether the page cache can be told to forget a file (Linux)."""

@@ -15,7 +15,7 @@ from torch import nn
 
 from engine.bench.clock import median, seconds_of
 from engine.bench.work import Product, Work, union_bytes
-from engine.reports import Tier
+from engine.protocol.reports import Tier
 from engine.switch.precision import exact_products
 
 _CACHED_ELEMENTS = 1 << 19

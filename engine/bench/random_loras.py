@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.bench.random_model import RandomValues
-from engine.unet_names import unet_original_path
+from engine.sdxl.unet_names import unet_original_path
 
 _SPREAD = 0.02
 _METADATA = {"ss_base_model_version": "sdxl_base_v1-0"}

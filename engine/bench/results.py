@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.reports import Tier
+from engine.protocol.reports import Tier
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from engine.bench.switches import STACKS, Case, cases, floor_of, measure, measur
 from engine.bench.work import Works
 from engine.device import device_name
 from engine.lora.cache import LoraCache
-from engine.reports import Tier
+from engine.protocol.reports import Tier
 from engine.switch.switcher import LoraSwitcher
 from engine.switch.tier import require_memory
 

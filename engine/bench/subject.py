@@ -19,7 +19,7 @@ from engine.checkpoint.outline import outline_of
 from engine.checkpoint.source import Place, WeightFile, WeightSource
 from engine.device import choose_device, choose_dtype
 from engine.errors import EngineError
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.backup import BaseSource
 
 RANDOM_LORAS = 8

@@ -15,8 +15,8 @@ from engine.bench.memory import PeakMemory
 from engine.bench.results import Switching, TierMemory
 from engine.bench.steadiness import Steadiness, spread
 from engine.bench.work import Works, union_bytes
-from engine.refs import LoraRef
-from engine.reports import SwitchReport, Tier
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import SwitchReport, Tier
 from engine.switch.switcher import LoraSwitcher
 
 Stack = tuple[LoraRef, ...]

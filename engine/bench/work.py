@@ -13,7 +13,7 @@ from torch import nn
 from engine.lora.families import LowRank
 from engine.lora.file import read_lora_header
 from engine.lora.targets import TargetTable
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.fit import fit
 from engine.switch.plan import WeightName
 

@@ -15,9 +15,9 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from engine.errors import CheckpointError
-from engine.json_text import parse_json
-from engine.lora.header import Header
-from engine.prediction import Prediction, prediction_in
+from engine.files.header import Header
+from engine.files.json_text import parse_json
+from engine.sdxl.prediction import Prediction, prediction_in
 
 METADATA_KEY = "loraswitch.config"
 Config = dict[str, dict[str, Any]]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from engine.checkpoint.config import Config, sdxl_config
 from engine.checkpoint.folder_files import part_files, read_config
-from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.model_files import ModelFiles
 from engine.checkpoint.spellings import spellings_of
 from engine.checkpoint.unet_layers import with_layers_of
 from engine.errors import CheckpointError
+from engine.sdxl.layout import Part
 
 _STEMS: dict[Part, str] = {
     "unet": "diffusion_pytorch_model",

@@ -8,8 +8,8 @@ from typing import Any
 from engine.checkpoint.model_files import open_weights
 from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError
-from engine.json_text import parse_json
-from engine.regular_file import read_regular
+from engine.files.json_text import parse_json
+from engine.files.regular_file import read_regular
 
 MAX_CONFIG_BYTES = 4_000_000
 """Ten times an index of SDXL's weights in shards, the largest of them."""

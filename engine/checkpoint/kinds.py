@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.checkpoint.layout import Part
 from engine.errors import CheckpointError, FileFormatError
-from engine.lora.header import Header, TensorInfo
+from engine.files.header import Header, TensorInfo
+from engine.files.regular_file import open_regular
 from engine.lora.identify import identify
-from engine.part_names import part_name
-from engine.regular_file import open_regular
+from engine.sdxl.layout import Part
+from engine.sdxl.part_names import part_name
 
 _WHOLE: frozenset[Part] = frozenset({"unet", "text_encoder", "text_encoder_2"})
 """What no other model has together; the VAE may lie in a file of its own."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import Located
 from engine.checkpoint.model_files import ModelFiles
+from engine.sdxl.layout import Part
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from engine.checkpoint.finite import FiniteCheck
-from engine.checkpoint.layout import Part
 from engine.checkpoint.source import Place
 from engine.errors import CheckpointError
 from engine.host_memory import HostMemory
+from engine.sdxl.layout import Part
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all; may raise to stop the loading."""

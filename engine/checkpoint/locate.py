@@ -11,12 +11,12 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from engine.checkpoint.layout import PREFIXES, Part, Source
 from engine.checkpoint.source import DTYPES, Place, WeightFile
 from engine.checkpoint.spellings import Spellings
 from engine.errors import CheckpointError
 from engine.lora.identify import read_scalar
-from engine.part_names import part_name
+from engine.sdxl.layout import PREFIXES, Part, Source
+from engine.sdxl.part_names import part_name
 
 SCALE_NAMES = ("scale_weight", "weight_scale")
 """What ComfyUI calls the number that a float8 weight is to be multiplied with."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from engine.checkpoint.config import Config
 from engine.checkpoint.kinds import is_pickle
-from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError, FileFormatError
+from engine.sdxl.layout import PARTS, Part
 
 
 @dataclass(frozen=True)

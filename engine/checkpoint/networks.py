@@ -8,7 +8,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.checkpoint.config import Config, refuse_nonsense
-from engine.checkpoint.layout import Part
+from engine.sdxl.layout import Part
 
 
 def make_networks(name: str, config: Config) -> dict[Part, nn.Module]:

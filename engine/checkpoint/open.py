@@ -12,7 +12,6 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 from torch import nn
 
 from engine.checkpoint.config import Config, refuse_nonsense
-from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.leftovers import log_left_out, notes_on_tensors
 from engine.checkpoint.load import Progress, load_weights
 from engine.checkpoint.locate import Located, locate
@@ -21,7 +20,8 @@ from engine.checkpoint.networks import make_networks
 from engine.checkpoint.read import ModelChoice, read_model
 from engine.checkpoint.source import WeightSource
 from engine.checkpoint.tokenizers import CLIP_VOCABULARY, open_tokenizers
-from engine.prediction import Prediction
+from engine.sdxl.layout import PARTS, Part
+from engine.sdxl.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from engine.checkpoint.config import sdxl_config
-from engine.checkpoint.layout import Part
 from engine.checkpoint.networks import make_networks
 from engine.checkpoint.read import read_networks
+from engine.sdxl.layout import Part
 
 PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from engine.checkpoint.config import Config, refuse_nonsense, set_prediction
 from engine.checkpoint.folder import read_folder
-from engine.checkpoint.layout import PARTS
 from engine.checkpoint.model_files import ModelFiles, parts_in_words
 from engine.checkpoint.single_file import read_single_file
 from engine.checkpoint.vae_file import use_vae, vae_beside
 from engine.errors import CheckpointError
-from engine.prediction import Prediction
+from engine.sdxl.layout import PARTS
+from engine.sdxl.prediction import Prediction
 
 
 @dataclass(frozen=True)

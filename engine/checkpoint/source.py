@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from engine.checkpoint.layout import Part
 from engine.errors import CheckpointError
-from engine.file_version import FileVersion
+from engine.files.file_version import FileVersion
+from engine.files.header import Header, TensorInfo, read_header
+from engine.files.regular_file import regular_descriptor
 from engine.host_memory import HostMemory
-from engine.lora.header import Header, TensorInfo, read_header
-from engine.regular_file import regular_descriptor
+from engine.sdxl.layout import Part
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,

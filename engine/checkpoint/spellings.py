@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.checkpoint.config import Config
-from engine.checkpoint.layout import Part, Source, diffusers_vae_names, original_source
 from engine.checkpoint.unet_layers import UNetLayers
+from engine.sdxl.layout import Part, Source, diffusers_vae_names, original_source
 
 Spellings = Callable[[str], Iterator[Source]]
 """Where a parameter may lie within its network, by its name in diffusers or transformers."""

@@ -11,8 +11,8 @@ from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from engine.errors import CheckpointError
-from engine.json_text import parse_json
-from engine.regular_file import read_regular
+from engine.files.json_text import parse_json
+from engine.files.regular_file import read_regular
 
 CLIP_VOCABULARY = 49408
 MAX_TABLE_BYTES = 32_000_000

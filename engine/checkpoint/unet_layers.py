@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.checkpoint.config import Config
 from engine.errors import CheckpointError
-from engine.unet_names import Layers
+from engine.sdxl.unet_names import Layers
 
 Depths = tuple[tuple[int, ...], ...]
 """For each layer of each block, the transformer blocks in its attention; 0 without attention."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from engine.checkpoint.layout import Part, parameter_source
-from engine.unet_names import SDXL_LAYERS, layers_down
+from engine.sdxl.layout import Part, parameter_source
+from engine.sdxl.unet_names import SDXL_LAYERS, layers_down
 
 
 def original_tensors(

@@ -8,9 +8,9 @@ import torch
 
 from engine.embeddings.inversion import TextualInversion, make_inversion
 from engine.errors import FileFormatError
+from engine.files.hashes import hash_file
+from engine.files.header import read_header
 from engine.host_memory import HostMemory
-from engine.library.hashes import hash_file
-from engine.lora.header import read_header
 from engine.lora.identify import identify
 from engine.lora.tensors import meta_tensor, read_tensors
 

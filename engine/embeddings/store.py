@@ -14,8 +14,8 @@ from engine.embeddings.inversion import TextualInversion, require_widths
 from engine.embeddings.vocabulary import Vocabulary
 from engine.embeddings.words import split_at_names
 from engine.errors import EngineError
-from engine.generate.prompt import parse_prompt
 from engine.lora.file import FileStamp
+from engine.words.prompt import parse_prompt
 
 _MOST_NAMED = 10
 """Unknown names in a prompt that have a warning each."""

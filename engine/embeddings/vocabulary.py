@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.embeddings.inversion import TextualInversion
 from engine.embeddings.words import split_at_names
-from engine.generate.prompt import ParsedPrompt
+from engine.words.prompt import ParsedPrompt
 
 
 @dataclass(frozen=True)

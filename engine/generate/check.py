@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from engine.errors import EngineError
-from engine.generate.request import EMPTY_NEGATIVES, GenerateRequest
-from engine.generate.sampler_names import MOST_STEPS, MOST_STEPS_OF_ALL, check_pair
+from engine.protocol.request import EMPTY_NEGATIVES, GenerateRequest
+from engine.words.sampler_names import MOST_STEPS, MOST_STEPS_OF_ALL, check_pair
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
 LARGEST_SEED = 2**64 - 1
@@ -17,7 +17,7 @@ def check_request(request: GenerateRequest) -> None:
     """Raise `EngineError` in plain words for the first setting that is out of range."""
     check_pair(request.sampler, request.schedule)
     for side, pixels in (("width", request.width), ("height", request.height)):
-        if pixels % 8 or not SMALLEST_SIDE <= pixels <= LARGEST_SIDE:
+        if pixels and (pixels % 8 or not SMALLEST_SIDE <= pixels <= LARGEST_SIDE):
             raise EngineError(
                 f"The {side} {pixels} does not work: use a multiple of 8 "
                 f"from {SMALLEST_SIDE} to {LARGEST_SIDE}."

@@ -11,7 +11,7 @@ import torch
 from engine.embeddings.inject import Injection
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import EngineError
-from engine.generate.prompt import ParsedPrompt, WeightedText
+from engine.words.prompt import ParsedPrompt, WeightedText
 
 Role = Literal["clip_l", "clip_g"]
 ROLES: tuple[Role, Role] = ("clip_l", "clip_g")

@@ -13,8 +13,8 @@ from engine.embeddings.inject import injected
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import EngineError
 from engine.generate.chunks import ROLES, count_chunks, cut_chunks, frame_chunks
-from engine.generate.prompt import ParsedPrompt, is_empty, parse_prompt
-from engine.generate.request import EmptyNegative
+from engine.protocol.request import EmptyNegative
+from engine.words.prompt import ParsedPrompt, is_empty, parse_prompt
 
 LARGEST_SCALE = 10.0
 """More than this, restoring a mean amplifies chance."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from diffusers import TCDScheduler
 
-from engine.events import Preview
+from engine.protocol.events import Preview
 
 LARGEST_SIDE = 128
 

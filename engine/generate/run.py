@@ -13,16 +13,16 @@ from PIL import Image
 
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import CancelledError, EngineError
-from engine.events import Preview
 from engine.generate.check import check_request
 from engine.generate.decode import decode
 from engine.generate.encode import EmbeddingsCache, PromptEmbeddings, encode_texts
-from engine.generate.lora_tags import split_tags
 from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
-from engine.generate.request import GenerateRequest
-from engine.generate.sampler_names import SUPPORTED
 from engine.generate.samplers import make_scheduler, sampler_eta, seed_noise
 from engine.modes.place import rest
+from engine.protocol.events import Preview
+from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import split_tags
+from engine.words.sampler_names import SUPPORTED
 
 
 @dataclass(frozen=True)

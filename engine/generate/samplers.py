@@ -26,7 +26,7 @@ from diffusers import (
 from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 
 from engine.errors import EngineError
-from engine.generate.sampler_names import USUAL_SCHEDULE, ZERO_SNR_SAMPLERS, check_pair
+from engine.words.sampler_names import USUAL_SCHEDULE, ZERO_SNR_SAMPLERS, check_pair
 
 
 class Sampler(NamedTuple):

@@ -14,8 +14,8 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import EngineError
-from engine.picture_file import picture_with_texts
-from engine.saving import in_words, write_new
+from engine.files.picture_file import picture_with_texts
+from engine.files.saving import in_words, write_new
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The LoRA library: scan, index, metadata and sidecars, previews, hashes, search."""
 
+from engine.files.hashes import FileHashes, claimed_tensors_hash, hash_file
 from engine.library.entry import LibraryEntry, TriggerWords
-from engine.library.hashes import FileHashes, claimed_tensors_hash, hash_file
 from engine.library.index import LibraryIndex
 from engine.library.previews import embedded_previews, find_previews
 from engine.library.scan import ScanProgress, scan_folders

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 
 from engine.library.entry import TriggerWords
-from engine.library.text import clean_line
+from engine.words.clean import clean_line
 
 MAX_WORDS = 50
 """Trigger words kept of one source."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from posixpath import basename, dirname, splitext
 
-from engine.library.text import clean_line
+from engine.words.clean import clean_line
 
 
 @dataclass(frozen=True)

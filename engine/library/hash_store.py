@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.file_version import FileVersion
+from engine.files.file_version import FileVersion
+from engine.files.hashes import FileHashes, hash_file
 from engine.library.hash_table import HashTable
-from engine.library.hashes import FileHashes, hash_file
-from engine.niceness import lower_priority
+from engine.library.niceness import lower_priority
 
 log = logging.getLogger(__name__)
 

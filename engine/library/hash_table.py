@@ -8,8 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from engine.file_version import FileVersion
-from engine.library.hashes import FileHashes
+from engine.files.file_version import FileVersion
+from engine.files.hashes import FileHashes
 
 log = logging.getLogger(__name__)
 

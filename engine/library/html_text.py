@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from engine.library.text import MAX_TEXT, clean_text
+from engine.words.clean import MAX_TEXT, clean_text
 
 _BLOCK_TAGS = frozenset(
     ("p", "br", "div", "li", "ul", "ol", "tr", "table", "hr", "pre", "blockquote", "section",

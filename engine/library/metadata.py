@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from engine.json_text import parse_json
+from engine.files.json_text import parse_json
 from engine.library.description import MAX_TAGS, Description, trigger_words
 from engine.library.html_text import plain_description
-from engine.library.text import clean_line, clean_text
+from engine.words.clean import clean_line, clean_text
 
 MAX_JSON = 8_000_000
 """Characters of a JSON value that is still read."""

@@ -9,10 +9,10 @@ from posixpath import basename
 from typing import Generic, Protocol, TypeVar
 
 from engine.errors import EngineError
-from engine.generate.lora_tags import writable_name
 from engine.library.entry import LibraryEntry
-from engine.library.text import clean_line
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.words.clean import clean_line
+from engine.words.lora_tags import writable_name
 
 ENDING = ".safetensors"
 _MAX_CANDIDATES = 10

@@ -7,8 +7,8 @@ import binascii
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from engine.files.header import Header
 from engine.library.metadata import MAX_JSON, json_or_none
-from engine.lora.header import Header
 
 PREVIEW_ENDINGS = (
     ".webp", ".preview.webp", ".preview.png", ".preview.jpeg", ".preview.jpg",

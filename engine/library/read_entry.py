@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 
 from engine.errors import FileFormatError
+from engine.files.header import Header, read_header
 from engine.library.description import merge
 from engine.library.entry import LibraryEntry
 from engine.library.metadata import describe_metadata, shown_metadata
 from engine.library.sidecars import read_sidecars
-from engine.library.text import clean_line
 from engine.library.walk import FoundFile
 from engine.lora.base_model import SDXL_SHAPED, Base, family_called, variant_called
-from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify, read_scalar, why_no_lora
+from engine.words.clean import clean_line
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from engine.library.entry import LibraryEntry
 from engine.library.index import Known, LibraryIndex, absolute
 from engine.library.read_entry import read_entry
-from engine.library.text import clean_line
 from engine.library.walk import FoundFile, Walk
+from engine.words.clean import clean_line
 
 BATCH = 50
 """Files read between two reports and two writes of the index."""

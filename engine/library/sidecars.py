@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import FileFormatError
-from engine.json_text import parse_json
+from engine.files.json_text import parse_json
+from engine.files.regular_file import read_regular
 from engine.library.description import MAX_TAGS, Description, trigger_words
 from engine.library.html_text import plain_description
 from engine.library.metadata import MAX_JSON, json_or_none
-from engine.library.text import MAX_TEXT, clean_line, clean_text
-from engine.regular_file import read_regular
+from engine.words.clean import MAX_TEXT, clean_line, clean_text
 
 MAX_STRENGTH = 20.0
 """A preferred strength beyond this is a mistake."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.library.previews import PREVIEW_ENDINGS, beside, by_folded_name
 from engine.library.sidecars import SIDECAR_ENDINGS
-from engine.library.text import clean_line
+from engine.words.clean import clean_line
 
 _ENDING = ".safetensors"
 

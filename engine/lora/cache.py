@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import LoraRefusedError
+from engine.files.header import TensorInfo
 from engine.host_memory import HostMemory, is_out_of_memory
 from engine.lora.file import FileStamp, LoraFile, read_lora, read_lora_header
-from engine.lora.header import TensorInfo
 from engine.monitor.ram import free_ram
 
 DEFAULT_BYTES = 2 << 30

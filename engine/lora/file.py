@@ -10,17 +10,17 @@ from typing import NamedTuple
 import torch
 
 from engine.errors import FileFormatError, LoraRefusedError
-from engine.file_kinds import foreign_kind
-from engine.file_version import FileVersion
+from engine.files.file_version import FileVersion
+from engine.files.header import Header, TensorInfo, read_header
+from engine.files.json_text import parse_json
 from engine.host_memory import HostMemory
-from engine.json_text import parse_json
 from engine.lora.base_model import Base, base_of_file
 from engine.lora.families.tlora import BEGINNINGS, RANDOM
-from engine.lora.header import Header, TensorInfo, read_header
 from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
 from engine.lora.peft_config import PeftConfig, companion, read_peft_config
 from engine.lora.tensors import count_non_finite, meta_tensor, read_tensors
+from engine.sdxl.file_kinds import foreign_kind
 
 MAX_EMBEDDING_BYTES = 16 << 20
 """Of one tensor: many times what a chunk's 75 vectors take."""

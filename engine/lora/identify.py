@@ -8,12 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
+from engine.files.header import Header, TensorInfo
+from engine.files.regular_file import open_regular, unreadable
 from engine.lora.base_model import base_of_file
-from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import Module, group_modules, part_of
-from engine.part_names import TEXT_ENCODERS, part_name, unwrapped
-from engine.regular_file import open_regular, unreadable
+from engine.sdxl.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
+from engine.sdxl.part_names import TEXT_ENCODERS, part_name, unwrapped
 
 _SCALAR_FORMATS = {
     "F16": "<e", "F32": "<f", "F64": "<d", "I8": "<b", "U8": "<B", "I16": "<h", "U16": "<H",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.lora.header import TensorInfo
+from engine.files.header import TensorInfo
 
 _ROLE = re.compile(
     r"""(?:

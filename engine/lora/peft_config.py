@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import FileFormatError
-from engine.json_text import parse_json
-from engine.lora.header import Header
+from engine.files.header import Header
+from engine.files.json_text import parse_json
+from engine.files.regular_file import read_regular
 from engine.lora.key_names import Module
-from engine.regular_file import read_regular
 
 METADATA_KEY = "lora_adapter_metadata"
 CONFIG_NAME = "adapter_config.json"

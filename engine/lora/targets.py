@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from engine.unet_names import Layers, layers_down, unet_original_path
+from engine.sdxl.unet_names import Layers, layers_down, unet_original_path
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 

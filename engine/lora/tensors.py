@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 
 from engine.errors import CancelledError, FileFormatError
+from engine.files.header import TensorInfo
+from engine.files.regular_file import open_regular, unreadable
 from engine.host_memory import HostMemory
-from engine.lora.header import TensorInfo
-from engine.regular_file import open_regular, unreadable
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,

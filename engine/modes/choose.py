@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.errors import EngineError
-from engine.modes.names import MODES, OFFLOADED, Mode
 from engine.modes.size import ModelBytes
+from engine.protocol.modes import MODES, OFFLOADED, Mode
 
 TILE = 512
 """Side in pixels of the tiles that pictures are decoded in."""

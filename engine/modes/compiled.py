@@ -8,7 +8,7 @@ from typing import Any
 import torch._inductor.config as inductor
 
 from engine.errors import EngineError
-from engine.modes.names import OFFLOADED, ModeChoice
+from engine.protocol.modes import OFFLOADED, ModeChoice
 
 
 def require_compilable(mode: ModeChoice) -> None:

@@ -8,10 +8,10 @@ import torch
 from engine.checkpoint.model_files import ModelFiles
 from engine.errors import EngineError
 from engine.modes.choose import choose_mode, require_fit
-from engine.modes.names import MODES, OFFLOADED, Mode, ModeChoice
 from engine.modes.place import free_bytes
 from engine.modes.size import model_bytes
-from engine.reports import BackupChoice
+from engine.protocol.modes import MODES, OFFLOADED, Mode, ModeChoice
+from engine.protocol.reports import BackupChoice
 
 
 def decide_mode(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine.modes.choose import TILE
-from engine.modes.names import OFFLOADED, Mode
+from engine.protocol.modes import OFFLOADED, Mode
 from engine.switch.offload import bring_home
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.checkpoint.layout import PARTS, Part
 from engine.checkpoint.model_files import ModelFiles
 from engine.checkpoint.source import DTYPES
-from engine.lora.header import TensorInfo
+from engine.files.header import TensorInfo
+from engine.sdxl.layout import PARTS, Part
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -33,6 +34,7 @@ class Sampler:
         self._make_nvml = make_nvml
         self._wanted_gpu = self._watched_gpu = gpu_uuid
         self._nvml = make_nvml(gpu_uuid)
+        self._process = psutil.Process()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         # A daemon: a driver that hangs must not keep the program from ending.
@@ -52,6 +54,11 @@ class Sampler:
         """Read this GPU from the next reading on, as when a model was loaded onto it."""
         self._wanted_gpu = gpu_uuid
 
+    def watch_process(self, pid: int) -> None:
+        """Read the memory of this process, which holds the model, in place of the program's own."""
+        with suppress(psutil.NoSuchProcess):
+            self._process = psutil.Process(pid)
+
     def read_once(self) -> Reading:
         """One reading now, on the calling thread."""
         with self._lock:
@@ -63,10 +70,16 @@ class Sampler:
             monotonic=time.monotonic(),
             ram_used=used,
             ram_total=total,
-            process_rss=psutil.Process().memory_info().rss,
+            process_rss=self._process_rss(),
             gpu=gpu,
             gpu_note=note,
         )
+
+    def _process_rss(self) -> int:
+        try:
+            return int(self._process.memory_info().rss)
+        except psutil.Error:
+            return 0  # it has ended
 
     def _follow_wish(self) -> None:
         """Go over to the GPU that `watch` named."""

@@ -10,7 +10,7 @@ import torch
 
 from engine.errors import SwitchError
 from engine.host_memory import HostMemory
-from engine.reports import Tier
+from engine.protocol.reports import Tier
 from engine.switch.plan import WeightName
 
 Live = Callable[[WeightName], torch.Tensor]

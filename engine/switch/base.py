@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 
+import psutil
 import torch
 from torch import nn
 
 from engine.errors import EngineError, SwitchError
 from engine.host_memory import is_out_of_memory
-from engine.reports import Tier, VerifyReport
+from engine.pinned_memory import IDLE_SHARE, give_back_pinned
+from engine.protocol.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource
 from engine.switch.fingerprint import fingerprint
 from engine.switch.mapped_files import MappedFiles
@@ -31,7 +33,7 @@ class BaseModel:
         parts: Mapping[str, nn.Module],
         tier: Tier,
         source: BaseSource | None,
-        idle_limit: int,
+        idle_limit: int | None,
     ) -> None:
         self._parts = parts
         # Offloading replaces tensors, but not the modules that own them.
@@ -39,7 +41,8 @@ class BaseModel:
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
         weights = self._all_live()
         self._pages = FilePages(source or MappedFiles(weights), weights)
-        self._backups = Backups(tier, source, idle_limit)
+        self._asked_idle_limit = idle_limit
+        self._backups = Backups(tier, source, self._idle_limit(tier))
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
         self._doubted: set[WeightName] = set()
@@ -110,7 +113,8 @@ class BaseModel:
         self._backups.keep(names)
         new = [name for name in names if name not in self._backups]
         self.prove_source(new)
-        self._require_memory(self.tier, new, self._pages.unwritten(names))
+        written = self._pages.unwritten({name: self.live(name) for name in names})
+        self._require_memory(self.tier, new, written)
         try:
             self._backups.save({name: self.live(name) for name in new})
             self._pages.write(names)
@@ -243,8 +247,21 @@ class BaseModel:
             raise SwitchError(
                 "The backups do not fit there beside the model; they stay where they are."
             ) from error
+        self._backups.idle_limit = self._idle_limit(tier)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+            give_back_pinned()
+
+    def _idle_limit(self, tier: Tier) -> int:
+        """Bytes of copies that no live LoRA needs and that are kept all the same.
+
+        Pinned memory stays with PyTorch when it is let go, so keeping what is in it costs nothing
+        until memory is short; then it makes room.
+        """
+        if self._asked_idle_limit is not None:
+            return self._asked_idle_limit
+        is_pinned = tier == "cpu" and self.device.type == "cuda"
+        return int(psutil.virtual_memory().total * IDLE_SHARE) if is_pinned else 0
 
     def prove_source(self, names: Iterable[WeightName], tier: Tier | None = None) -> object:
         """Make sure that the model's file holds these base weights, where it is their backup.

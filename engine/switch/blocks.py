@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from engine.block_weights import BlockWeights
-from engine.unet_names import unet_original_path
+from engine.sdxl.unet_names import unet_original_path
 
 
 def block_factor(weights: BlockWeights, part: str, path: str) -> float:

@@ -21,7 +21,7 @@ from engine.lora.file import (
     refuse_non_finite,
 )
 from engine.lora.targets import TargetTable
-from engine.reports import LoraReport
+from engine.protocol.reports import LoraReport
 from engine.switch.fit import Adapters, fit, refuse_wrong_base
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from engine.errors import LoraRefusedError
+from engine.files.header import TensorInfo
 from engine.lora.families import (
     BIAS_ROLES,
     Adapter,
@@ -24,9 +25,8 @@ from engine.lora.families import (
 )
 from engine.lora.families.ia3 import BiasIA3
 from engine.lora.file import LoraFile
-from engine.lora.header import TensorInfo
 from engine.lora.targets import Target, TargetTable
-from engine.reports import LoraReport, PartReport
+from engine.protocol.reports import LoraReport, PartReport
 from engine.switch.plan import WeightName
 
 DENSE_COPIES = 5

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 
+from engine.host_memory import is_out_of_memory
 from engine.lora.families import LowRank
 
 if TYPE_CHECKING:
@@ -24,22 +24,32 @@ _OLDEST = (8, 0)
 _WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
-@cache
+_TRIED: dict[torch.device, bool] = {}
+
+
 def kernels_run_on(device: torch.device) -> bool:
     """Whether weights on this device are merged by kernels of our own: tried once, with one.
 
     Triton builds them when they are first run, for which it needs a C compiler, Python's headers
-    and a folder to keep them in; without these the plain products of PyTorch do the same.
+    and a folder to keep them in; without these the plain products of PyTorch do the same. Where the
+    GPU had no memory for the try, the next merge tries again.
     """
+    if device not in _TRIED:
+        try:
+            _TRIED[device] = _is_made_for(device) and _kernel_is_right(device)
+        except Exception as error:
+            if is_out_of_memory(error):
+                log.warning("no memory to try the kernels; these weights are merged one by one")
+                return False
+            log.exception("kernels cannot be built here; weights are merged one by one")
+            _TRIED[device] = False
+    return _TRIED[device]
+
+
+def _is_made_for(device: torch.device) -> bool:
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return False
-    if torch.cuda.get_device_capability(device) < _OLDEST:
-        return False
-    try:
-        return _kernel_is_right(device)
-    except Exception:
-        log.exception("kernels cannot be built here; weights are merged one by one")
-        return False
+    return torch.cuda.get_device_capability(device) >= _OLDEST
 
 
 def _kernel_is_right(device: torch.device) -> bool:

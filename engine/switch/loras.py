@@ -17,8 +17,8 @@ from engine.lora.families import Adapter
 from engine.lora.file import LoraFile
 from engine.lora.on_device import DeviceLoras
 from engine.lora.targets import TargetTable
-from engine.refs import LoraRef
-from engine.reports import LoraReport
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import LoraReport
 from engine.switch.fit import Adapters, fit, refuse_wrong_base
 from engine.switch.phases import Phases
 from engine.switch.plan import WeightName, refuse_strange_strengths

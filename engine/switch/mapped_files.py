@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 
 from engine.errors import CheckpointError, FileFormatError
-from engine.file_version import FileVersion
-from engine.regular_file import regular_descriptor
+from engine.files.file_version import FileVersion
+from engine.files.regular_file import regular_descriptor
 from engine.switch.plan import WeightName
 
 _MAPS = Path("/proc/self/maps")

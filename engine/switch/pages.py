@@ -66,9 +66,9 @@ class FilePages:
             if name in weights and weights[name].data_ptr() == address
         }
 
-    def unwritten(self, names: Iterable[WeightName]) -> set[WeightName]:
+    def unwritten(self, weights: Mapping[WeightName, torch.Tensor]) -> set[WeightName]:
         """Those of the weights that take memory when they are written to for the first time."""
-        return self._unwritten.intersection(names)
+        return self._unwritten & self.among(weights)
 
     def write(self, names: Iterable[WeightName]) -> None:
         """Take note that these are written to."""

@@ -13,7 +13,7 @@ from engine.block_weights import BLOCKS
 from engine.errors import LoraRefusedError
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.blocks import block_factor
 
 

@@ -16,8 +16,8 @@ from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
 from engine.lora.targets import TEXT_ENCODERS
-from engine.refs import LoraRef
-from engine.reports import BackupChoice, StateName, SwitchReport, Tier, VerifyReport
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import BackupChoice, StateName, SwitchReport, Tier, VerifyReport
 from engine.switch.backup import BaseSource
 from engine.switch.base import BaseModel, reason
 from engine.switch.claims import Claim
@@ -56,7 +56,7 @@ class LoraSwitcher:
     `backup` says where the base weights of changed tensors are kept: `device` (fast), `cpu` (saves
     GPU memory), `file` (no memory at all: they are read again from the model's file by `source`)
     or `auto` (by free memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which
-    spare the next switch a copy.
+    spare the next switch a copy; None keeps some in pinned memory, and none elsewhere.
 
     Threads: all methods may be called from any. One lock lets one call at a time at the weights;
     the others wait, and properties answer at once. Whoever draws keeps other threads' switches
@@ -79,7 +79,7 @@ class LoraSwitcher:
         backup: BackupChoice = "auto",
         cache: LoraCache | None = None,
         source: BaseSource | None = None,
-        idle_backup_bytes: int = 0,
+        idle_backup_bytes: int | None = None,
     ) -> None:
         given = {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
         present = {part: module for part, module in given.items() if module is not None}

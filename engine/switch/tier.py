@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from engine.errors import SwitchError
-from engine.reports import BackupChoice, Tier
+from engine.pinned_memory import free_pinned
+from engine.protocol.reports import BackupChoice, Tier
 
 HEADROOM_BYTES = 4 << 30
 """Left free for the activations of a generation."""
@@ -56,6 +57,8 @@ def require_memory(tier: Tier, device: torch.device, backups: int, copies: int =
         where, advice, what = "main memory", "", "Changed weights"
     else:
         free, needed = psutil.virtual_memory().available, backups + copies
+        if device.type == "cuda":
+            free += free_pinned()
         where, advice = "main memory", " Move the backups to the file."
         what = "Backups and changed weights" if copies else "The backups"
     if needed > free:

@@ -67,5 +67,5 @@ def test_the_peak_counts_memory_that_is_given_back_before_the_end() -> None:
         for _ in range(5):
             held.add_(1)
         del held
-    assert 0.9 * size < peak.host_bytes < 2 * size
+    assert 0.8 * size < peak.host_bytes < 2 * size
     assert peak.device_bytes == 0

@@ -21,7 +21,7 @@ from engine.bench.steadiness import spread
 from engine.bench.subject import Subject, opened_subject
 from engine.lora.cache import LoraCache
 from engine.lora.file import FileStamp
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
 COLD = ["base to A, cold, in the page cache"]

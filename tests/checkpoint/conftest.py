@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engine.checkpoint import Checkpoint, open_checkpoint
-from engine.checkpoint.layout import PARTS, Part
+from engine.sdxl.layout import PARTS, Part
 
 
 def open_float32(path: Path, **options: object) -> Checkpoint:

@@ -16,8 +16,8 @@ from engine.checkpoint.config import METADATA_KEY, checkpoint_config, sdxl_confi
 from engine.checkpoint.unet_layers import UNetLayers
 from engine.checkpoint.write import original_tensors
 from engine.errors import CheckpointError
-from engine.lora.header import read_header
-from engine.refs import LoraRef
+from engine.files.header import read_header
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 from tests.support.tiny_checkpoint import rewrite_checkpoint

@@ -19,8 +19,8 @@ from diffusers import (
 from safetensors.torch import save_file
 
 from engine.checkpoint import check_checkpoint, open_checkpoint
-from engine.checkpoint.layout import PARTS
 from engine.errors import CancelledError, CheckpointError, EngineError
+from engine.sdxl.layout import PARTS
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 
 Tensors = dict[str, torch.Tensor]

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from engine.checkpoint.config import sdxl_config
-from engine.checkpoint.layout import Part
 from engine.checkpoint.locate import locate
 from engine.checkpoint.networks import make_networks
 from engine.checkpoint.read import ModelChoice, read_model
 from engine.checkpoint.source import Place, WeightSource
 from engine.checkpoint.write import original_tensors
+from engine.sdxl.layout import Part
 
 PARAMETERS = {
     "unet": 2_567_463_684,

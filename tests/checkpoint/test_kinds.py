@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from engine.checkpoint import check_checkpoint
 from engine.checkpoint.kinds import require_sdxl
 from engine.errors import CheckpointError, FileFormatError
-from engine.lora.header import Header, TensorInfo
+from engine.files.header import Header, TensorInfo
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 

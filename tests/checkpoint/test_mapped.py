@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.checkpoint.layout import PARTS, parameter_source
+from engine.sdxl.layout import PARTS, parameter_source
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.config import checkpoint_config
 from engine.errors import CheckpointError, EngineError
-from engine.lora.header import read_header
+from engine.files.header import read_header
 
 
 def test_weights_equal_those_of_diffusers_own_loader(tiny_checkpoint: Path, tmp_path: Path) -> None:

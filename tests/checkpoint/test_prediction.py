@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.prediction import MAX_YAML_BYTES, Prediction
+from engine.sdxl.prediction import MAX_YAML_BYTES, Prediction
 from tests.checkpoint.conftest import open_float32
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 

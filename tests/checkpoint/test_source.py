@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from engine.checkpoint import Checkpoint, open_checkpoint
-from engine.checkpoint.layout import PARTS
 from engine.checkpoint.source import WeightFile
 from engine.errors import CheckpointError
+from engine.sdxl.layout import PARTS
 
 FUSED = "text_model.encoder.layers.1.self_attn.k_proj.weight"
 

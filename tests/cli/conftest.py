@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
+from benchmarks.hosts import end_hosts
+from engine.host.runtime import FOLDER_VARIABLE, place_of
+from engine.protocol.commands import Load
+from tests.host.conftest import RunningHost
 
 SDXL_KEY = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
 SD15_KEY = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -17,6 +25,17 @@ class WriteLora(Protocol):
     """Writes a LoRA of one module at a path."""
 
     def __call__(self, path: Path, *, sdxl: bool = True, **metadata: str) -> Path: ...
+
+
+@pytest.fixture(autouse=True)
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the sockets of this test's hosts, none of which outlives it."""
+    # Not below pytest's: the path of a socket must be short.
+    folder = Path(tempfile.mkdtemp(prefix="ls-", dir="/tmp"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    yield folder
+    end_hosts(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +49,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def host(runtime: Path, tiny_checkpoint: Path, tmp_path: Path) -> Iterator[RunningHost]:
+    """A host in this process, with the tiny model on its way."""
+    running = RunningHost(place_of(), tmp_path / "host.json")
+    running.host.session.send(Load(tiny_checkpoint, device="cpu"))
+    yield running
+    if running.place.is_alive():
+        running.stop()
 
 
 @pytest.fixture

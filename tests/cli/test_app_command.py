@@ -14,6 +14,8 @@ import pytest
 from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import app as command
+from tui_loraswitch.commands.attach import own_engine
+from tui_loraswitch.commands.places import index_path
 
 
 class FakeApp:
@@ -67,7 +69,6 @@ def test_the_choice_is_remembered_for_the_next_time(
     record = fake_app()
     assert main(["--model", str(tiny_checkpoint), "--loras", str(loras), "--device", "cpu"]) == 0
     assert record.app.runs == 1
-    assert record.interval < 0.001, "else importing torch stalls the screen"
     assert tomllib.loads(config.read_text()) == {
         "model": str(tiny_checkpoint),
         "loras": [str(loras)],
@@ -139,6 +140,21 @@ def test_an_engine_that_does_not_end_is_left_behind(fake_app) -> None:
     assert record.ended is None
 
 
+def test_beside_an_engine_of_its_own_the_screen_gets_its_turn(fake_app) -> None:
+    record = fake_app()
+    main(["--demo"])
+    assert record.interval is None, "the host imports torch"
+    main(["--demo", "--own-engine"])
+    assert record.interval < 0.001, "else importing torch stalls the screen"
+
+
+def test_an_engine_of_its_own_keeps_hashes_in_the_librarys_index(monkeypatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("engine.session.Session", lambda **options: asked.append(options))
+    own_engine(lambda reason: None)
+    assert asked == [{"index": index_path()}]
+
+
 def test_without_a_terminal_it_says_what_works(capsys) -> None:
     assert main(["--demo"]) == 2
     assert "needs a terminal" in capsys.readouterr().err
@@ -193,3 +209,15 @@ def test_a_command_ends_with_128_and_the_number_of_the_signal(number, words, mom
         terminal.process.send_signal(number)
         assert terminal.wait() == 128 + number
     assert b"Traceback" not in terminal.screen
+
+
+def test_pasted_lines_are_not_run_as_keys_by_a_terminal_without_brackets(
+    tiny_checkpoint, loras
+) -> None:
+    words = ("--model", str(tiny_checkpoint), "--loras", str(loras), "--images", "off")
+    with loraswitch_in_terminal(*words) as terminal:
+        terminal.read_until(lambda: b"neon" in terminal.screen)
+        terminal.type(b"a fox\rq0x\rqqq\r")
+        terminal.read_until(lambda: b"not run as keys" in terminal.screen)
+        terminal.type(b"q")
+        assert terminal.wait() == 0

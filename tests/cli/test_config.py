@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.block_weights import PRESETS
-from engine.generate.request import EMPTY_NEGATIVES
-from tui_loraswitch.config import (
+from engine.protocol.request import EMPTY_NEGATIVES
+from tui_loraswitch.config.config import (
     BACKUPS,
     DTYPES,
     IMAGES,

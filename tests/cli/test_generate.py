@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from engine.events import Event, GenerationStep
 from engine.generate.infotext import Infotext, parse_infotext
 from engine.generate.save import read_infotext
+from engine.protocol.commands import Command, Load
+from engine.protocol.events import CommandFailed, Event, GenerationStep
 from engine.session import Session
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 from tui_loraswitch.cli import main
@@ -218,12 +219,13 @@ def test_a_lora_for_another_model_is_refused_in_one_line(
         (("a <lora:neon:1:stop=5>",), "“stop=” of the LoRA neon is not known"),
         (("a", "--lora", "neon:lbw=nose"), "no block weights named 'nose'"),
         (("a", "--lora", "noen"), "Did you mean neon"),
+        ((), "give a prompt"),
     ],
 )
 def test_what_is_wrong_is_said_before_the_model_is_loaded(
     generate, words, reason, capsys, monkeypatch
 ) -> None:
-    monkeypatch.setattr(engine_run, "Session", None)
+    monkeypatch.setattr("engine.session.Session", None)
     assert generate(*words) == 2
     output = capsys.readouterr()
     assert reason in output.err
@@ -234,30 +236,24 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
 @pytest.mark.parametrize(
     "words",
     [["--sampler", "best"], ["--sampler", "DPM++ 3M SDE"], ["--schedule", "simple"],
-     ["--seed", "x"], ["--clip-skip", "x"], ["--empty-negative", "x"], ["--lora", ""], []],
+     ["--seed", "x"], ["--clip-skip", "x"], ["--empty-negative", "x"], ["--lora", ""]],
 )  # fmt: skip
 def test_words_that_make_no_sense_leave_with_2(words, capsys) -> None:
     with pytest.raises(SystemExit) as leaving:
-        main(["generate", *(["a"] if words else []), *words])
+        main(["generate", "a", *words])
     assert leaving.value.code == 2
     assert "usage: loraswitch generate" in capsys.readouterr().err
 
 
 def test_the_demo_is_named_when_no_model_is(monkeypatch, capsys) -> None:
-    class NoModel:
-        def __init__(self, on_event: Any, index: Path) -> None:
-            self.report = on_event
+    class NoModel(Session):
+        def send(self, command: Command, id: str | None = None) -> str:
+            if isinstance(command, Load):
+                assert command.model is None
+                self.tell(CommandFailed("load", "no demo here"), "id")
+            return "id"
 
-        def load(self, model: Path | None, *_: Any, **others: Any) -> None:
-            from engine.events import CommandFailed
-
-            assert model is None
-            self.report(CommandFailed("load", "no demo here"))
-
-        def close(self, timeout: float) -> bool:
-            return True
-
-    monkeypatch.setattr(engine_run, "Session", NoModel)
+    monkeypatch.setattr("engine.session.Session", NoModel)
     assert main(["generate", "a fox"]) == 1
     first, second = capsys.readouterr().err.splitlines()
     assert "embedded demo" in first
@@ -270,17 +266,14 @@ def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -
     steps: list[int] = []
 
     class InterruptedSession(Session):
-        def __init__(self, on_event: Any, index: Path) -> None:
-            def interrupt(event: Event) -> None:
-                on_event(event)
-                if isinstance(event, GenerationStep):
-                    steps.append(event.step)
-                    if event.step == 1:
-                        os.kill(os.getpid(), signal.SIGINT)
+        def tell(self, event: Event, answers: str | None = None) -> None:
+            super().tell(event, answers)
+            if isinstance(event, GenerationStep):
+                steps.append(event.step)
+                if event.step == 1:
+                    os.kill(os.getpid(), signal.SIGINT)
 
-            super().__init__(interrupt, index)
-
-    monkeypatch.setattr(engine_run, "Session", InterruptedSession)
+    monkeypatch.setattr("engine.session.Session", InterruptedSession)
     assert generate("a fox", "--steps", "500") == 130
     output = capsys.readouterr()
     assert output.err == "loraswitch: Cancelled.\n"
@@ -290,19 +283,20 @@ def test_ctrl_c_cancels_within_a_step(generate, monkeypatch, tmp_path, capsys) -
 
 
 def test_an_engine_that_cannot_stop_does_not_hold_the_program(monkeypatch, capsys) -> None:
-    class Busy:
-        def __init__(self, on_event: Any, index: Path) -> None: ...
-
-        def load(self, *_: Any, **others: Any) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+    class Busy(Session):
+        def send(self, command: Command, id: str | None = None) -> str:
+            if isinstance(command, Load):
+                os.kill(os.getpid(), signal.SIGINT)
+            return "id"
 
         def close(self, timeout: float) -> bool:
+            super().close(timeout)
             return False
 
     def end(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr(engine_run, "Session", Busy)
+    monkeypatch.setattr("engine.session.Session", Busy)
     monkeypatch.setattr(engine_run, "end_process", end)
     with pytest.raises(SystemExit) as leaving:
         main(["generate", "a fox", "--demo"])
@@ -314,9 +308,7 @@ def test_a_fault_of_the_program_names_the_log(monkeypatch, tiny_checkpoint, caps
     def broken(*_: Any) -> None:
         raise RuntimeError("a fault")
 
-    import engine.worker
-
-    monkeypatch.setattr(engine.worker, "choose_device", broken)
+    monkeypatch.setattr("engine.session.loading.choose_device", broken)
     assert main(["generate", "a fox", "--model", str(tiny_checkpoint)]) == 1
     error = capsys.readouterr().err
     log = Path(os.environ["XDG_STATE_HOME"], "loraswitch", "loraswitch.log")

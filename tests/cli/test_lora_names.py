@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.places import index_path
-from tui_loraswitch.wanted_lora import WantedLora
+from tui_loraswitch.control.wanted_lora import WantedLora
 
 
 def library(*folders: Path) -> Library:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine.modes.names import MODE_CHOICES
+from engine.protocol.modes import MODE_CHOICES
 from tui_loraswitch.cli import _parser
 from tui_loraswitch.commands.options import given_options, settings_from
-from tui_loraswitch.config import load_config, remember
-from tui_loraswitch.session_like import load_model
+from tui_loraswitch.config.config import load_config, remember
+from tui_loraswitch.control.load_command import load_command
 
 
 def test_modes_are_given_or_remembered(config: Path) -> None:
@@ -26,13 +26,8 @@ def test_modes_are_given_or_remembered(config: Path) -> None:
         assert settings_of("--mode", mode).mode == mode
     assert not settings_of("--compile", "off").compiled
 
-    class Session:
-        def load(self, *_: Any, mode: str, compiled: bool, **__: Any) -> None:
-            self.asked = mode, compiled
-
-    session: Any = Session()
-    load_model(session, settings_of("--mode", "group-offload"), None)
-    assert session.asked == ("group-offload", True)
+    command = load_command(settings_of("--mode", "group-offload"), None)
+    assert (command.mode, command.compiled) == ("group-offload", True)
 
 
 def test_modes_that_do_not_exist_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,33 +11,25 @@ from safetensors.numpy import load_file, save_file
 
 from engine.generate.infotext import parse_infotext
 from engine.generate.save import read_infotext
-from engine.prediction import PREDICTION_CHOICES
+from engine.sdxl.prediction import PREDICTION_CHOICES
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 from tui_loraswitch.cli import _parser, main
 from tui_loraswitch.commands import engine_run
 from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import UsageError
-from tui_loraswitch.config import ConfigError
-from tui_loraswitch.session_like import load_model
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.config.config import ConfigError
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.control.load_command import load_command
 
 
 def settings_of(*words: str) -> AppSettings:
     return settings_from(_parser().parse_args(words))
 
 
-class Session:
-    """Takes down what the engine is asked for."""
-
-    def load(self, model: Any, *_: Any, **others: Any) -> None:
-        self.asked = model, others["parts_from"], others["prediction"]
-
-
 def asked_of(settings: AppSettings, model: Path | None) -> tuple[Any, ...]:
-    session: Any = Session()
-    load_model(session, settings, model)
-    asked: tuple[Any, ...] = session.asked
-    return asked
+    """What the engine is asked for."""
+    command = load_command(settings, model)
+    return command.model, command.parts_from, command.prediction
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from engine.demo import DEMO_LORAS
 from tui_loraswitch.cli import _parser, main
 from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import UsageError
-from tui_loraswitch.config import ConfigError
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.config.config import ConfigError
+from tui_loraswitch.config.settings import AppSettings
 
 
 def settings_of(*words: str) -> AppSettings:

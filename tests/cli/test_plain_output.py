@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.library.text import escaped_line
+from engine.words.clean import escaped_line
 from tests.cli.terminal import ROOT
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import listing
@@ -201,11 +201,11 @@ def test_a_fault_of_the_app_leaves_a_sentence(tmp_path: Path) -> None:
     code = r"""
 import sys
 from tests.cli.terminal import loraswitch_in_terminal
-from tui_loraswitch import app
-def fault(self):
+from tui_loraswitch.app.following import Following
+def fault(self, view, taken=None):
     hostile = "\x1b]52;c;AAAA\x07"
     raise RuntimeError("broken" + hostile)
-app.LoraSwitchApp.show_state = fault
+Following.follow = fault
 from tui_loraswitch.cli import main
 sys.exit(main(["--demo", "--images", "off"]))
 """

@@ -15,7 +15,7 @@ from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
 
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 from tests.demo.conftest import demo_loras
 from tests.support.effective import effective

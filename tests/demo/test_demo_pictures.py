@@ -11,9 +11,9 @@ import torch
 
 from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.demo import DEMO_LORAS, DEMO_MODEL
-from engine.generate.request import GenerateRequest
 from engine.generate.run import GeneratedPicture, generate
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
 from engine.switch.switcher import LoraSwitcher
 
 Draw = Callable[..., np.ndarray]

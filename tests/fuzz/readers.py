@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.errors import FileFormatError
+from engine.files.header import Header, TensorInfo
 from engine.library.entry import LibraryEntry
 from engine.library.html_text import plain_description
 from engine.library.metadata import describe_metadata, shown_metadata
@@ -27,7 +28,6 @@ from engine.library.previews import embedded_previews
 from engine.library.read_entry import read_entry
 from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.library.walk import FoundFile
-from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import sort_keys
 from engine.lora.peft_config import METADATA_KEY, read_peft_config
 from tests.fuzz.inputs import (
@@ -42,7 +42,7 @@ from tests.fuzz.inputs import (
     texts,
     values,
 )
-from tui_loraswitch.config import ConfigError, load_config, remember
+from tui_loraswitch.config.config import ConfigError, load_config, remember
 from tui_loraswitch.images.fit import fit_half_cells
 from tui_loraswitch.panes.details_content import details_content
 

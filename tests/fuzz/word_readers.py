@@ -11,10 +11,10 @@ from engine.embeddings.words import split_at_names
 from engine.errors import EngineError
 from engine.generate.infotext import ModelUsed, describe_picture, parse_infotext, write_infotext
 from engine.generate.infotext.sections import tidy
-from engine.generate.lora_tags import split_tags
-from engine.generate.prompt import is_empty, parse_prompt
-from engine.generate.request import GenerateRequest
-from engine.generate.sampler_spellings import read_sampler
+from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import split_tags
+from engine.words.prompt import is_empty, parse_prompt
+from engine.words.sampler_spellings import read_sampler
 from tests.fuzz.inputs import json_like, json_tables, names, texts, values
 from tests.fuzz.readers import Reader
 

@@ -19,8 +19,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from engine.generate.quiet import quiet_libraries
-from engine.generate.request import GenerateRequest
 from engine.generate.run import GeneratedPicture, generate
+from engine.protocol.request import GenerateRequest
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")

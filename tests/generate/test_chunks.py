@@ -14,7 +14,7 @@ from engine.embeddings.inversion import TextualInversion
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
 from engine.errors import EngineError
 from engine.generate.chunks import MOST_CHUNKS, cut_chunks
-from engine.generate.prompt import parse_prompt
+from engine.words.prompt import parse_prompt
 from tests.generate.conftest import make_tokenizer
 
 TOKENIZER = make_tokenizer("!")

@@ -16,7 +16,7 @@ from engine.generate.encode import (
     encode,
     encode_texts,
 )
-from engine.generate.prompt import parse_prompt
+from engine.words.prompt import parse_prompt
 
 
 def encode_text(pipe: Any, text: str, **options: Any) -> PromptEmbeddings:

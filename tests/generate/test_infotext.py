@@ -17,10 +17,10 @@ from engine.generate.infotext import (
     parse_infotext,
     write_infotext,
 )
-from engine.generate.lora_tags import split_tags
-from engine.generate.request import EMPTY_NEGATIVES, GenerateRequest
-from engine.generate.sampler_names import SAMPLERS, SCHEDULES
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import EMPTY_NEGATIVES, GenerateRequest
+from engine.words.lora_tags import split_tags
+from engine.words.sampler_names import SAMPLERS, SCHEDULES
 
 REFERENCE = """a fox <lora:demo:0.8>
 Negative prompt: blurry

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.generate.lora_tags import LoraTag, TagOrder, split_tags
+from engine.words.lora_tags import LoraTag, TagOrder, split_tags
 
 ORDERS: tuple[TagOrder, ...] = ("te, unet", "unet, te")
 

@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 
 from engine.checkpoint import open_checkpoint
 from engine.generate.run import generate
-from engine.generate.sampler_names import ZERO_SNR_SAMPLERS
+from engine.words.sampler_names import ZERO_SNR_SAMPLERS
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 
 # diffusers' schedulers meet numpy 2 with hundreds of thousands of these.

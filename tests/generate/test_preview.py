@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
-from engine.generate.sampler_names import SAMPLERS
 from engine.generate.samplers import make_scheduler, seed_noise
+from engine.words.sampler_names import SAMPLERS
 
 # diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
 pytestmark = pytest.mark.filterwarnings(

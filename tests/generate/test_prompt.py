@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.generate.lora_tags import LoraTag
-from engine.generate.prompt import LONGEST_PROMPT, WeightedText, is_empty, parse_prompt
+from engine.words.lora_tags import LoraTag
+from engine.words.prompt import LONGEST_PROMPT, WeightedText, is_empty, parse_prompt
 
 
 def weights(text: str) -> list[tuple[str, float]]:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
-from engine.generate.request import GenerateRequest
-from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
-from engine.generate.sampler_spellings import read_sampler, read_schedule
+from engine.protocol.request import GenerateRequest
+from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
+from engine.words.sampler_spellings import read_sampler, read_schedule
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from diffusers import (
 
 from engine.errors import EngineError
 from engine.generate.run import generate
-from engine.generate.sampler_names import (
+from engine.generate.samplers import make_scheduler, seed_noise
+from engine.words.sampler_names import (
     SAMPLERS,
     SCHEDULES,
     SUPPORTED,
     USUAL_SCHEDULE,
     ZERO_SNR_SAMPLERS,
 )
-from engine.generate.samplers import make_scheduler, seed_noise
 
 # diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
 pytestmark = pytest.mark.filterwarnings(

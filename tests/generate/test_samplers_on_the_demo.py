@@ -12,9 +12,9 @@ import torch
 from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.demo import DEMO_MODEL
 from engine.generate.encode import EmbeddingsCache
-from engine.generate.request import GenerateRequest
 from engine.generate.run import generate
-from engine.generate.sampler_names import SAMPLERS, SUPPORTED
+from engine.protocol.request import GenerateRequest
+from engine.words.sampler_names import SAMPLERS, SUPPORTED
 
 # diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
 pytestmark = pytest.mark.filterwarnings(

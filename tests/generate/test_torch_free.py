@@ -5,11 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("request", "sampler_names", "check", "prompt", "infotext", "save")
+MODULES = (
+    "words.sampler_names",
+    "words.prompt",
+    "generate.check",
+    "generate.infotext",
+    "generate.save",
+)
 
 
 def test_modules_for_the_terminal_import_no_torch() -> None:
-    imports = "; ".join(f"import engine.generate.{module}" for module in MODULES)
+    imports = "; ".join(f"import engine.{module}" for module in MODULES)
     heavy = "[m for m in ('torch', 'diffusers', 'transformers', 'numpy') if m in sys.modules]"
     code = f"import sys; {imports}; assert not {heavy}, {heavy}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

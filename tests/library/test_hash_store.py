@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import FileFormatError
+from engine.files.hashes import hash_file
 from engine.library import LibraryIndex, hash_store
 from engine.library.hash_store import HashStore
-from engine.library.hashes import hash_file
 
 PATIENCE = 30.0
 

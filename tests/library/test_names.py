@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.generate.infotext import ModelUsed, describe_picture
-from engine.generate.lora_tags import split_tags
-from engine.generate.request import GenerateRequest
 from engine.library.entry import LibraryEntry
 from engine.library.names import LibraryNames, find_output_name, names_for_tags
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import split_tags
 
 ROOT, OTHER = Path("/data/loras"), Path("/mnt/more")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.files.header import Header
 from engine.library import LibraryIndex, ScanProgress, scan_folders
 from engine.library import read_entry as read_entry_module
 from engine.library.sidecars import SIDECAR_ENDINGS
-from engine.lora.header import Header
 from tests.support.bounds import bounded
 
 from .conftest import WriteLora

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.files.header import Header
 from engine.library import embedded_previews, find_previews
 from engine.library.previews import PREVIEW_ENDINGS
-from engine.lora.header import Header
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 WEBP = b"RIFF\x20\0\0\0WEBPVP8 " + bytes(20)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.library.html_text import plain_description
-from engine.library.text import clean_line, clean_text
+from engine.words.clean import clean_line, clean_text
 from tests.support.bounds import bounded
 
 _WILD = st.text(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from engine.checkpoint.outline import outline_of
+from engine.files.header import Header, TensorInfo
 from engine.lora.base_model import Base, base_of_file, family_called, variant_called
-from engine.lora.header import Header, TensorInfo
 from engine.lora.key_names import group_modules
 
 Shapes = dict[str, tuple[int, ...]]
@@ -249,7 +249,7 @@ def test_names_alone_count_in_a_model_of_another_size() -> None:
 
 def test_every_module_of_sdxl_is_known_in_both_layouts() -> None:
     from engine.lora.base_model.unets import _known_modules
-    from engine.unet_names import unet_original_path
+    from engine.sdxl.unet_names import unet_original_path
 
     known = _known_modules()
     for path, module in outline_of(None, torch.float16)["unet"].named_modules():

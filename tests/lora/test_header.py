@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.errors import FileFormatError
-from engine.lora.header import MAX_HEADER_BYTES, MAX_NAME, MAX_TENSORS, read_header
+from engine.files.header import MAX_HEADER_BYTES, MAX_NAME, MAX_TENSORS, read_header
 from tests.support.bounds import bounded
 
 SOUND = save(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from engine.lora.header import Header, TensorInfo, read_header
+from engine.files.header import Header, TensorInfo, read_header
 from engine.lora.identify import identify, read_scalar
 
 ATTN2_K = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"

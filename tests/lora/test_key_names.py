@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from engine.lora.header import TensorInfo
+from engine.files.header import TensorInfo
 from engine.lora.key_names import sort_keys
 from engine.lora.targets import Target, TargetTable
 from tests.support.tiny_sdxl import make_parts

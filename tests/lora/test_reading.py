@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from engine.errors import EngineError, FileFormatError, LoraRefusedError
+from engine.files.header import TensorInfo
 from engine.lora import cache as cache_module
 from engine.lora.cache import LoraCache
 from engine.lora.file import LoraFile, read_lora, read_lora_header
-from engine.lora.header import TensorInfo
 from engine.lora.tensors import count_non_finite
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.examine import examine
 from engine.switch.switcher import LoraSwitcher
 from tests.support.tiny_sdxl import make_parts

@@ -20,9 +20,9 @@ from diffusers.hooks.group_offloading import (
 from torch import nn
 
 from engine.checkpoint import open_checkpoint
-from engine.generate.request import GenerateRequest
 from engine.generate.run import GeneratedPicture, generate
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
 from engine.switch.switcher import LoraSwitcher
 
 Arrange = Callable[[Any], None]

@@ -8,8 +8,8 @@ import pytest
 
 from engine.errors import EngineError
 from engine.modes.choose import choose_mode, device_need, device_weights, require_fit
-from engine.modes.names import MODES, OFFLOADED, Mode
 from engine.modes.size import ModelBytes
+from engine.protocol.modes import MODES, OFFLOADED, Mode
 
 GIB = 2**30
 SDXL = ModelBytes(

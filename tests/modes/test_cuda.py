@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.modes.names import MODES, OFFLOADED, Mode
 from engine.modes.place import load_device, place
+from engine.protocol.modes import MODES, OFFLOADED, Mode
 
 from .conftest import Drawing
 

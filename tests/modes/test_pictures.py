@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.modes.names import Mode
 from engine.modes.place import place
+from engine.protocol.modes import Mode
 
 from .conftest import Arrange, Drawing, Moves, open_drawing
 

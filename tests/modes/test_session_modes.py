@@ -10,7 +10,9 @@ from typing import TypeVar
 
 import pytest
 
-from engine.events import (
+from engine.modes import decide
+from engine.protocol.commands import Draw, Load, SetBackup, SetStack, Verify
+from engine.protocol.events import (
     BackupMoved,
     CommandFailed,
     Event,
@@ -20,10 +22,9 @@ from engine.events import (
     Switched,
     Verified,
 )
-from engine.generate.request import GenerateRequest
-from engine.modes import decide
-from engine.modes.names import MODES, OFFLOADED, Mode
-from engine.refs import LoraRef
+from engine.protocol.modes import MODES, OFFLOADED, Mode
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
 from engine.session import Session
 
 E = TypeVar("E")
@@ -37,7 +38,7 @@ def events() -> queue.Queue[Event]:
 
 @pytest.fixture
 def session(events: queue.Queue[Event]) -> Iterator[Session]:
-    session = Session(events.put)
+    session = Session(lambda message: events.put(message.event))
     yield session
     assert session.close(60)
 
@@ -65,19 +66,19 @@ def test_every_mode_switches_draws_and_comes_back(
     tmp_path: Path,
     mode: Mode,
 ) -> None:
-    session.load(tiny_checkpoint, mode=mode)
+    session.send(Load(tiny_checkpoint, mode=mode))
     assert wait(ModelLoaded).model.mode == mode
     memory = wait(MemoryChanged).memory
     assert memory.offloaded == (mode in OFFLOADED)
-    session.switch([LoraRef(tiny_loras / "neon.safetensors")])
+    session.send(SetStack((LoraRef(tiny_loras / "neon.safetensors"),)))
     assert wait(Switched).report.merged > 0
-    session.generate(GenerateRequest("a fox", tmp_path, steps=1, width=64, height=64))
+    session.send(Draw(GenerateRequest("a fox", tmp_path, steps=1, width=64, height=64)))
     assert len(wait(GenerationFinished).pictures) == 1
-    session.switch([])
+    session.send(SetStack())
     wait(Switched)
-    session.verify()
+    session.send(Verify())
     assert not wait(Verified).report.different
-    session.set_backup("device")
+    session.send(SetBackup("device"))
     if mode in OFFLOADED:
         assert memory.backup_tier == "cpu"
         assert f"In the mode {mode} the weights rest in main memory" in wait(CommandFailed).message
@@ -93,10 +94,10 @@ def test_what_is_free_decides_and_refuses(
 ) -> None:
     free = 1 << 40
     monkeypatch.setattr(decide, "free_bytes", lambda device: free)
-    session.load(tiny_checkpoint)
+    session.send(Load(tiny_checkpoint))
     assert wait(ModelLoaded).model.mode == "resident"
     free = 1 << 10
-    session.load(tiny_checkpoint)
+    session.send(Load(tiny_checkpoint))
     failed = wait(CommandFailed)
     assert "tiny.safetensors takes 0.0 GiB of cpu in the mode tiled" in failed.message
     assert not failed.unexpected
@@ -105,7 +106,7 @@ def test_what_is_free_decides_and_refuses(
 def test_backups_on_a_device_without_the_weights_are_refused(
     session: Session, wait: Ask[object], tiny_checkpoint: Path
 ) -> None:
-    session.load(tiny_checkpoint, backup="device", mode="group-offload")
+    session.send(Load(tiny_checkpoint, backup="device", mode="group-offload"))
     assert "choose cpu, file or auto" in wait(CommandFailed).message
 
 
@@ -113,7 +114,7 @@ def test_only_weights_that_stay_are_compiled(
     session: Session, wait: Ask[object], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    session.load(tiny_checkpoint, mode="model-offload", compiled=True)
+    session.send(Load(tiny_checkpoint, mode="model-offload", compiled=True))
     assert "compiled code does not follow" in wait(CommandFailed).message
-    session.load(tiny_checkpoint, compiled=True)
+    session.send(Load(tiny_checkpoint, compiled=True))
     assert wait(ModelLoaded).model.mode == "resident"

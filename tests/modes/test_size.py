@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.checkpoint.layout import PARTS
 from engine.checkpoint.read import ModelChoice, read_model
 from engine.demo import DEMO_MODEL
 from engine.modes.size import ModelBytes, model_bytes
+from engine.sdxl.layout import PARTS
 
 
 def bytes_of(path: Path, dtype: torch.dtype, *, mapped: bool = False) -> ModelBytes:

@@ -1,10 +1,13 @@
 """The sampler reads at once, at its pace, and not after it was stopped."""
 
 import queue
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import psutil
+import pytest
 
 from engine.monitor.nvml import Nvml
 from engine.monitor.ram import read_ram
@@ -31,6 +34,24 @@ def test_read_once_without_a_thread() -> None:
     assert 0 < reading.process_rss < reading.ram_total
     assert 0 < reading.ram_used <= reading.ram_total
     sampler.stop()
+
+
+def test_the_memory_is_that_of_the_process_that_holds_the_model() -> None:
+    sampler, _ = sampler_of(FakeNvml())
+    code = "import sys; x = bytearray(b'1') * 50_000_000; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        sampler.watch_process(process.pid)
+        found = sampler.read_once().process_rss
+        assert found == pytest.approx(psutil.Process(process.pid).memory_info().rss, rel=0.2)
+        assert found > 50_000_000
+        process.kill()
+    assert sampler.read_once().process_rss == 0, "it has ended"
+    sampler.watch_process(process.pid)
+    assert sampler.read_once().process_rss == 0
 
 
 def test_readings_come_from_the_samplers_thread_until_it_stops() -> None:

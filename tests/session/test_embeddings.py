@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.events import CommandFailed, Event, GenerationFinished, Switched, Verified
 from engine.generate.infotext import parse_infotext
-from engine.generate.request import GenerateRequest
-from engine.refs import LoraRef
+from engine.protocol.commands import Draw, Load, SetStack, Verify
+from engine.protocol.events import CommandFailed, Event, GenerationFinished, Switched, Verified
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
 from engine.session import Session
 
 E = TypeVar("E", bound=Event)
@@ -44,21 +45,23 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
     inside = {f"bundle_emb.leaf.{role}": 2 * vectors for role, vectors in TWIG.items()}
     save_file(load_file(tiny_loras / "neon.safetensors") | inside, bundle)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    session = Session(events.put)
+    session = Session(lambda message: events.put(message.event))
 
     def draw(prompt: str, *folders: Path) -> tuple[bytes, GenerationFinished]:
-        session.generate(
-            GenerateRequest(
-                prompt,
-                tmp_path / "out",
-                seed=1,
-                steps=1,
-                width=64,
-                height=64,
-                sampler="Euler",
-                schedule="Automatic",
-                cfg_scale=1,
-                embeddings=folders,
+        session.send(
+            Draw(
+                GenerateRequest(
+                    prompt,
+                    tmp_path / "out",
+                    seed=1,
+                    steps=1,
+                    width=64,
+                    height=64,
+                    sampler="Euler",
+                    schedule="Automatic",
+                    cfg_scale=1,
+                    embeddings=folders,
+                )
             )
         )
         finished = wait_for(events, GenerationFinished)
@@ -67,7 +70,7 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
         return Image.open(finished.pictures[0].path).tobytes(), finished
 
     try:
-        session.load(tiny_checkpoint, device="cpu", dtype="float32")
+        session.send(Load(tiny_checkpoint, device="cpu", dtype="float32"))
         without, _ = draw("a twig")
         pixels, finished = draw("a twig", folder)
         assert pixels != without
@@ -79,15 +82,15 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
             "old.safetensors",
             "evil.pt",
         ]
-        session.switch([LoraRef(bundle)])
+        session.send(SetStack((LoraRef(bundle),)))
         assert wait_for(events, Switched).report.loras[0].embeddings == ("leaf",)
         _, finished = draw("a leaf")
         infotext = parse_infotext(finished.pictures[0].infotext)
         assert infotext.embedding_hashes == (("leaf", "bundle"),)
-        session.switch([])
+        session.send(SetStack())
         _, finished = draw("a leaf")
         assert parse_infotext(finished.pictures[0].infotext).embedding_hashes == ()
-        session.verify()
+        session.send(Verify())
         assert wait_for(events, Verified).report.different == ()
     finally:
         assert session.close(60)

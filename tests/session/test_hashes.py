@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import (
+from engine.files.hashes import hash_file
+from engine.generate.infotext import parse_infotext
+from engine.library import hash_store
+from engine.protocol.commands import CancelAll, Draw, Load, SetStack
+from engine.protocol.events import (
     GenerationCancelled,
     GenerationFinished,
     GenerationStep,
@@ -19,10 +23,7 @@ from engine.events import (
     PictureSaved,
     Switched,
 )
-from engine.generate.infotext import parse_infotext
-from engine.library import hash_store
-from engine.library.hashes import hash_file
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from tests.session.test_session import PATIENCE, Watched, request
 
 
@@ -43,7 +44,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def watched(tiny_checkpoint: Path) -> Iterator[Watched]:
     watched = Watched()
-    watched.session.load(tiny_checkpoint, device="cpu", dtype="float32")
+    watched.session.send(Load(tiny_checkpoint, device="cpu", dtype="float32"))
     watched.wait(ModelLoaded)
     yield watched
     assert watched.session.close(PATIENCE)
@@ -54,7 +55,7 @@ def autov2(path: Path) -> str:
 
 
 def test_the_last_step_comes_before_the_hash(release, watched, tiny_checkpoint, tmp_path) -> None:
-    watched.session.generate(request(tmp_path))
+    watched.session.send(Draw(request(tmp_path)))
     assert watched.wait(HashAwaited).name == "tiny.safetensors"
     steps = [event.step for event in watched.seen if isinstance(event, GenerationStep)]
     assert steps == [1, 2, 3], "drawn"
@@ -65,9 +66,9 @@ def test_the_last_step_comes_before_the_hash(release, watched, tiny_checkpoint, 
 
 
 def test_a_cancel_saves_the_picture_without_it(release, watched, tmp_path) -> None:
-    watched.session.generate(request(tmp_path, batch=2))
+    watched.session.send(Draw(request(tmp_path, batch=2)))
     watched.wait(HashAwaited)
-    watched.session.cancel()
+    watched.session.send(CancelAll())
     picture = watched.wait(PictureSaved)
     assert picture.path.exists()
     info = parse_infotext(picture.infotext)
@@ -79,20 +80,20 @@ def test_of_a_lora_that_was_replaced_behind_a_switch_no_hash_is_written(
     watched, tiny_loras, tmp_path
 ) -> None:
     lora = Path(shutil.copy(tiny_loras / "neon.safetensors", tmp_path / "neon.safetensors"))
-    watched.session.switch([LoraRef(lora)])
+    watched.session.send(SetStack((LoraRef(lora),)))
     watched.wait(Switched)
-    watched.session.generate(request(tmp_path))
+    watched.session.send(Draw(request(tmp_path)))
     before = parse_infotext(watched.wait(PictureSaved).infotext).lora_hashes
     assert before == (("neon", hash_file(lora).autov3),)
     content = bytearray(lora.read_bytes())
     content[-2] ^= 1
     lora.write_bytes(content)
-    watched.session.generate(request(tmp_path))
+    watched.session.send(Draw(request(tmp_path)))
     after = parse_infotext(watched.wait(PictureSaved).infotext).lora_hashes
     assert after == before, "the weights are those of the file as it was"
-    watched.session.switch([LoraRef(lora, 0.5)])
+    watched.session.send(SetStack((LoraRef(lora, 0.5),)))
     watched.wait(Switched)
-    watched.session.generate(request(tmp_path))
+    watched.session.send(Draw(request(tmp_path)))
     assert parse_infotext(watched.wait(PictureSaved).infotext).lora_hashes == (
         ("neon", hash_file(lora).autov3),
     )
@@ -100,8 +101,8 @@ def test_of_a_lora_that_was_replaced_behind_a_switch_no_hash_is_written(
 
 def test_a_hash_names_the_lora_as_its_tag_does(watched, tiny_loras, tmp_path) -> None:
     lora = LoraRef(tiny_loras / "neon.safetensors")
-    watched.session.switch([lora])
-    watched.session.generate(request(tmp_path, lora_names=((str(lora.path), "styles/neon"),)))
+    watched.session.send(SetStack((lora,)))
+    watched.session.send(Draw(request(tmp_path, lora_names=((str(lora.path), "styles/neon"),))))
     info = parse_infotext(watched.wait(PictureSaved).infotext)
     assert info.lora_hashes == (("styles/neon", hash_file(lora.path).autov3),)
     assert info.prompt == "a red star <lora:styles/neon:1>"

@@ -20,10 +20,28 @@ import torch
 from PIL import Image
 
 from engine.errors import CancelledError
-from engine.events import (
+from engine.files.hashes import hash_file
+from engine.generate import save
+from engine.generate.infotext import parse_infotext
+from engine.generate.save import read_infotext
+from engine.protocol.commands import (
+    CancelAll,
+    Draw,
+    Load,
+    MoveJob,
+    PauseQueue,
+    Prefetch,
+    SetBackup,
+    SetStack,
+    Verify,
+)
+from engine.protocol.events import (
+    FINAL,
     BackupMoved,
     CommandFailed,
+    Done,
     Event,
+    EventMessage,
     GenerationCancelled,
     GenerationFinished,
     GenerationStarted,
@@ -36,13 +54,9 @@ from engine.events import (
     Switched,
     Verified,
 )
-from engine.generate import save
-from engine.generate.infotext import parse_infotext
-from engine.generate.request import GenerateRequest
-from engine.generate.save import read_infotext
-from engine.library.hashes import hash_file
-from engine.refs import LoraRef
-from engine.reports import MemoryReport
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import MemoryReport
+from engine.protocol.request import GenerateRequest
 from engine.session import Session
 from engine.switch.switcher import LoraSwitcher
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
@@ -62,9 +76,9 @@ class Watched:
     def __post_init__(self) -> None:
         self.session = Session(self._take)
 
-    def _take(self, event: Event) -> None:
-        self.on_event(event)
-        self.events.put(event)
+    def _take(self, message: EventMessage) -> None:
+        self.on_event(message.event)
+        self.events.put(message.event)
 
     def wait(self, kind: type[E]) -> E:
         """The next event of a kind; fails on a failure that was not waited for."""
@@ -92,7 +106,7 @@ class Watched:
 @pytest.fixture
 def watched(tiny_checkpoint: Path) -> Iterator[Watched]:
     watched = Watched()
-    watched.session.load(tiny_checkpoint, device="cpu", dtype="float32")
+    watched.session.send(Load(tiny_checkpoint, device="cpu", dtype="float32"))
     yield watched
     assert watched.session.close(PATIENCE)
 
@@ -115,7 +129,7 @@ def test_a_day_in_it(watched: Watched, tiny_loras: Path, tmp_path: Path) -> None
     assert watched.wait(StateChanged) == StateChanged("base")
 
     session = watched.session
-    session.generate(request(tmp_path))
+    session.send(Draw(request(tmp_path)))
     assert watched.wait(GenerationStarted).seed == 7
     step = watched.wait(GenerationStep)
     assert step.preview is not None
@@ -124,25 +138,26 @@ def test_a_day_in_it(watched: Watched, tiny_loras: Path, tmp_path: Path) -> None
     assert watched.wait(GenerationFinished).pictures == (base,)
 
     stack = [LoraRef(tiny_loras / "neon.safetensors", 0.8, 0.5)]
-    session.switch(stack)
+    session.send(SetStack(tuple(stack)))
     report = watched.wait(Switched).report
     assert report.stack == tuple(stack)
     assert report.text_encoders_changed
-    assert watched.wait(StateChanged) == StateChanged("stack", tuple(stack))
-    assert watched.wait(MemoryChanged).memory.backup == report.backup_bytes > 0
+    view = session.view
+    assert (view.state, view.live) == ("stack", tuple(stack))
+    assert view.memory.backup == report.backup_bytes > 0
 
-    session.generate(request(tmp_path))
+    session.send(Draw(request(tmp_path)))
     switched = watched.wait(PictureSaved)
     assert pixels(switched) != pixels(base)
 
-    session.set_backup("cpu")
+    session.send(SetBackup("cpu"))
     assert watched.wait(BackupMoved).bytes == report.backup_bytes
-    session.verify()
+    session.send(Verify())
     assert watched.wait(Verified).report.different == ()
 
-    session.switch([])
+    session.send(SetStack())
     assert watched.wait(Switched).report.restored == report.merged
-    session.generate(request(tmp_path))
+    session.send(Draw(request(tmp_path)))
     assert pixels(watched.wait(PictureSaved)) == pixels(base)
 
 
@@ -150,8 +165,8 @@ def test_the_infotext_says_what_was_drawn(
     watched: Watched, tiny_loras: Path, tmp_path: Path
 ) -> None:
     lora = tiny_loras / "neon.safetensors"
-    watched.session.switch([LoraRef(lora, 0.8, 0.5)])
-    watched.session.generate(request(tmp_path, negative_prompt="blurry", cfg_scale=4.5))
+    watched.session.send(SetStack((LoraRef(lora, 0.8, 0.5),)))
+    watched.session.send(Draw(request(tmp_path, negative_prompt="blurry", cfg_scale=4.5)))
     picture = watched.wait(PictureSaved)
     text = read_infotext(picture.path)
     assert text == picture.infotext
@@ -168,14 +183,14 @@ def test_cancel_stops_within_a_step_and_drops_what_waits(watched: Watched, tmp_p
 
     def cancel_at_the_second_step(event: Event) -> None:
         if isinstance(event, GenerationStep) and event.step == 2:
-            session.cancel()
+            session.send(CancelAll())
 
     watched.on_event = cancel_at_the_second_step
-    session.generate(request(tmp_path, steps=50))
-    session.generate(request(tmp_path, steps=50))
-    assert watched.wait(GenerationCancelled) == GenerationCancelled(2, 50)
+    session.send(Draw(request(tmp_path, steps=50)))
+    session.send(Draw(request(tmp_path, steps=50)))
     assert watched.wait(GenerationCancelled) == GenerationCancelled(0, 0), "each is answered"
-    session.generate(request(tmp_path, steps=1, seed=9))
+    assert watched.wait(GenerationCancelled) == GenerationCancelled(2, 50)
+    session.send(Draw(request(tmp_path, steps=1, seed=9)))
     assert watched.wait(GenerationStarted).seed == 9, "commands after a cancel are done"
     watched.wait(GenerationFinished)
     assert len(list(tmp_path.iterdir())) == 1
@@ -184,9 +199,9 @@ def test_cancel_stops_within_a_step_and_drops_what_waits(watched: Watched, tmp_p
 @pytest.mark.parametrize("width", [63, 100])
 def test_a_size_that_does_not_work_is_refused(watched: Watched, tmp_path: Path, width: int) -> None:
     watched.wait(StateChanged)
-    watched.session.generate(request(tmp_path, width=width))
+    watched.session.send(Draw(request(tmp_path, width=width)))
     failed = watched.wait(CommandFailed)
-    assert failed.command == "generate"
+    assert failed.command == "draw"
     assert "multiple of 8" in failed.message
     assert not failed.unexpected
 
@@ -195,19 +210,25 @@ def test_a_refused_lora_leaves_the_stack(
     watched: Watched, tiny_loras: Path, tmp_path: Path
 ) -> None:
     good = (LoraRef(tiny_loras / "neon.safetensors"),)
-    watched.session.switch(good)
+    watched.session.send(SetStack(good))
     watched.wait(Switched)
-    watched.wait(StateChanged)
-    watched.session.switch([LoraRef(tmp_path / "gone.safetensors")])
-    assert watched.wait(StateChanged) == StateChanged("stack", good)
-    assert "gone.safetensors" in watched.wait(CommandFailed).message
+    watched.session.send(SetStack((LoraRef(tmp_path / "gone.safetensors"),)))
+    failed = watched.wait(CommandFailed)
+    assert "gone.safetensors" in failed.message
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no header")
+    watched.session.send(SetStack((LoraRef(broken),)))
+    failed = watched.wait(CommandFailed)
+    assert (failed.path, failed.modified) == (broken, broken.stat().st_mtime_ns)
+    view = watched.session.view
+    assert (view.state, view.live, view.wanted) == ("stack", good, good)
 
 
 def test_a_missing_model_is_said_and_nothing_else_breaks(tmp_path: Path) -> None:
     watched = Watched()
-    watched.session.load(tmp_path / "gone.safetensors")
+    watched.session.send(Load(tmp_path / "gone.safetensors"))
     assert "gone.safetensors" in watched.wait(CommandFailed).message
-    watched.session.verify()
+    watched.session.send(Verify())
     assert "No model is loaded" in watched.wait(CommandFailed).message
     assert watched.session.close(PATIENCE)
 
@@ -215,14 +236,14 @@ def test_a_missing_model_is_said_and_nothing_else_breaks(tmp_path: Path) -> None
 def test_of_thousands_of_tensors_some_are_told(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import worker
+    from engine.session import loading
 
     # A tensor every millisecond.
     ticks = itertools.count()
-    clock = SimpleNamespace(**vars(worker.time) | {"monotonic": lambda: next(ticks) / 1000})
-    monkeypatch.setattr(worker, "time", clock)
+    clock = SimpleNamespace(**vars(loading.time) | {"monotonic": lambda: next(ticks) / 1000})
+    monkeypatch.setattr(loading, "time", clock)
     watched = Watched()
-    watched.session.load(tiny_checkpoint, device="cpu")
+    watched.session.send(Load(tiny_checkpoint, device="cpu"))
     watched.wait(ModelLoaded)
     assert watched.session.close(PATIENCE)
     reading = [e for e in watched.seen if isinstance(e, LoadProgress) and "Reading" in e.stage]
@@ -237,50 +258,60 @@ def test_loading_can_be_cancelled(tiny_checkpoint: Path) -> None:
 
     def cancel_while_reading(event: Event) -> None:
         if isinstance(event, LoadProgress) and event.total:
-            watched.session.cancel()
+            watched.session.send(CancelAll())
 
     watched.on_event = cancel_while_reading
-    watched.session.load(tiny_checkpoint)
+    watched.session.send(Load(tiny_checkpoint))
     stopped = CommandFailed("load", "The loading was cancelled.", cancelled=True)
     assert watched.wait(CommandFailed) == stopped
-    watched.session.verify()
+    watched.session.send(Verify())
     assert "No model is loaded" in watched.wait(CommandFailed).message
     watched.on_event = lambda event: None
-    watched.session.load(tiny_checkpoint)
+    watched.session.send(Load(tiny_checkpoint))
     watched.wait(ModelLoaded)
     assert watched.session.close(PATIENCE)
 
 
-def test_what_a_cancel_drops_is_answered_in_order(
+def test_each_command_has_one_answer_also_when_a_cancel_drops_it(
     watched: Watched, tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
 ) -> None:
-    """Every command but a prefetch has one answer, so that those who count are never wrong."""
     session, neon = watched.session, LoraRef(tiny_loras / "neon.safetensors")
+    answers: dict[str, list[Event]] = {}
+    session.attach(lambda message: (_note(answers, message), watched._take(message))[-1])
     watched.wait(MemoryChanged)
+    sent: list[str] = []
     held = threading.Event()
 
     def hold_and_cancel(event: Event) -> None:
         if isinstance(event, GenerationStarted) and not held.is_set():
-            session.switch([neon])
-            session.generate(request(tmp_path))
-            session.prefetch(neon)
-            session.load(tiny_checkpoint)
-            session.verify()
-            session.cancel()
-            session.generate(request(tmp_path, steps=1))
+            commands = (
+                SetStack((neon,)), Draw(request(tmp_path)), Prefetch(neon), Load(tiny_checkpoint),
+                Verify(), CancelAll(), Draw(request(tmp_path, steps=1)),
+            )  # fmt: skip
+            sent.extend(map(session.send, commands))
             held.set()
 
     watched.on_event = hold_and_cancel
-    session.generate(request(tmp_path))
+    first = session.send(Draw(request(tmp_path)))
     assert held.wait(PATIENCE)
-    answers = (GenerationCancelled, GenerationFinished, CommandFailed, Switched, Verified)
-    assert [type(watched.wait_for_any(answers)) for _ in range(6)] == [
-        GenerationCancelled, Switched, GenerationCancelled, CommandFailed, Verified,
-        GenerationFinished,
+    watched.wait_for_any((GenerationFinished,))
+    session.send(Verify())
+    watched.wait_for_any((Verified,))
+    # What is read ahead comes last.
+    while not all(id in answers for id in sent):
+        watched.wait_for_any((Done,))
+    kinds = [[type(event) for event in answers[id]] for id in (*sent, first)]
+    assert kinds == [
+        [Switched], [GenerationCancelled], [Done], [CommandFailed], [Verified], [Done],
+        [GenerationFinished], [GenerationCancelled],
     ]  # fmt: skip
-    assert watched.seen_failures == [
-        CommandFailed("load", "The loading was cancelled before it began.", cancelled=True)
-    ]
+    dropped = CommandFailed("load", "The loading was cancelled before it began.", cancelled=True)
+    assert answers[sent[3]] == [dropped]
+
+
+def _note(answers: dict[str, list[Event]], message: EventMessage) -> None:
+    if message.answers is not None and isinstance(message.event, FINAL):
+        answers.setdefault(message.answers, []).append(message.event)
 
 
 def test_reading_ahead_gives_way_to_what_somebody_waits_for(
@@ -295,9 +326,9 @@ def test_reading_ahead_gives_way_to_what_somebody_waits_for(
         raise CancelledError("given up")
 
     monkeypatch.setattr(LoraSwitcher, "prefetch", endless)
-    watched.session.prefetch(LoraRef(tiny_loras / "neon.safetensors"))
+    watched.session.send(Prefetch(LoraRef(tiny_loras / "neon.safetensors")))
     assert begun.wait(PATIENCE)
-    watched.session.verify()
+    watched.session.send(Verify())
     watched.wait(Verified)
     assert watched.seen_failures == []
 
@@ -315,9 +346,9 @@ def test_a_switch_to_the_file_that_is_read_ahead_waits_for_it(
         answers.append(cancelled())
 
     monkeypatch.setattr(LoraSwitcher, "prefetch", asking)
-    watched.session.prefetch(neon)
+    watched.session.send(Prefetch(neon))
     assert begun.wait(PATIENCE)
-    watched.session.switch([neon.at(0.5)])
+    watched.session.send(SetStack((neon.at(0.5),)))
     queued.set()
     watched.wait(Switched)
     assert answers == [False]
@@ -330,18 +361,18 @@ def test_a_vae_takes_the_place_of_the_models_own(
     watched = Watched()
     drawn = []
     for vae in (None, other):
-        watched.session.load(tiny_checkpoint, "cpu", "float32", vae=vae)
+        watched.session.send(Load(tiny_checkpoint, "cpu", "float32", vae=vae))
         watched.wait(ModelLoaded)
-        watched.session.generate(request(tmp_path / "out", steps=1))
+        watched.session.send(Draw(request(tmp_path / "out", steps=1)))
         drawn.append(pixels(watched.wait(PictureSaved)))
     assert drawn[0] != drawn[1]
     watched.wait(GenerationFinished)
     lora = tiny_loras / "neon.safetensors"
-    watched.session.load(tiny_checkpoint, vae=lora)
+    watched.session.send(Load(tiny_checkpoint, vae=lora))
     failed = watched.wait_for_any((CommandFailed, ModelLoaded))
     assert isinstance(failed, CommandFailed)
     assert "neon.safetensors: this is no VAE" in failed.message
-    watched.session.generate(request(tmp_path / "out", steps=1))
+    watched.session.send(Draw(request(tmp_path / "out", steps=1)))
     assert pixels(watched.wait(PictureSaved)) == drawn[1], "the model that was there stays"
     assert watched.session.close(PATIENCE)
 
@@ -349,7 +380,7 @@ def test_a_vae_takes_the_place_of_the_models_own(
 def test_a_path_that_no_system_can_open_is_said(tmp_path: Path) -> None:
     watched = Watched()
     for path in (tmp_path / "a\0b.safetensors", tmp_path / ("long" * 100)):
-        watched.session.load(path)
+        watched.session.send(Load(path))
         failed = watched.wait(CommandFailed)
         assert "cannot be opened" in failed.message
         assert not failed.unexpected
@@ -361,10 +392,10 @@ def test_a_model_that_left_is_told_with_its_memory(watched: Watched, tiny_checkp
 
     def cancel_while_reading(event: Event) -> None:
         if isinstance(event, LoadProgress) and event.total:
-            watched.session.cancel()
+            watched.session.send(CancelAll())
 
     watched.on_event = cancel_while_reading
-    watched.session.load(tiny_checkpoint)
+    watched.session.send(Load(tiny_checkpoint))
     assert watched.wait(StateChanged) == StateChanged("empty")
     assert watched.wait(MemoryChanged).memory == MemoryReport()
     assert watched.wait(CommandFailed).cancelled
@@ -372,8 +403,8 @@ def test_a_model_that_left_is_told_with_its_memory(watched: Watched, tiny_checkp
 
 def test_closing_ends_a_running_generation(tiny_checkpoint: Path, tmp_path: Path) -> None:
     watched = Watched()
-    watched.session.load(tiny_checkpoint)
-    watched.session.generate(request(tmp_path, steps=150))
+    watched.session.send(Load(tiny_checkpoint))
+    watched.session.send(Draw(request(tmp_path, steps=150)))
     watched.wait(GenerationStep)
     assert watched.session.close(PATIENCE)
     assert list(tmp_path.iterdir()) == []
@@ -390,9 +421,9 @@ def test_a_load_that_cannot_be_as_asked_leaves_the_model(
     watched: Watched, tiny_checkpoint: Path, wish: dict[str, Any], words: str
 ) -> None:
     watched.wait(ModelLoaded)
-    watched.session.load(tiny_checkpoint, "cpu", **wish)
+    watched.session.send(Load(tiny_checkpoint, "cpu", **wish))
     assert words in watched.wait(CommandFailed).message
-    watched.session.verify()
+    watched.session.send(Verify())
     watched.wait(Verified)
     assert StateChanged("empty") not in watched.seen
 
@@ -400,7 +431,7 @@ def test_a_load_that_cannot_be_as_asked_leaves_the_model(
 def test_a_picture_without_room_makes_some_and_says_what_helps(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import worker
+    from engine.session import drawing
 
     watched.wait(ModelLoaded)
     freed: list[LoraSwitcher] = []
@@ -408,13 +439,13 @@ def test_a_picture_without_room_makes_some_and_says_what_helps(
     def full(*args: object, **options: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(worker, "generate", full)
+    monkeypatch.setattr(drawing, "generate", full)
     monkeypatch.setattr(LoraSwitcher, "free_device_cache", lambda self: freed.append(self))
-    watched.session.generate(request(tmp_path))
+    watched.session.send(Draw(request(tmp_path)))
     message = watched.wait(CommandFailed).message
     assert message.startswith("There is not enough memory for this picture. Choose a smaller size")
     assert len(freed) == 1
-    on_gpu = worker._no_room_for_picture(torch.device("cuda"), "resident")
+    on_gpu = drawing._no_room_for_picture(torch.device("cuda"), "resident")
     assert "move the backups to the CPU, or open the model in another mode" in on_gpu
 
 
@@ -423,7 +454,7 @@ def test_a_folder_that_takes_no_pictures_is_refused_before_drawing(
 ) -> None:
     watched.wait(ModelLoaded)
     (tmp_path / "file").touch()
-    watched.session.generate(request(tmp_path / "file" / "below"))
+    watched.session.send(Draw(request(tmp_path / "file" / "below")))
     assert "is not a folder" in watched.wait(CommandFailed).message
     assert not any(isinstance(event, GenerationStarted) for event in watched.seen)
 
@@ -440,7 +471,7 @@ def test_a_full_disk_loses_no_picture(
 
     monkeypatch.setattr(save, "write_new", write)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    watched.session.generate(request(tmp_path / "full"))
+    watched.session.send(Draw(request(tmp_path / "full")))
     finished = watched.wait(GenerationFinished)
     (picture,) = finished.pictures
     assert picture.path.exists()
@@ -455,33 +486,43 @@ def test_memory_that_ends_with_the_fingerprints_is_said(
     def fail(*args: object, **options: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("engine.worker.LoraSwitcher", fail)
-    watched.session.load(tiny_checkpoint, "cpu")
+    monkeypatch.setattr("engine.session.loading.LoraSwitcher", fail)
+    watched.session.send(Load(tiny_checkpoint, "cpu"))
     failed = watched.wait(CommandFailed)
     assert failed.message == "tiny.safetensors does not fit into the memory of cpu."
     assert not failed.unexpected
 
 
-def test_a_picture_without_its_loras_is_not_drawn(
+def test_each_picture_has_the_stack_it_was_asked_for_with(
     watched: Watched, tiny_loras: Path, tmp_path: Path
 ) -> None:
     session = watched.session
     neon = LoraRef(tiny_loras / "neon.safetensors")
     gone = LoraRef(tiny_loras / "gone.safetensors")
-    session.switch([neon])
-    session.switch([neon, gone])
-    as_text = LoraRef(str(tiny_loras / "neon.safetensors"))
-    for number, stack in enumerate(([neon, gone], [], [neon, neon], [neon], [as_text], None)):
-        session.generate(request(tmp_path / str(number), steps=1), stack)
-    watched.wait(Switched)
+    watched.wait(MemoryChanged)
+    session.send(PauseQueue())
+    session.send(SetStack((neon,)))
+    ids = [
+        session.send(Draw(request(tmp_path / str(number), steps=1), stack))
+        for number, stack in enumerate((None, (), (neon, gone), (neon,)))
+    ]
+    session.send(SetStack())
+    assert [job.stack for job in session.view.jobs] == [(neon,), (), (neon, gone), (neon,)]
+    session.send(MoveJob(ids[3], before=ids[0]))
+    session.send(PauseQueue(False))
+    for number, stack in ((3, (neon,)), (0, (neon,)), (1, ())):
+        finished = watched.wait(GenerationFinished)
+        assert finished.pictures[0].path.parent == tmp_path / str(number)
+        assert finished.stack == stack
     failed = watched.wait(CommandFailed)
-    assert (failed.command, failed.path) == ("switch", gone.path)
-    for _ in range(3):
-        failed = watched.wait(CommandFailed)
-        assert failed.command == "generate"
-        assert "its LoRAs could not be switched to" in failed.message
-    for number in (3, 4, 5):
-        assert watched.wait(PictureSaved).path.parent == tmp_path / str(number)
+    assert (failed.command, failed.path, failed.refused) == ("draw", gone.path, True)
+    (refusal,) = session.view.refused
+    assert (refusal.path, refusal.message) == (gone.path, failed.message)
+    assert session.view.jobs == ()
+    switches = [event for event in watched.seen if isinstance(event, Switched)]
+    # To neon for the first two, to the base for the third, and the wanted base stays.
+    assert len(switches) <= 4
+    assert session.view.live == session.view.wanted == ()
 
 
 def test_the_file_to_blame_is_named_also_when_it_was_live_before(
@@ -489,17 +530,24 @@ def test_the_file_to_blame_is_named_also_when_it_was_live_before(
 ) -> None:
     first = tmp_path / "first.safetensors"
     shutil.copyfile(tiny_loras / "neon.safetensors", first)
-    watched.session.switch([LoraRef(first)])
+    watched.session.send(SetStack((LoraRef(first),)))
     watched.wait(Switched)
     first.unlink()
-    watched.session.switch([LoraRef(first), LoraRef(tiny_loras / "neon.safetensors")])
+    watched.session.send(
+        SetStack(
+            (
+                LoraRef(first),
+                LoraRef(tiny_loras / "neon.safetensors"),
+            )
+        )
+    )
     assert watched.wait(CommandFailed).path == first
 
 
 def test_a_missing_torch_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "engine.worker", None)
+    monkeypatch.setitem(sys.modules, "engine.session.worker", None)
     watched = Watched()
-    watched.session.load(None)
+    watched.session.send(Load(None))
     failed = watched.wait(CommandFailed)
     assert failed.command == "load"
     assert failed.message.startswith("The engine cannot be started: ")
@@ -515,23 +563,28 @@ def test_a_model_whose_file_was_written_to_is_not_drawn_with(
     shutil.copytree(tiny_checkpoint.parent, path.parent)
     whole = path.read_bytes()
     watched = Watched()
-    watched.session.load(path, "cpu", "float16")
-    watched.session.switch([LoraRef(tiny_loras / "neon.safetensors")])
+    watched.session.send(Load(path, "cpu", "float16"))
+    neon = (LoraRef(tiny_loras / "neon.safetensors"),)
+    watched.session.send(SetStack(neon))
     watched.wait(Switched)
-    watched.wait(MemoryChanged)
     with path.open("r+b") as file:
         file.seek(-(len(whole) // 2), os.SEEK_END)
         file.write(bytes(len(whole) // 2))
-    watched.session.generate(request(tmp_path / "lost", steps=1))
+    watched.session.send(Draw(request(tmp_path / "lost", steps=1)))
     failed = watched.wait(CommandFailed)
-    assert failed.command == "generate"
+    assert failed.command == "draw"
     assert "the model's file, whose pages they are, was written to" in failed.message
     assert not failed.unexpected
-    watched.session.verify()
-    assert watched.wait(Verified).report.different
+    watched.session.send(Verify())
+    # The stack is tried again, since it is wanted, and fails in the same way.
+    verified = watched.wait_for_any((Verified,))
+    assert isinstance(verified, Verified)
+    assert verified.report.different
     with path.open("r+b") as file:
         file.write(whole)
-    watched.session.generate(request(tmp_path / "drawn", steps=1), [])
-    assert watched.wait(StateChanged) == StateChanged("base")
+    watched.session.send(Draw(request(tmp_path / "drawn", steps=1), ()))
     assert watched.wait(PictureSaved).path.parent == tmp_path / "drawn"
+    assert watched.session.view.state == "base"
+    watched.session.send(SetStack(neon))
+    assert watched.wait(Switched).report.stack == neon
     assert watched.session.close(PATIENCE)

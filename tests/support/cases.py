@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from engine.embeddings.inversion import TextualInversion
     from engine.generate.infotext import Infotext
-    from engine.generate.prompt import ParsedPrompt
     from engine.library.entry import LibraryEntry
+    from engine.words.prompt import ParsedPrompt
     from tui_loraswitch.images.fit import HalfCells
 
 
@@ -90,7 +90,7 @@ def chunks(text: str) -> list[int]:
     """How many tokens each chunk of a prompt has, by the demo's first tokenizer."""
     from engine.embeddings.vocabulary import NO_EMBEDDINGS
     from engine.generate.chunks import cut_chunks
-    from engine.generate.prompt import parse_prompt
+    from engine.words.prompt import parse_prompt
 
     cut = cut_chunks(parse_prompt(text), _demo_pipeline().tokenizer, NO_EMBEDDINGS, "clip_l")
     return [len(chunk) for chunk in cut]
@@ -113,7 +113,7 @@ def infotext(text: str) -> Infotext:
 
 def prompt(text: str) -> ParsedPrompt:
     """A prompt, parsed. Raises `EngineError` where it is refused."""
-    from engine.generate.prompt import parse_prompt
+    from engine.words.prompt import parse_prompt
 
     return parse_prompt(text)
 

@@ -17,7 +17,7 @@ import torch
 from engine.host_memory import HostMemory
 from engine.lora import file as lora_file
 from engine.lora import tensors as lora_tensors
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch import merge as merge_module
 from engine.switch.backup import Backups
 

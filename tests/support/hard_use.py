@@ -27,8 +27,8 @@ from engine.checkpoint import open_checkpoint
 from engine.errors import EngineError
 from engine.generate.quiet import quiet_libraries
 from engine.lora.cache import LoraCache
-from engine.refs import LoraRef
-from engine.reports import Tier
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import Tier
 from engine.switch.switcher import LoraSwitcher
 from tests.support.all_formats import write_all_formats
 from tests.support.faults import FAULTS, Faults

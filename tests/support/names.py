@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.unet_names import unet_original_path
+from engine.sdxl.unet_names import unet_original_path
 
 
 def _flat(path: str) -> str:

@@ -16,9 +16,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from engine.checkpoint.config import METADATA_KEY, checkpoint_config
-from engine.checkpoint.layout import Part
 from engine.checkpoint.write import original_tensors
-from engine.lora.header import Header, read_header
+from engine.files.header import Header, read_header
+from engine.sdxl.layout import Part
 
 SIDE = 64
 """Pixels of the pictures it draws by default."""

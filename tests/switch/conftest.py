@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from engine.checkpoint import open_checkpoint
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 
 

@@ -19,8 +19,8 @@ from diffusers import UNet2DConditionModel
 
 from engine.checkpoint import open_checkpoint
 from engine.errors import CheckpointError, EngineError, SwitchError
-from engine.refs import LoraRef
-from engine.reports import Tier
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import Tier
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import same_bits
 

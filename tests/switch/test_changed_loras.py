@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from tests.switch.conftest import Loaded, same_bits
 
 

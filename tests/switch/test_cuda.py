@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.refs import LoraRef
-from engine.reports import Tier
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import Tier
 from engine.switch import grouped
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import same_bits

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.checkpoint import open_checkpoint
 from engine.errors import EngineError, FileFormatError, LoraRefusedError
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.examine import examine
 from engine.switch.switcher import LoraSwitcher
 

@@ -12,7 +12,7 @@ from torch import nn
 from engine.errors import LoraRefusedError
 from engine.lora.file import read_lora_header
 from engine.lora.targets import TargetTable
-from engine.reports import LoraReport
+from engine.protocol.reports import LoraReport
 from engine.switch.fit import fit
 from tests.support.tiny_sdxl import make_parts
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from engine.lora.cache import LoraCache
 from engine.lora.targets import Target, TargetTable
-from engine.refs import LoraRef
-from engine.reports import SwitchReport
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import SwitchReport
 from engine.switch.switcher import LoraSwitcher
 from tests.support import lycoris_files, names
 from tests.support.lycoris_files import FAMILIES, Written

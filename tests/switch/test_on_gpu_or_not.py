@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from engine.lora.cache import LoraCache
 from engine.lora.file import read_lora, read_lora_header
+from engine.switch import base as base_module
 from engine.switch import grouped, loras
 from engine.switch.loras import ModelLoras
 from tests.switch.conftest import Loaded
@@ -19,7 +21,8 @@ CUDA = torch.device("cuda:0")
 
 def decided(device: torch.device = CUDA) -> bool:
     """Without what was decided for the device before."""
-    return grouped.kernels_run_on.__wrapped__(device)
+    grouped._TRIED.clear()
+    return grouped.kernels_run_on(device)
 
 
 @pytest.fixture
@@ -31,6 +34,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
         found.append(device)
         return True
 
+    monkeypatch.setattr(grouped, "_TRIED", {})
     monkeypatch.setattr(grouped.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(grouped, "_kernel_is_right", right)
@@ -76,6 +80,22 @@ def test_none_run_where_the_first_was_wrong_or_could_not_be_built(
     assert "Failed to find C compiler" in caplog.text
 
 
+def test_what_was_tried_without_room_is_tried_again(
+    trials: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = grouped._kernel_is_right
+
+    def full(device: torch.device) -> bool:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(grouped, "_kernel_is_right", full)
+    assert not grouped.kernels_run_on(CUDA)
+    monkeypatch.setattr(grouped, "_kernel_is_right", right)
+    assert grouped.kernels_run_on(CUDA)
+    assert grouped.kernels_run_on(CUDA)
+    assert trials == [CUDA], "once it has run it is known"
+
+
 @pytest.mark.parametrize("trouble", ["too large", "no room"])
 def test_a_lora_that_the_gpu_has_no_room_for_stays_in_main_memory(
     loaded: Loaded, tiny_loras: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -95,3 +115,15 @@ def test_a_lora_that_the_gpu_has_no_room_for_stays_in_main_memory(
     monkeypatch.setattr(loras, "lora_bytes", lambda device: limit)
     assert of_model.where_the_weights_are(file, adapters) is adapters
     assert len(sent) == (trouble == "no room")
+
+
+def test_idle_copies_are_kept_where_they_are_pinned(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = loaded.switcher._base
+    assert base._idle_limit("cpu") == 0
+    monkeypatch.setattr(type(base), "device", CUDA)
+    memory = SimpleNamespace(total=8 << 30)
+    monkeypatch.setattr(base_module.psutil, "virtual_memory", lambda: memory)
+    assert base._idle_limit("cpu") == 2 << 30
+    assert base._idle_limit("device") == base._idle_limit("file") == 0

@@ -19,7 +19,7 @@ from peft import (
 from torch import nn
 
 from engine.lora.cache import LoraCache
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 from tests.support import peft_files
 from tests.support.peft_files import FAMILIES, SAVERS, Adapted

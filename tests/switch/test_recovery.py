@@ -216,3 +216,24 @@ def test_pages_of_the_file_that_a_switch_would_write_must_fit_into_memory(
     free(0)
     switcher.apply([loaded.ref("neon", 0.5)])
     assert switcher.state == "stack", "what was written once is memory already"
+
+
+def test_weights_that_were_moved_out_of_the_file_are_no_pages_any_more(
+    tiny_checkpoint: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a mode moves them to a GPU and back: they take no memory a second time."""
+    model = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16)
+    pipe = model.pipeline
+    switcher = LoraSwitcher(
+        pipe.unet, pipe.text_encoder, pipe.text_encoder_2, backup="file", source=model.source
+    )
+    for module in (pipe.unet, pipe.text_encoder, pipe.text_encoder_2):
+        for parameter in module.parameters():
+            parameter.data = parameter.data.clone()
+    touched = loaded.switcher.apply([loaded.ref("neon")]).bytes_written
+    memory = SimpleNamespace(available=touched - 1)
+    monkeypatch.setattr(tier_module.psutil, "virtual_memory", lambda: memory)
+    switcher.apply([loaded.ref("neon")])
+    assert switcher.state == "stack"
+    switcher.apply([])
+    assert not switcher.verify().different

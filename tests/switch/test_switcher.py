@@ -19,7 +19,7 @@ from engine.errors import (
     SwitchError,
 )
 from engine.lora.file import LoraFile
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch import base as base_module
 from engine.switch import loras as loras_module
 from engine.switch import merge as merge_module

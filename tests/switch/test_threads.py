@@ -16,7 +16,7 @@ import torch
 
 from engine.errors import EngineError, SwitchError
 from engine.lora.cache import LoraCache
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from engine.switch import merge as merge_module
 from engine.switch.precision import exact_products
 from engine.switch.switcher import LoraSwitcher

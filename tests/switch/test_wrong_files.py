@@ -14,8 +14,8 @@ import torch
 from safetensors.numpy import save
 
 from engine.errors import EngineError
-from engine.lora.header import MAX_HEADER_BYTES
-from engine.refs import LoraRef
+from engine.files.header import MAX_HEADER_BYTES
+from engine.protocol.refs import LoraRef
 from engine.switch.switcher import LoraSwitcher
 from tests.support.tiny_sdxl import make_parts
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,35 @@ from PIL import Image
 from safetensors.numpy import save_file
 from textual.pilot import Pilot
 
-from engine.events import Event, ModelInfo, ModelLoaded, StateChanged, Switched
-from engine.refs import LoraRef
-from engine.reports import SwitchReport
-from tui_loraswitch.app import LoraSwitchApp
+from engine.protocol.commands import Command, Load
+from engine.protocol.events import (
+    FINAL,
+    CommandFailed,
+    Event,
+    GenerationStarted,
+    GenerationStep,
+    JobChanged,
+    LoadProgress,
+    ModelInfo,
+    ModelLoaded,
+    PictureSaved,
+    StackWanted,
+    StateChanged,
+    Switched,
+    WorkEnded,
+    WorkStarted,
+)
+from engine.protocol.jobs import Job
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import SwitchReport
+from engine.session.session import Session
+from engine.session.work import DrawWork, SwitchWork, Work
+from tui_loraswitch.app.app import LoraSwitchApp
+from tui_loraswitch.app.services import Services
+from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import LoraRow
-from tui_loraswitch.services import Services
-from tui_loraswitch.settings import AppSettings
 
 # What is tested is the outcome; a busy machine may take its time.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -63,64 +85,79 @@ def write_lora(path: Path, *, trigger: str = "", sdxl: bool = True, **metadata: 
     return path
 
 
-class FakeSession:
-    """Takes commands down; the test says what the engine reports."""
+class FakeEngine(Session):
+    """A session without its thread: queue and wishes are real; the test says what is done."""
 
     def __init__(self) -> None:
-        self.commands: list[tuple[Any, ...]] = []
-        self.expected: Any = None
-        """The stack that the last picture was asked for with."""
+        self.commands: list[Command] = []
         self.closes_in_time = True
+        self.is_closed = False
+        super().__init__()
 
-    def load(
-        self,
-        model: Path | None,
-        device: Any,
-        dtype: Any,
-        backup: str,
-        vae: Path | None,
-        mode: str,
-        compiled: bool,
-        parts_from: Path | None,
-        prediction: str | None,
-    ) -> None:
-        choices = (vae, mode, compiled, parts_from, prediction)
-        extra = [value for value in choices if value not in (None, "auto", False)]
-        self.commands.append(("load", model, device, dtype, backup, *extra))
+    def _run(self) -> None:
+        """Leave the work to the test."""
 
-    def switch(self, stack: Any) -> None:
-        self.commands.append(("switch", tuple(stack)))
-
-    def generate(self, request: Any, stack: Any = None) -> None:
-        self.commands.append(("generate", request))
-        self.expected = stack
-
-    def cancel(self) -> None:
-        self.commands.append(("cancel",))
-
-    def set_backup(self, tier: str) -> None:
-        self.commands.append(("set_backup", tier))
-
-    def verify(self) -> None:
-        self.commands.append(("verify",))
-
-    def prefetch(self, ref: LoraRef) -> None:
-        self.commands.append(("prefetch", ref))
+    def send(self, command: Command, id: str | None = None) -> str:
+        self.commands.append(command)
+        return super().send(command, id)
 
     def close(self, timeout: float) -> bool:
-        self.commands.append(("close", timeout))
+        self.is_closed = True
         return self.closes_in_time
 
-    def sent(self, name: str) -> list[Any]:
-        """What was asked of one command: its argument, or the whole tuple when it has several."""
-        found = [command for command in self.commands if command[0] == name]
-        return [command[1] if len(command) == 2 else command for command in found]
+    def sent(self, *kinds: type[Command]) -> list[Any]:
+        """The commands of these kinds."""
+        return [command for command in self.commands if isinstance(command, kinds)]
+
+    def do(self, *events: Event) -> None:
+        """Report events as the engine's thread would, each with the id of what it ends."""
+        for event in events:
+            with self._lock:
+                self._begin(event)
+                if isinstance(event, Switched):
+                    self._fulfilled = event.report.stack
+                if isinstance(event, ModelLoaded):
+                    self._orders.waiting.tried = self._fulfilled = ()
+                if isinstance(event, CommandFailed) and isinstance(
+                    self._orders.running, SwitchWork
+                ):
+                    self.tell(StackWanted(self._fulfilled))
+                self.tell(event, self._answered(event))
+                if isinstance(event, FINAL):
+                    self._orders.running = None
+                    self.tell(WorkEnded())
+
+    def take(self) -> Work | None:
+        """Begin with what is next, as the engine's thread would."""
+        with self._lock:
+            work = self._orders.waiting.take(self._view)
+            self._orders.running = work
+            if work is not None:
+                self.tell(WorkStarted(work.name), work.id)
+            if isinstance(work, SwitchWork):
+                self._orders.waiting.tried = work.stack
+            if isinstance(work, DrawWork):
+                self.tell(JobChanged(replace(work.job, state="running")))
+                if Counter(work.job.stack) != Counter(self._view.live):
+                    self._orders.waiting.tried = work.job.stack
+            return work
+
+    def _begin(self, event: Event) -> None:
+        """Let the work begin that an event speaks of, where the test has not."""
+        if self._orders.running is None and isinstance(
+            event, (LoadProgress, GenerationStarted, *FINAL)
+        ):
+            self.take()
+
+    def _answered(self, event: Event) -> str | None:
+        is_end = isinstance(event, (*FINAL, GenerationStarted, GenerationStep, PictureSaved))
+        return self._orders.running.id if self._orders.running is not None and is_end else None
 
 
 class Driver:
     """The app under test with its pilot, session and shortcuts."""
 
-    def __init__(self, app: LoraSwitchApp, pilot: Pilot[None], session: FakeSession) -> None:
+    def __init__(self, app: LoraSwitchApp, pilot: Pilot[None], session: FakeEngine) -> None:
         self.app, self.pilot, self.session = app, pilot, session
 
     async def press(self, *keys: str) -> None:
@@ -129,8 +166,7 @@ class Driver:
 
     async def emit(self, *events: Event) -> None:
         """Let the engine report, as its thread would."""
-        for event in events:
-            self.app.report(event)
+        self.session.do(*events)
         await self.pilot.pause()
         await self.pilot.pause()
 
@@ -154,9 +190,24 @@ class Driver:
     async def load(self, model: ModelInfo = MODEL) -> None:
         await self.emit(ModelLoaded(model, 1.0), StateChanged("base"))
 
+    async def begin(self) -> None:
+        """Let the engine begin with what is next."""
+        self.session.take()
+        await self.pilot.pause()
+        await self.pilot.pause()
+
+    async def begin_picture(self) -> Job:
+        """Let the engine begin with the next picture, its stack live."""
+        await self.begin()
+        job = self.session.view.running
+        assert job is not None
+        live = StateChanged("stack" if job.stack else "base", job.stack)
+        await self.emit(live, GenerationStarted(job.request, job.request.seed, 28))
+        return job
+
     async def confirm(self) -> None:
         """Report the newest switch as done."""
-        stack = self.session.sent("switch")[-1]
+        stack = self.session.view.wanted
         await self.emit(StateChanged("stack" if stack else "base", stack), switched(stack))
 
     async def switch_to(self, name: str) -> None:
@@ -235,12 +286,12 @@ def settings(tmp_path: Path, loras: Path) -> AppSettings:
 
 
 @pytest.fixture
-def session() -> FakeSession:
-    return FakeSession()
+def session() -> FakeEngine:
+    return FakeEngine()
 
 
 @pytest.fixture
-def start(settings: AppSettings, session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> Any:
+def start(settings: AppSettings, session: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Opens the app at a size, with the library scanned: `async with start(120, 36) as driver`."""
     # The machine's own readings would come between those of a test.
     monkeypatch.setattr(Services, "_start_monitor", lambda self: None)
@@ -254,11 +305,11 @@ def start(settings: AppSettings, session: FakeSession, monkeypatch: pytest.Monke
         images: TerminalImages | None = None,
         settings: AppSettings = usual,
     ) -> AsyncIterator[Driver]:
-        app = LoraSwitchApp(settings, session, images)
+        app = LoraSwitchApp(settings, lambda on_lost: session, images)
         async with app.run_test(size=(width, height), notifications=True) as pilot:
             driver = Driver(app, pilot, session)
             await driver.until(lambda: app.main.library.is_complete)
-            await driver.until(lambda: session.sent("load"))
+            await driver.until(lambda: session.sent(Load))
             await pilot.pause()
             yield driver
 

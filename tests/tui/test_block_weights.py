@@ -8,10 +8,10 @@ import pytest
 from textual.widgets import Input
 
 from engine.block_weights import PRESETS, parse_block_weights
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.panes.stack_row import member_row
 from tui_loraswitch.screens.block_weights import BlockWeightsScreen
-from tui_loraswitch.stack_control import StackView
 
 FACE = {"FACE": "1,0,0,0,0,0,1,1,1,0,0,0"}
 
@@ -43,7 +43,7 @@ async def test_what_is_typed_is_explained_and_applied(start, session, size):
         await driver.press(*"d=0")
         await driver.sees("1,0.5,1,1,1,0,1,1,1,1,1,1", "IN04 0.5 · MID 0")
         await driver.press("enter")
-        ink, aya = session.sent("switch")[-1]
+        ink, aya = session.view.wanted
         assert (ink.blocks, aya.blocks) == ((("IN04", 0.5), ("MID", 0.0)), ())
         await driver.confirm()
         await driver.sees("lbw IN04=0.5", "ink 1.00 lbw")
@@ -56,14 +56,14 @@ async def test_presets_are_chosen_by_arrows_and_the_users_own_are_there(start, s
         await driver.press("up")
         assert screen.query_one(Input).value == "FACE"
         await driver.press("enter")
-        (ink,) = session.sent("switch")[-1]
+        (ink,) = session.view.wanted
         assert ink.blocks == parse_block_weights("FACE", presets)
         await driver.confirm()
         await driver.sees("lbw FACE")
         await driver.press("w")
         assert driver.app.screen.query_one(Input).value == "FACE"
         await driver.press("ctrl+u", "enter")
-        assert session.sent("switch")[-1] == (LoraRef(ink.path),)
+        assert session.view.wanted == (LoraRef(ink.path),)
 
 
 async def test_they_are_remembered_with_the_strengths(start, session):
@@ -78,7 +78,7 @@ async def test_they_are_remembered_with_the_strengths(start, session):
         await driver.highlight("ink")
         driver.list.focus()
         await driver.press("enter")
-        (ink,) = session.sent("switch")[-1]
+        (ink,) = session.view.wanted
         assert (ink.unet, ink.blocks) == (1.05, parse_block_weights("MID"))
 
 
@@ -87,7 +87,7 @@ async def test_escape_leaves_them(start, session):
         await open_screen(driver, "ink")
         await driver.press(*"MID", "escape")
         assert driver.app.screen is driver.app.main
-        assert len(session.sent("switch")) == 1
+        assert [ref.blocks for ref in session.view.wanted] == [()]
 
 
 async def test_footer_help_and_palette_tell(start):

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.events import PictureSaved
-from tui_loraswitch.background import in_background
+from engine.protocol.events import PictureSaved
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes import details, picture
+from tui_loraswitch.panes.background import in_background
 
 from .conftest import write_lora
 
@@ -157,11 +157,11 @@ async def test_work_that_is_not_awaited_any_more_disturbs_nobody():
 _HANGING = """
 import asyncio, sys, threading
 from pathlib import Path
-from tests.tui.conftest import FakeSession
-from tui_loraswitch.app import LoraSwitchApp
+from tests.tui.conftest import FakeEngine
+from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.panes import details
-from tui_loraswitch.services import Services
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.app.services import Services
+from tui_loraswitch.config.settings import AppSettings
 
 reading = threading.Event()
 
@@ -176,7 +176,7 @@ settings = AppSettings(
     model=None, loras=(folder / "loras",), device=None, dtype=None, output=folder,
     image_protocol="auto", index_path=folder / "index", state_path=folder / "state", backup="auto",
 )
-app = LoraSwitchApp(settings, FakeSession())
+app = LoraSwitchApp(settings, lambda on_lost: FakeEngine())
 
 async def leave(pilot):
     while not reading.is_set():

@@ -6,25 +6,27 @@ from pathlib import Path
 
 from PIL import Image
 
-from engine.events import (
+from engine.protocol.commands import SetStack
+from engine.protocol.events import (
     BackupMoved,
     CommandFailed,
+    EventMessage,
     GenerationCancelled,
     GenerationFinished,
     GenerationStarted,
     GenerationStep,
     LoadProgress,
-    MemoryChanged,
     PictureSaved,
     Preview,
     StateChanged,
     Verified,
 )
-from engine.generate.request import GenerateRequest
-from engine.reports import MemoryReport, VerifyReport
+from engine.protocol.reports import VerifyReport
+from engine.protocol.request import GenerateRequest
+from engine.protocol.view import EngineView, Refusal
 from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.messages import EngineReported
 from tui_loraswitch.panes import picture as picture_pane
+from tui_loraswitch.panes.messages import EngineAnswered, ViewChanged
 
 REQUEST = GenerateRequest("a fox", Path("pictures"))
 
@@ -36,7 +38,7 @@ def preview(red: int) -> Preview:
 async def saved(driver, folder: Path, name: str, colour: tuple[int, int, int]) -> PictureSaved:
     path = folder / f"{name}.png"
     Image.new("RGB", (64, 64), colour).save(path)
-    return PictureSaved(path, 7, 64, 64, 28, "infotext")
+    return PictureSaved(path, 7, 64, 64, 28, "infotext", 1.0)
 
 
 async def test_loading_shows_how_far_it_is(start):
@@ -83,7 +85,7 @@ async def test_a_refused_lora_is_marked_and_what_was_live_stays(start, session, 
         (row,) = [line for line in driver.screen if "! neon" in line]
         assert "refused" in row
         await driver.press("0")
-        assert session.sent("switch")[-1] == ()
+        assert session.sent(SetStack)[-1] == SetStack()
 
 
 async def test_a_lora_is_not_marked_for_the_fault_of_another(start, session, loras):
@@ -94,7 +96,7 @@ async def test_a_lora_is_not_marked_for_the_fault_of_another(start, session, lor
         await driver.press("space")
         ink = loras / "styles/ink.safetensors"
         await driver.emit(CommandFailed("switch", "ink is gone.", refused=True, path=ink))
-        assert driver.app.control.refused == {ink: "ink is gone."}
+        assert driver.app.control.view.refused == (Refusal(ink, "ink is gone."),)
 
 
 async def test_recovering_is_said_in_words(start):
@@ -170,6 +172,7 @@ async def test_verification_is_asked_for_and_answered(start):
     async with start() as driver:
         await driver.load()
         await driver.press("v")
+        await driver.begin()
         assert "▸ verifying" in driver.screen[0]
         await driver.emit(Verified(VerifyReport(2516, (), 2_567_463_684), 0.4))
         assert "▸" not in driver.screen[0]
@@ -182,6 +185,7 @@ async def test_the_backup_tells_where_it_went(start):
     async with start() as driver:
         await driver.load()
         await driver.press("b")
+        await driver.begin()
         assert "▸ moving the backup" in driver.screen[0]
         await driver.emit(BackupMoved("cpu", 4 << 30, 0.5))
         assert "▸" not in driver.screen[0]
@@ -197,25 +201,19 @@ async def test_a_model_that_cannot_be_opened_leaves_the_app_alive(start, session
         assert driver.toasts == ["x.safetensors: there is no such file."]
         assert "! no model · L loads again, m chooses" in driver.screen[0]
         assert driver.log[-1] == "L loads sd_xl_base_1.0 again, m chooses another model"
-        await driver.press("g", "v")
-        assert driver.toasts[-1] == "No model is loaded: L loads it again, m chooses one."
+        await driver.press("p", *"fox", "enter", "g")
+        assert driver.toasts[-1] == "No model is loaded, so there is nothing to draw with."
+        assert session.view.jobs == ()
         await driver.press("slash", *"ink", "enter")
         await driver.until(lambda: driver.app.main.library.view.shown == 1)
 
 
-def test_a_backlog_of_progress_shrinks_to_the_newest_and_keeps_previews():
-    def step(number: int, with_preview: bool = False) -> EngineReported:
-        picture = preview(1) if with_preview else None
-        return EngineReported(GenerationStep(number, 9, 1.0, picture))
-
-    assert step(2).can_replace(step(1))
-    assert not step(2).can_replace(step(1, with_preview=True))
-    assert step(2, with_preview=True).can_replace(step(1, with_preview=True))
-    memory = EngineReported(MemoryChanged(MemoryReport()))
-    assert memory.can_replace(memory)
-    assert not memory.can_replace(step(1))
-    failed = EngineReported(CommandFailed("load", "x"))
+def test_of_a_backlog_of_views_the_newest_is_left():
+    view = ViewChanged(EngineView(seq=2))
+    assert view.can_replace(ViewChanged(EngineView(seq=1)))
+    failed = EngineAnswered(EventMessage(1, "", "a", 0.0, CommandFailed("load", "x")))
     assert not failed.can_replace(failed)
+    assert not view.can_replace(failed)
 
 
 def _colour(picture: HalfCellPicture) -> tuple[int, ...]:

@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from tui_loraswitch.hang_up import HangUp
+from tui_loraswitch.app.hang_up import HangUp
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was called on the way out, and the exit code last."""
-    monkeypatch.setattr("tui_loraswitch.hang_up.GRACE", 0.0)
+    monkeypatch.setattr("tui_loraswitch.app.hang_up.GRACE", 0.0)
     return []
 
 

@@ -8,16 +8,29 @@ from dataclasses import replace
 import pytest
 from textual import events
 
-from engine.events import (
+from engine.protocol.commands import (
+    AdjustStrength,
+    CancelAll,
+    Draw,
+    Load,
+    Prefetch,
+    SetBackup,
+    SetStack,
+    Verify,
+)
+from engine.protocol.events import (
     CommandFailed,
     GenerationCancelled,
     GenerationFinished,
     GenerationStarted,
+    JobChanged,
     MemoryChanged,
+    StateChanged,
 )
-from engine.generate.request import GenerateRequest
-from engine.reports import MemoryReport
-from tests.tui.conftest import MODEL
+from engine.protocol.reports import MemoryReport
+from engine.protocol.request import GenerateRequest
+from engine.session.work import SwitchWork
+from tests.tui.conftest import MODEL, switched
 
 
 def names(stack) -> list[tuple[str, float]]:
@@ -26,7 +39,7 @@ def names(stack) -> list[tuple[str, float]]:
 
 async def test_the_model_is_loaded_as_the_settings_say(start, session):
     async with start():
-        assert session.commands[0] == ("load", MODEL.path, None, None, "auto")
+        assert session.commands[0] == Load(MODEL.path)
 
 
 async def test_enter_switches_at_the_preferred_strength_and_0_goes_back(start, session):
@@ -34,20 +47,21 @@ async def test_enter_switches_at_the_preferred_strength_and_0_goes_back(start, s
         await driver.load()
         await driver.highlight("neon")
         await driver.press("enter")
-        assert [names(stack) for stack in session.sent("switch")] == [[("neon", 0.8)]]
+        assert [names(command.stack) for command in session.sent(SetStack)] == [[("neon", 0.8)]]
         await driver.confirm()
         await driver.press("0")
-        assert session.sent("switch")[-1] == ()
+        assert session.sent(SetStack)[-1] == SetStack()
 
 
 async def test_space_stacks_and_unstacks(start, session):
     async with start() as driver:
         await driver.load()
+        stacks = []
         for name in ("neon", "ink", "neon"):
             await driver.highlight(name)
             await driver.press("space")
+            stacks.append(names(session.take().stack))
             await driver.confirm()
-        stacks = [names(stack) for stack in session.sent("switch")]
         assert stacks == [[("neon", 0.8)], [("neon", 0.8), ("ink", 1.0)], [("ink", 1.0)]]
 
 
@@ -55,23 +69,37 @@ async def test_plus_and_minus_switch_again_at_another_strength(start, session):
     async with start() as driver:
         await driver.load()
         await driver.switch_to("ink")
-        await driver.press("plus")
+        members = []
+        for key in ("plus", "minus", "minus"):
+            await driver.press(key)
+            members.extend(session.take().stack)
+            await driver.confirm()
+        assert [ref.unet for ref in members] == [1.05, 1.0, 0.95]
+        assert all(ref.text_encoder == ref.unet for ref in members)
+
+
+async def test_a_lora_comes_back_with_the_strength_it_was_left_with(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.switch_to("ink")
+        await driver.press("minus", "0")
         await driver.confirm()
-        await driver.press("minus")
-        await driver.confirm()
-        await driver.press("minus")
-        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.05, 1.0, 0.95]
-        assert all(stack[0].text_encoder == stack[0].unet for stack in session.sent("switch"))
+        await driver.press("enter")
+        assert names(session.take().stack) == [("ink", 0.95)]
 
 
 async def test_held_keys_do_not_pile_up_behind_a_slow_switch(start, session):
     async with start() as driver:
         await driver.load()
         await driver.highlight("ink")
-        await driver.press("enter", *["plus"] * 5)
-        assert len(session.sent("switch")) == 1
+        await driver.press("enter")
+        first = session.take().stack
+        await driver.press(*["plus"] * 5)
+        await driver.emit(StateChanged("stack", first), switched(first))
+        second = session.take().stack
         await driver.confirm()
-        assert [stack[0].unet for stack in session.sent("switch")] == [1.0, 1.25]
+        assert names(first) + names(second) == [("ink", 1.0), ("ink", 1.25)]
+        assert not isinstance(session.take(), SwitchWork)
 
 
 async def test_a_picture_is_drawn_with_the_strength_wanted_when_it_was_asked_for(start, session):
@@ -80,9 +108,10 @@ async def test_a_picture_is_drawn_with_the_strength_wanted_when_it_was_asked_for
         await driver.press("p", "f", "o", "x", "enter")
         await driver.highlight("ink")
         await driver.press("enter", "plus", "plus", "g")
-        sent = [command for command in session.commands if command[0] in ("switch", "generate")]
-        assert [command[0] for command in sent] == ["switch", "switch", "generate"]
-        assert sent[1][1][0].unet == 1.1
+        await driver.press("plus")
+        (job,) = session.view.jobs
+        assert names(job.stack) == [("ink", 1.1)]
+        assert names(session.view.wanted) == [("ink", 1.15)]
 
 
 async def test_only_text_encoders_or_unet_follow_when_the_stack_pane_says_so(start, session):
@@ -90,7 +119,7 @@ async def test_only_text_encoders_or_unet_follow_when_the_stack_pane_says_so(sta
         await driver.load()
         await driver.switch_to("ink")
         await driver.press("4", "t", "t", "minus")
-        (ref,) = session.sent("switch")[-1]
+        (ref,) = session.take().stack
         assert (ref.unet, ref.text_encoder) == (1.0, 0.95)
 
 
@@ -98,29 +127,31 @@ async def test_g_keeps_the_seed_and_r_draws_a_new_one(start, session, settings):
     async with start() as driver:
         await driver.load()
         await driver.press("p", *"a fox", "enter", "n", *"blur", "escape", "g")
-        request = session.sent("generate")[0]
-        expected = GenerateRequest("a fox", settings.output, "blur", seed=1, schedule="Karras")
-        assert request == expected
+        request = session.sent(Draw)[0].request
+        size = {"width": 0, "height": 0}  # the model's own
+        assert request == GenerateRequest(
+            "a fox", settings.output, "blur", seed=1, schedule="Karras", **size
+        )
         await driver.press("r")
-        assert session.sent("generate")[1].seed != 1
+        assert session.sent(Draw)[1].request.seed != 1
         await driver.emit(GenerationFinished((), 1.0), GenerationFinished((), 1.0))
         await driver.press("g")
-        assert session.sent("generate")[2] == session.sent("generate")[1]
+        assert session.sent(Draw)[2] == session.sent(Draw)[1]
 
 
 async def test_asking_twice_for_the_same_picture_is_answered_once(start, session):
     async with start() as driver:
         await driver.load()
         await driver.press("p", "x", "enter", "g", "g")
-        assert len(session.sent("generate")) == 1
-        assert "being drawn" in driver.toasts[0]
+        assert len(session.sent(Draw)) == 1
+        assert "in the queue" in driver.toasts[0]
 
 
 async def test_without_a_prompt_g_asks_for_one(start, session):
     async with start() as driver:
         await driver.load()
         await driver.press("g")
-        assert session.sent("generate") == []
+        assert session.sent(Draw) == []
         assert driver.app.focused.id == "prompt-text"
 
 
@@ -130,7 +161,7 @@ async def test_keys_are_letters_while_a_text_has_the_focus(start, session):
         letters = "g0rxvbq+-?/ios"
         await driver.press("p", *letters.replace("/", "").replace("?", "").replace("+", ""))
         assert driver.app.control.state.prompt == "g0rxvbq-ios"
-        assert {command[0] for command in session.commands} <= {"load", "prefetch"}
+        assert {type(command) for command in session.commands} <= {Load, Prefetch}
         await driver.press("enter")
         assert driver.app.focused is driver.list
         assert "\n" not in driver.app.control.state.prompt
@@ -140,11 +171,11 @@ async def test_ctrl_g_draws_from_within_the_prompt(start, session):
     async with start() as driver:
         await driver.load()
         await driver.press("p", *"fox", "ctrl+g")
-        assert session.sent("generate")[0].prompt == "fox"
+        assert session.sent(Draw)[0].request.prompt == "fox"
         assert driver.app.focused.id == "prompt-text"
 
 
-@pytest.mark.parametrize(("key", "command"), [("x", ("cancel",)), ("v", ("verify",))])
+@pytest.mark.parametrize(("key", "command"), [("x", CancelAll()), ("v", Verify())])
 async def test_single_commands(start, session, key, command):
     async with start() as driver:
         await driver.load()
@@ -157,7 +188,7 @@ async def test_b_moves_the_backup_from_place_to_place(start, session):
         await driver.load()
         for tier in ("cpu", "file", "device"):
             await driver.press("b")
-            assert session.sent("set_backup")[-1] == tier
+            assert session.sent(SetBackup)[-1] == SetBackup(tier)
             await driver.emit(MemoryChanged(MemoryReport(backup=1, backup_tier=tier)))
 
 
@@ -169,7 +200,7 @@ async def test_b_passes_over_a_place_that_cannot_be(start, session):
         await driver.emit(CommandFailed("set_backup", "The weights are not those of the file."))
         assert "▸" not in driver.screen[0]
         await driver.press("b")
-        assert session.sent("set_backup") == ["file", "device"]
+        assert [command.tier for command in session.sent(SetBackup)] == ["file", "device"]
 
 
 async def test_on_a_cpu_the_backup_is_in_memory_or_in_the_file(start, session):
@@ -182,7 +213,8 @@ async def test_on_a_cpu_the_backup_is_in_memory_or_in_the_file(start, session):
         await driver.press("b")
         await driver.emit(MemoryChanged(MemoryReport(backup=1, backup_tier="cpu")))
         await driver.press("b")
-        assert session.sent("set_backup") == ["file", "file", "device", "file"]
+        tiers = [command.tier for command in session.sent(SetBackup)]
+        assert tiers == ["file", "file", "device", "file"]
 
 
 async def test_i_puts_the_trigger_words_that_are_missing_into_the_prompt(start):
@@ -199,17 +231,18 @@ async def test_what_is_chosen_before_the_model_is_there_is_switched_to_when_it_i
     async with start() as driver:
         await driver.highlight("ink")
         await driver.press("enter")
-        assert session.sent("switch") == []
         assert "◌ ink" in driver.text
         await driver.load()
-        assert [names(stack) for stack in session.sent("switch")] == [[("ink", 1.0)]]
+        assert names(session.take().stack) == [("ink", 1.0)]
 
 
 async def test_a_lora_is_read_ahead_when_the_cursor_rests_on_it(start, session):
     async with start() as driver:
         await driver.load()
         await driver.highlight("ink")
-        await driver.until(lambda: "ink" in [ref.name for ref in session.sent("prefetch")])
+        await driver.until(
+            lambda: "ink" in [command.ref.name for command in session.sent(Prefetch)]
+        )
 
 
 async def test_settings_are_edited_by_keyboard(start, session):
@@ -221,25 +254,24 @@ async def test_settings_are_edited_by_keyboard(start, session):
         assert driver.app.control.state.seed == 77
         assert "12 steps" in driver.text
         await driver.press("p", "x", "enter", "g")
-        assert session.sent("generate")[0].steps == 12
+        assert session.sent(Draw)[0].request.steps == 12
 
 
 async def test_clip_skip_and_the_empty_negative_are_among_the_settings(
     start, session, settings, tmp_path
 ):
     path = tmp_path / "config.toml"
-    own = replace(settings, config_path=path, model=tmp_path / "model.safetensors")
-    async with start(settings=own) as driver:
-        await driver.load(replace(MODEL, is_demo=True))
+    async with start(settings=replace(settings, config_path=path)) as driver:
+        await driver.load()
         await driver.press("p", "ctrl+a", "x", "enter", "g")
-        request = session.sent("generate")[0]
+        request = session.sent(Draw)[0].request
         assert (request.clip_skip, request.empty_negative) == (2, "zeros")
         await driver.press("o", *["tab"] * 7, "backspace", "3", "tab", "enter", "down", "enter")
         await driver.press("ctrl+s", "g")
-        request = session.sent("generate")[1]
+        request = session.sent(Draw)[1].request
         assert (request.clip_skip, request.empty_negative) == (3, "encoded")
         assert "clip skip 3" in driver.text
-        await driver.until(path.exists)
+        await driver.until(lambda: path.exists() and "empty_negative" in path.read_text())
     assert tomllib.loads(path.read_text())["empty_negative"] == "encoded"
 
 
@@ -247,7 +279,7 @@ async def test_a_remembered_empty_negative_counts(start, session, settings):
     async with start(settings=replace(settings, empty_negative="encoded")) as driver:
         await driver.load()
         await driver.press("p", "x", "enter", "g")
-        assert session.sent("generate")[0].empty_negative == "encoded"
+        assert session.sent(Draw)[0].request.empty_negative == "encoded"
 
 
 async def test_the_demo_changes_nothing_of_what_is_remembered(start, settings, tmp_path):
@@ -302,31 +334,33 @@ async def test_cancelling_drops_what_waits(start, session):
     async with start() as driver:
         await driver.load()
         await driver.press("p", "x", "enter", "r", "r", "r")
-        request = session.sent("generate")[0]
+        request = session.sent(Draw)[0].request
         await driver.emit(GenerationStarted(request, 1, 28))
         assert "▸ drawing +2" in driver.screen[0]
         await driver.press("x")
         assert "▸ cancelling " in driver.screen[0]
-        await driver.emit(GenerationCancelled(3, 28), GenerationCancelled(0, 0))
-        assert "▸ cancelling " in driver.screen[0]
-        await driver.emit(GenerationCancelled(0, 0))
+        await driver.emit(GenerationCancelled(3, 28))
         assert "▸" not in driver.screen[0]
+        assert session.view.jobs == ()
 
 
 async def test_a_picture_cancelled_while_its_text_is_encoded_can_be_asked_for_again(start, session):
     async with start() as driver:
         await driver.load()
-        await driver.press("p", "x", "enter", "g", "x", "g")
-        assert [command[0] for command in session.commands[-3:]] == [
-            "generate", "cancel", "generate",
-        ]  # fmt: skip
+        await driver.press("p", "x", "enter", "g")
+        await driver.begin()
+        (job,) = session.view.jobs
+        await driver.emit(JobChanged(replace(job, state="running")))
+        await driver.press("x", "g", "g")
+        first, second = session.sent(Draw)
+        assert first == second
+        assert "in the queue" in driver.toasts[-1]
         await driver.emit(GenerationCancelled(0, 0))
-        request = session.sent("generate")[1]
-        await driver.emit(GenerationStarted(request, 1, 28))
+        await driver.emit(GenerationStarted(second.request, 1, 28))
         assert "▸ drawing  " in driver.screen[0]
-        assert driver.app.control.queued == 1
+        assert len(session.view.jobs) == 1
         await driver.emit(GenerationFinished((), 1.0))
-        assert driver.app.control.queued == 0
+        assert session.view.jobs == ()
 
 
 async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):
@@ -336,10 +370,9 @@ async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):
         for key in ("p", *"fox", "enter", "slash", *"ink", "enter", "enter", "plus", "g"):
             char = key if len(key) == 1 else None
             app.post_message(events.Key(key, char))
-        await driver.until(lambda: session.sent("generate"))
-        assert session.sent("generate")[0].prompt == "fox"
-        assert [names(stack) for stack in session.sent("switch")] == [
-            [("ink", 1.0)],
-            [("ink", 1.05)],
-        ]
+        await driver.until(lambda: session.sent(Draw))
+        assert session.sent(Draw)[0].request.prompt == "fox"
+        assert names(session.sent(SetStack)[0].stack) == [("ink", 1.0)]
+        assert len(session.sent(AdjustStrength)) == 1
+        assert names(session.sent(Draw)[0].stack) == [("ink", 1.05)]
         assert app.control.state.negative_prompt == ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
-from engine.events import LoadProgress, PictureSaved
+from engine.protocol.events import LoadProgress, PictureSaved
 
 
 async def test_q_keeps_the_state_and_closes_the_engine(start, session, settings):
@@ -16,7 +17,7 @@ async def test_q_keeps_the_state_and_closes_the_engine(start, session, settings)
         await driver.load()
         await driver.press("p", *"a fox", "enter", "s", "q")
         await driver.until(lambda: not driver.app.is_running)
-    assert session.sent("close") == [1.5]
+    assert session.is_closed
     assert driver.app.engine_stopped
     state = json.loads(settings.state_path.read_text())
     assert state["prompt"] == "a fox"
@@ -39,7 +40,7 @@ async def test_quitting_while_loading_leaves_although_the_engine_does_not_end(st
         await driver.emit(LoadProgress("reading", 1, 10))
         await driver.press("q")
         await driver.until(lambda: not driver.app.is_running)
-    assert session.sent("close") == [1.5]
+    assert session.is_closed
     assert not driver.app.engine_stopped
 
 
@@ -49,14 +50,14 @@ async def test_a_signal_ends_all_even_when_the_screen_hangs(
 ):
     codes: list[int] = []
     monkeypatch.setattr("os._exit", codes.append)
-    monkeypatch.setattr("tui_loraswitch.hang_up.GRACE", 0.0)
+    monkeypatch.setattr("tui_loraswitch.app.hang_up.GRACE", 0.0)
     before = signal.getsignal(number)
     async with start() as driver:
         await driver.press("p", *"kept", "enter")
         os.kill(os.getpid(), number)
         await driver.until(lambda: codes and not driver.app.is_running)
     assert codes == [128 + number]
-    assert session.sent("close") == [1.5]
+    assert session.is_closed
     assert json.loads(settings.state_path.read_text())["prompt"] == "kept"
     assert signal.getsignal(number) is before
 
@@ -77,10 +78,10 @@ async def test_the_theme_is_remembered(start, settings):
         assert driver.app.theme == "nord"
 
 
-async def test_events_after_the_end_disturb_nobody(start):
-    async with start() as driver:
+async def test_events_after_the_end_disturb_nobody(start, session):
+    async with start():
         pass
-    driver.app.report(LoadProgress("late"))
+    session.do(LoadProgress("late"))
 
 
 async def test_what_dead_processes_left_is_swept_at_the_start(start, settings):
@@ -101,5 +102,5 @@ async def test_the_state_is_kept_with_every_picture_and_a_failure_said(start, se
         assert json.loads(settings.state_path.read_text())["prompt"] == "a fox"
         settings.state_path.unlink()
         settings.state_path.mkdir()
-        await driver.emit(picture)
+        await driver.emit(replace(picture, path=settings.output / "2.png"))
         await driver.until(lambda: any("no file" in line for line in driver.log))

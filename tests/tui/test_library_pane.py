@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
+from engine.protocol.commands import SetStack, ToggleLora
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import FolderRow, LoraRow
 
@@ -74,7 +75,7 @@ async def test_hidden_loras_can_be_seen_but_not_switched_to(start, session):
         (row,) = [line for line in driver.screen if "! old15" in line]
         assert "for SD 1.5" in row
         await driver.press("enter", "space")
-        assert session.sent("switch") == []
+        assert session.sent(SetStack, ToggleLora) == []
         assert driver.toasts[0] == "old15 is made for SD 1.5, not for SDXL."
 
 
@@ -83,7 +84,7 @@ async def test_a_truncated_file_says_why_in_the_list_and_in_the_details(start, s
         await driver.load()
         await driver.highlight("broken")
         await driver.press("enter")
-        assert session.sent("switch") == []
+        assert session.sent(SetStack, ToggleLora) == []
         assert "! broken" in driver.text
         assert "truncated" in driver.text
         assert "download it again" in driver.toasts[0]
@@ -133,7 +134,7 @@ async def test_names_of_strangers_are_neither_markup_nor_escapes(start, loras, s
 
 
 async def test_errors_with_markup_are_shown_as_they_are(start):
-    from engine.events import CommandFailed
+    from engine.protocol.events import CommandFailed
 
     async with start() as driver:
         await driver.emit(CommandFailed("load", "[link=x]a[/link] \x1b[2Jb"))

@@ -9,13 +9,13 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.widgets import Input
 
+from engine.protocol.log import LogLine
 from tests.tui.conftest import PATIENCE, write_lora
 from tui_loraswitch.images.fit import HalfCells
 from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes import library as library_pane
 from tui_loraswitch.panes.details import DetailsText
-from tui_loraswitch.panes.log_lines import LogLine
 
 MANY = 90
 

@@ -12,10 +12,18 @@ import pytest
 from safetensors.numpy import save_file
 
 from engine.demo import DEMO_LORAS
-from engine.events import CommandFailed, LoadProgress, ModelLoaded, StateChanged
+from engine.protocol.commands import Load
+from engine.protocol.events import (
+    CommandFailed,
+    LoadProgress,
+    ModelLoaded,
+    StateChanged,
+    Verified,
+)
+from engine.protocol.reports import VerifyReport
 from tests.tui.conftest import MODEL, write_lora
-from tui_loraswitch.messages import ModelsFound
-from tui_loraswitch.model_files import ModelFile, find_models
+from tui_loraswitch.control.model_files import ModelFile, find_models
+from tui_loraswitch.panes.messages import ModelsFound
 from tui_loraswitch.panes.prompt import PromptField
 from tui_loraswitch.screens.models import ModelsScreen
 
@@ -113,7 +121,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> list[ModelFile]:
             on_found(model)
         return []
 
-    monkeypatch.setattr("tui_loraswitch.services.find_models", find)
+    monkeypatch.setattr("tui_loraswitch.app.services.find_models", find)
     return models
 
 
@@ -158,7 +166,7 @@ async def test_typing_filters_and_enter_loads(start, session, settings, shelf):
         await driver.press(*"alph")
         assert names(screen) == ["alpha"]
         await driver.press("enter")
-        assert session.commands[-1] == ("load", A.path, "cuda:1", "float16", "cpu")
+        assert session.sent(Load)[-1] == Load(A.path, "cuda:1", "float16", "cpu")
         assert driver.app.screen is driver.app.main
 
 
@@ -176,7 +184,7 @@ async def test_tab_says_what_the_model_predicts_and_it_is_remembered(
         await driver.press("tab", "tab")
         assert "predicts v · Tab changes" in driver.text
         await driver.press("enter")
-        assert session.commands[-1] == ("load", A.path, None, None, "auto", "v")
+        assert session.sent(Load)[-1] == Load(A.path, prediction="v")
         await driver.load(replace(MODEL, name="alpha", path=A.path, prediction="v"))
         assert "it predicts v" in driver.log
         await driver.until(lambda: "predictions" in config.read_text())
@@ -188,7 +196,7 @@ async def test_tab_says_what_the_model_predicts_and_it_is_remembered(
         await open_list(driver)
         assert "predicts v · Tab changes" in driver.text, "Escape leaves it as it was"
         await driver.press("tab", "tab", "enter")
-        assert session.commands[-1] == ("load", A.path, None, None, "auto")
+        assert session.sent(Load)[-1] == Load(A.path)
         await driver.until(
             lambda: tomllib.loads(config.read_text())["predictions"] == {str(B.path): "epsilon"}
         )
@@ -214,7 +222,7 @@ async def test_the_demo_is_chosen_and_brings_its_loras(start, session, shelf):
         await driver.load()
         await open_list(driver)
         await driver.press("pagedown", "enter")
-        assert session.commands[-1][:2] == ("load", None)
+        assert session.sent(Load)[-1] == Load(None)
         await driver.emit(
             StateChanged("empty"),
             ModelLoaded(replace(MODEL, is_demo=True), 1.0),
@@ -244,14 +252,31 @@ async def test_the_former_stack_is_wanted_on_the_new_model_too(start, session, s
         await driver.press(*"alph", "enter")
         await driver.emit(StateChanged("empty"), LoadProgress("Reading alpha", 1, 2))
         assert "alpha 50 %" in driver.screen[0]
-        await driver.highlight("neon")
-        await driver.press("space")
-        assert len(session.sent("switch")) == 1, "wishes wait until the model is there"
+        assert "◌ ink" in driver.text, "it is still wanted"
         await driver.press("v")
-        assert driver.toasts[-1] == "The model is still loading."
         await driver.load(replace(MODEL, name="alpha", path=A.path))
-        assert [ref.name for ref in session.sent("switch")[-1]] == ["ink", "neon"]
-        assert len(session.sent("switch")) == 2
+        await driver.begin()
+        assert "▸ verifying" in driver.screen[0], "it has waited for the model"
+        await driver.emit(Verified(VerifyReport(1, (), 1), 0.1))
+        await driver.begin()
+        assert driver.screen[0].rstrip().endswith("◌ switching to ink 1.00")
+        await driver.confirm()
+        assert driver.screen[0].rstrip().endswith("● ink 1.00")
+
+
+async def test_what_is_wished_while_a_model_loads_is_done_afterwards(start, session):
+    async with start() as driver:
+        await driver.emit(LoadProgress("Reading x", 1, 2))
+        for name, key in (("ink", "enter"), ("neon", "space")):
+            await driver.highlight(name)
+            await driver.press(key)
+        assert "◌ ink" in driver.text
+        await driver.load()
+        await driver.begin()
+        assert driver.screen[0].rstrip().endswith("◌ switching to ink 1.00 + neon 0.80")
+        await driver.confirm()
+        await driver.begin()
+        assert driver.screen[0].rstrip().endswith("● ink 1.00 + neon 0.80"), "in one switch"
 
 
 async def test_a_model_that_is_refused_leaves_the_one_that_is_loaded(start, session, shelf):
@@ -266,9 +291,11 @@ async def test_a_model_that_is_refused_leaves_the_one_that_is_loaded(start, sess
         assert driver.log[-1] == (
             "sd_xl_base_1.0 stays loaded; L loads alpha again, m chooses another model"
         )
-        assert [ref.name for ref in session.sent("switch")[-1]] == ["ink"]
+        await driver.confirm()
+        assert driver.screen[0].rstrip().endswith("● ink 1.00")
         await driver.press("v")
-        assert ("verify",) in session.commands
+        await driver.begin()
+        assert "▸ verifying" in driver.screen[0]
 
 
 async def test_a_cancelled_load_can_be_asked_for_again(start, session):
@@ -287,7 +314,7 @@ async def test_a_cancelled_load_can_be_asked_for_again(start, session):
             "L loads it again" in driver.app.main.picture.query_one("#picture-words").visual.plain
         )
         await driver.press("L")
-        assert session.sent("load") == [session.commands[0]] * 2
+        assert session.sent(Load) == [Load(MODEL.path)] * 2
         await driver.load()
         assert driver.screen[0].rstrip().endswith("● base")
         await driver.press("L")
@@ -296,13 +323,15 @@ async def test_a_cancelled_load_can_be_asked_for_again(start, session):
 
 async def test_the_newest_of_several_choices_counts(start, session, shelf):
     async with start() as driver:
+        await driver.begin()
         await open_list(driver)
         await driver.press(*"alph", "enter")
-        assert [command[0] for command in session.commands] == ["load", "cancel", "load"]
+        assert [load.model for load in session.sent(Load)] == [MODEL.path, A.path]
+        assert session.view.stopping, "the first one"
         await driver.emit(CommandFailed("load", "The loading was cancelled.", cancelled=True))
         assert not any("loads" in line for line in driver.log), "alpha is on its way"
         await driver.load(replace(MODEL, name="alpha", path=A.path))
-        assert driver.app.control.model.name == "alpha"
+        assert driver.app.control.view.model.name == "alpha"
 
 
 async def test_a_model_that_was_loaded_is_remembered_and_the_demo_is_not(start, settings, tmp_path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.events import MemoryChanged, ModelLoaded
-from engine.modes.names import MODE_WORDS, MODES, OFFLOADED
 from engine.monitor.reading import GpuReading, Reading
-from engine.reports import MemoryReport
+from engine.protocol.events import EventMessage, MemoryChanged, ModelLoaded
+from engine.protocol.log_words import log_lines
+from engine.protocol.modes import MODE_WORDS, MODES, OFFLOADED
+from engine.protocol.reports import MemoryReport
 from tui_loraswitch.panes.gauge_lines import BACKUP, MODEL, Figures, gauge_lines
-from tui_loraswitch.panes.log_lines import describe
 
 from .conftest import MODEL as SDXL
 
@@ -26,7 +26,8 @@ async def test_a_mode_that_is_not_the_usual_one_is_shown(start):
 
 def test_every_mode_has_words():
     for mode in MODES:
-        lines = describe(ModelLoaded(replace(SDXL, mode=mode), 1.0))
+        loaded = ModelLoaded(replace(SDXL, mode=mode), 1.0)
+        lines = log_lines(EventMessage(1, "", None, 0.0, loaded))
         shown = [line.text for line in lines[1:]]
         assert shown == ([] if mode == "resident" else [f"mode {mode}: {MODE_WORDS[mode]}"])
     assert set(MODE_WORDS) == set(MODES) > OFFLOADED

@@ -1,4 +1,4 @@
-"""The parts without a screen: stack control, state, form, gauges, pictures, words."""
+"""The parts without a screen: state, form, gauges, pictures, words."""
 
 from __future__ import annotations
 
@@ -15,111 +15,17 @@ from PIL import Image
 
 from engine.errors import EngineError, FileFormatError
 from engine.monitor.reading import GpuReading, Reading
-from engine.refs import LoraRef
-from engine.reports import MemoryReport
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import MemoryReport
+from engine.protocol.text import duration, file_size, stack_words
+from tui_loraswitch.config.ui_state import UiState, load_state, save_state
 from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
 from tui_loraswitch.images.terminal import TerminalImages, parse_answers
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines, sparkline
 from tui_loraswitch.screens.settings_form import read_form
-from tui_loraswitch.stack_control import StackControl
-from tui_loraswitch.strengths import STEP, USUAL_BOUND, stepped
-from tui_loraswitch.text import duration, file_size, stack_words
-from tui_loraswitch.ui_state import UiState, load_state, save_state
 
 GIB = 1 << 30
-A, B = LoraRef(Path("a.safetensors")), LoraRef(Path("b.safetensors"), 0.5, 0.5)
-C = LoraRef(Path("c.safetensors"), 0.7, 0.2)
-
-
-_STEPS = ["a", "b", "base", "+", "-", "done", "fail", "tag A", "tag C", "no tag"]
-
-
-@given(st.lists(st.sampled_from(_STEPS), max_size=40))
-def test_the_live_stack_ends_as_the_wanted_one(steps):
-    """Whatever is pressed and however the engine answers, and switches do not pile up."""
-    sent: list[tuple[LoraRef, ...]] = []
-    control = StackControl(sent.append)
-    control.start()
-    answered = pictures = 0
-
-    def answer(success: bool) -> None:
-        nonlocal answered
-        if answered < len(sent):
-            stack = sent[answered]
-            answered += 1
-            if success:
-                control.live = stack
-                control.confirm()
-            else:
-                control.fail()
-
-    for step in steps:
-        match step:
-            case "a" | "b":
-                control.toggle(A if step == "a" else B)
-            case "base":
-                control.choose(())
-            case "+" | "-":
-                for ref in control.wanted[:1]:
-                    control.put(stepped(ref, STEP if step == "+" else -STEP, "both", USUAL_BOUND))
-            case "tag A" | "tag C" | "no tag":
-                tagged = {"tag A": (A.at(0.3),), "tag C": (C,)}.get(step, ())
-                control.tag(tagged)
-                whole = (*control.wanted, *tagged)
-                assert (sent[-1] if sent else ()) == whole, "a picture follows"
-                pictures += 1
-            case _:
-                answer(step == "done")
-        assert len(sent) - answered <= 1 + pictures
-    while answered < len(sent):
-        answer(True)
-    assert control.live == control.whole
-    assert not control.view.pending
-
-
-def test_strengths_are_remembered():
-    control = StackControl(lambda stack: None)
-    control.choose((A,))
-    control.put(A.at(0.35))
-    control.toggle(A)
-    assert control.strengths[Path(A.path)].unet == 0.35
-
-
-def test_a_stack_that_fails_leaves_what_the_prompt_added_with_the_one_before():
-    control = StackControl(lambda stack: None)
-    control.start()
-    control.choose((A,))
-    control.tag((C,))
-    for stack in ((A,), (A, C)):
-        control.live = stack
-        control.confirm()
-    control.choose((A, B))
-    control.fail()
-    assert (control.wanted, control.view.tagged) == ((A,), (C,))
-
-
-def test_tags_that_fail_leave_the_stack():
-    sent = []
-    control = StackControl(sent.append)
-    control.start()
-    control.choose((A,))
-    control.tag((C,))
-    control.live = (A,)
-    control.confirm()
-    control.fail()
-    assert (control.wanted, control.whole) == ((A,), (A,))
-    assert sent == [(A,), (A, C)], "the stack is live: nothing to switch"
-
-
-def test_a_failed_switch_leaves_what_was_live():
-    control = StackControl(lambda stack: None)
-    control.start()
-    control.choose((A,))
-    control.live = (A,)
-    control.confirm()
-    control.toggle(B)
-    control.fail()
-    assert control.wanted == (A,)
+A = LoraRef(Path("a.safetensors"))
 
 
 @given(

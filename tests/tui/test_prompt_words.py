@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.generate.prompt import parse_prompt
-from tui_loraswitch.prompt_words import comma_items, escaped, joined, missing, without_tags
+from engine.words.prompt import parse_prompt
+from tui_loraswitch.control.prompt_words import comma_items, escaped, joined, missing, without_tags
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from engine.events import CommandFailed, ModelLoaded, StateChanged
+from engine.protocol.events import CommandFailed, ModelLoaded, StateChanged
 from tests.tui.conftest import MODEL
-from tui_loraswitch.ui_state import DEMO_PROMPT, RememberedState, UiState, save_state
+from tui_loraswitch.config.ui_state import DEMO_PROMPT, RememberedState, UiState, save_state
 
 DEMO = replace(MODEL, name="loraswitch_demo", is_demo=True, default_size=128)
 
@@ -52,10 +52,12 @@ async def test_choosing_the_demo_and_going_back_changes_prompts(start, session, 
         await driver.load()
         await driver.press("p", *"work", "enter")
         choose(driver, None)
+        await driver.begin()
         await driver.sees(DEMO_PROMPT)
         await driver.emit(StateChanged("empty"), ModelLoaded(DEMO, 1.0), StateChanged("base"))
         await driver.press("p", "end", "ctrl+u", *"play", "enter")
         choose(driver, MODEL.path)
+        await driver.begin()
         await driver.sees("work")
         await driver.load()
         assert driver.app.control.state.prompt == "work"
@@ -68,5 +70,7 @@ async def test_a_model_that_stays_keeps_its_prompt(start) -> None:
         await driver.load()
         await driver.press("p", *"work", "enter")
         choose(driver, None)
+        await driver.begin()
+        await driver.sees(DEMO_PROMPT)
         await driver.emit(CommandFailed("load", "Cancelled.", cancelled=True))
         await driver.sees("work")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.events import CommandFailed
+import os
+
+from engine.protocol.events import CommandFailed
 from tests.tui.conftest import write_lora
 
 
@@ -22,15 +24,23 @@ async def test_new_changed_and_removed_files_are_shown_and_said(start, loras) ->
         await driver.until(lambda: driver.log[-1] == "library read again: nothing changed")
 
 
-async def test_a_file_that_was_replaced_is_no_longer_marked_as_refused(start, session, loras):
+async def test_a_file_that_was_replaced_is_no_longer_marked_as_refused(start, loras):
     async with start() as driver:
         await driver.load()
         await driver.highlight("ink")
         await driver.press("enter")
         path = loras / "styles/ink.safetensors"
-        await driver.emit(CommandFailed("switch", "It does not fit.", refused=True, path=path))
-        assert "refused" in driver.text
+        modified = path.stat().st_mtime_ns
+        failed = CommandFailed("switch", "No fit.", refused=True, path=path, modified=modified)
+        await driver.emit(failed)
+        await driver.sees("! ink", "refused")
         await driver.press("R")
+        await driver.until(lambda: driver.log[-1].endswith("nothing changed"))
+        assert "refused" in driver.text, "it is the same file"
+        write_lora(path, trigger="better")
+        os.utime(path, ns=(modified, modified - 10**9))
+        await driver.press("R")
+        await driver.sees("○ ink")
         assert "refused" not in driver.text
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.layout import RIGHT_PANES, arrange
+from tui_loraswitch.look.layout import RIGHT_PANES, arrange
 from tui_loraswitch.panes.details import SETTLE
 
 

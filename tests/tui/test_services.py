@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from textual.message import Message
 
-from engine import session as session_module
-from engine.events import GenerationStep, StateChanged
 from engine.library import index
 from engine.monitor import sampler
-from tests.tui.conftest import MODEL
-from tui_loraswitch import services as services_module
-from tui_loraswitch.messages import EngineReported, LibraryFound, ProblemNoticed
-from tui_loraswitch.services import ENGINE_NICENESS, Services
+from engine.protocol.events import GenerationStep, StateChanged
+from tests.tui.conftest import FakeEngine
+from tui_loraswitch.app import engine_link
+from tui_loraswitch.app.engine_link import EngineLink
+from tui_loraswitch.app.services import Services
+from tui_loraswitch.panes.messages import (
+    EngineAttached,
+    EngineLost,
+    LibraryFound,
+    ProblemNoticed,
+    ViewChanged,
+)
 
 
 def collect(services: Services, found: list[Message]) -> list[Message]:
@@ -26,11 +31,15 @@ def collect(services: Services, found: list[Message]) -> list[Message]:
     return found
 
 
+def link(session: FakeEngine) -> EngineLink:
+    return EngineLink(lambda on_lost: session, lambda message: None, None)
+
+
 def test_a_second_scan_shows_what_the_first_one_found_at_once(settings, session):
     first: list[Message] = []
-    collect(Services(settings, first.append, session), first)
+    collect(Services(settings, first.append, link(session)), first)
     second: list[Message] = []
-    collect(Services(settings, second.append, session), second)
+    collect(Services(settings, second.append, link(session)), second)
     (found,) = [message for message in first if isinstance(message, LibraryFound)]
     known, again = [message for message in second if isinstance(message, LibraryFound)]
     assert not known.is_complete
@@ -41,7 +50,7 @@ def test_a_second_scan_shows_what_the_first_one_found_at_once(settings, session)
 def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, tmp_path):
     settings = replace(settings, loras=(tmp_path / "nowhere", *settings.loras))
     messages: list[Message] = []
-    collect(Services(settings, messages.append, session), messages)
+    collect(Services(settings, messages.append, link(session)), messages)
     (problem,) = [message for message in messages if isinstance(message, ProblemNoticed)]
     assert "there is no such folder" in problem.problem
     assert len(messages[-1].by_name.entries) == 6
@@ -53,24 +62,25 @@ def test_a_fault_of_a_service_is_said(settings, session, monkeypatch):
 
     monkeypatch.setattr(index, "LibraryIndex", fail)
     messages: list[Message] = []
-    collect(Services(settings, messages.append, session), messages)
+    collect(Services(settings, messages.append, link(session)), messages)
     assert [type(message) for message in messages] == [ProblemNoticed]
     assert "RuntimeError: broken" in messages[0].problem
 
 
 def test_nothing_is_posted_after_the_end(settings, session):
     messages: list[Message] = []
-    services = Services(settings, messages.append, session)
+    services = Services(settings, messages.append, link(session))
     assert services.stop(1.5)
     collect(services, messages)
     assert messages == []
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-def test_the_gpu_of_the_model_is_watched_however_late_the_monitor_starts(
+def test_gpu_and_process_of_the_model_are_watched_however_late_the_monitor_starts(
     settings, session, monkeypatch, is_late
 ):
     watched: list[str | None] = []
+    processes: list[int] = []
 
     class FakeSampler:
         def __init__(self, interval, on_reading):
@@ -82,58 +92,57 @@ def test_the_gpu_of_the_model_is_watched_however_late_the_monitor_starts(
         def watch(self, gpu_uuid):
             watched.append(gpu_uuid)
 
+        def watch_process(self, pid):
+            processes.append(pid)
+
         def stop(self, timeout=2.0):
             assert self.is_started
 
     monkeypatch.setattr(sampler, "Sampler", FakeSampler)
-    services = Services(settings, lambda message: None, session)
-    steps = [lambda: services.watch("GPU-1"), services._start_monitor]
+    services = Services(settings, lambda message: None, link(session))
+    steps = [
+        lambda: services.watch("GPU-1"),
+        lambda: services.watch_process(4711),
+        services._start_monitor,
+    ]
     for step in steps if is_late else reversed(steps):
         step()
-    assert watched[-1] == "GPU-1"
+    assert (watched[-1], processes[-1]) == ("GPU-1", 4711)
     assert services.stop(1.5)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="niceness of a thread is Linux's")
-def test_the_engine_and_its_threads_make_way_for_the_screen(settings, monkeypatch):
-    found: list[int] = []
-
-    class FakeSession:
-        def __init__(self, report, index):
-            thread = threading.Thread(target=lambda: found.append(niceness()))
-            thread.start()
-            thread.join()
-
-        def load(self, *args):
-            pass
-
-    def niceness() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    monkeypatch.setattr(session_module, "Session", FakeSession)
-    monkeypatch.setattr(services_module, "FIRST_READING_PATIENCE", 0.0)
-    monkeypatch.setattr(services_module, "LIST_PATIENCE", 0.0)
-    services = Services(settings, lambda message: None)
-    services._engine_starter.start()
-    services._engine_starter.join()
-    assert found == [min(niceness() + ENGINE_NICENESS, 19)], "this thread's own is what it was"
-
-
-@pytest.mark.parametrize(
-    ("device", "shown"), [("cuda:0", [1, 26, 51, 76, 100]), ("cpu", [1, 51, 100])]
-)
-def test_of_many_steps_the_first_and_the_last_are_shown_and_some_between(
-    settings, session, monkeypatch, device, shown
-):
+def test_of_many_steps_some_are_shown_and_all_else_as_it_comes(session, monkeypatch):
     messages: list[Message] = []
-    services = Services(settings, messages.append, session)
-    services.follow_model(replace(MODEL, device=device))
+    link = EngineLink(lambda on_lost: session, messages.append, None)
+    link.connect()
     clock = iter([100.0 + 0.01 * n for n in range(100)])
-    monkeypatch.setattr(services_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(engine_link, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     for step in range(1, 101):
-        services.report(GenerationStep(step, 100, 0.01 * step))
-        services.report(StateChanged("base"))
-    events = [message.event for message in messages if isinstance(message, EngineReported)]
-    steps = [event.step for event in events if isinstance(event, GenerationStep)]
-    assert steps == shown
-    assert len(events) == len(steps) + 100, "all else is reported as it comes"
+        session.tell(GenerationStep(step, 100, 0.01 * step))
+    session.tell(StateChanged("base"))
+    attached, *views = messages
+    assert isinstance(attached, EngineAttached)
+    steps = [message.view.drawing.step for message in views if isinstance(message, ViewChanged)]
+    assert steps == [1, 26, 51, 76, 100, 100], "the state changed after the last step"
+
+
+def test_a_lost_engine_is_found_again_unless_it_dies_one_time_after_the_other(session):
+    messages: list[Message] = []
+    lose: list[Callable[[str], None]] = []
+
+    def attach(on_lost: Callable[[str], None]) -> FakeEngine:
+        lose.append(on_lost)
+        return session
+
+    link = EngineLink(attach, messages.append, None)
+    link.connect()
+    for number in range(1, engine_link.MOST_DEATHS + 1):
+        lose[-1]("it was killed")
+        for thread in threading.enumerate():
+            if thread.name == "attach":
+                thread.join()
+        assert len(lose) == min(number + 1, engine_link.MOST_DEATHS)
+    lost = [message for message in messages if isinstance(message, EngineLost)]
+    assert [message.starts_again for message in lost] == [True, True, False]
+    assert link.engine is None
+    assert link.leave(0)

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.refs import LoraRef
-from tui_loraswitch.strengths import (
-    STEP,
-    USUAL_BOUND,
-    WIDE_BOUND,
-    Part,
-    bound_of,
-    stepped,
-    with_typed,
-)
+from engine.protocol.refs import LoraRef
+from engine.protocol.stack_edits import USUAL_BOUND, WIDE_BOUND, Part, stepped
+from tui_loraswitch.control.strengths import STEP, bound_of, with_typed
 
 ROOT = Path("/loras")
 A = LoraRef(ROOT / "a.safetensors")
@@ -130,17 +123,17 @@ async def test_a_strength_is_typed_in_the_app(start, session) -> None:
         assert "No LoRA is live" in driver.toasts[-1]
         await driver.switch_to("ink")
         await driver.press("e", *"8.5/7", "enter")
-        (ref,) = session.sent("switch")[-1]
+        (ref,) = session.view.wanted
         assert (ref.unet, ref.text_encoder) == (8.5, 7.0)
         await driver.confirm()
         await driver.press("plus")
-        (ref,) = session.sent("switch")[-1]
+        (ref,) = session.view.wanted
         assert (ref.unet, ref.text_encoder) == (8.55, 7.05)
         await driver.confirm()
         await driver.press("e", *"loud")
         assert "Write a number" in driver.text
         await driver.press("enter", "escape")
-        assert len(session.sent("switch")) == 3
+        assert session.view.wanted == (ref,)
 
 
 async def test_at_its_bound_a_key_says_what_helps(start, session) -> None:
@@ -151,7 +144,7 @@ async def test_at_its_bound_a_key_says_what_helps(start, session) -> None:
         await driver.confirm()
         await driver.press("plus")
         assert "e types any strength" in driver.toasts[-1]
-        assert len(session.sent("switch")) == 2
+        assert session.view.wanted[0].unet == 5.0
 
 
 async def test_a_recommended_strength_beyond_the_usual_is_where_the_keys_begin(
@@ -162,4 +155,4 @@ async def test_a_recommended_strength_beyond_the_usual_is_where_the_keys_begin(
         await driver.load()
         await driver.switch_to("ink")
         await driver.press("plus")
-        assert session.sent("switch")[-1][0].unet == 12.05
+        assert session.view.wanted[0].unet == 12.05

@@ -10,10 +10,10 @@ import pytest
 from engine.errors import EngineError
 from engine.library.read_entry import read_entry
 from engine.library.walk import Walk
-from tui_loraswitch.control import Control
+from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.control.control import Control
+from tui_loraswitch.control.triggers import GUESSED, best_triggers, trigger_groups
 from tui_loraswitch.panes.details_content import details_content
-from tui_loraswitch.triggers import GUESSED, best_triggers, trigger_groups
-from tui_loraswitch.ui_state import UiState
 
 from .conftest import write_lora
 

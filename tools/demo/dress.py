@@ -11,10 +11,11 @@ from typing import Any
 from PIL import Image
 
 from engine.demo import DEMO_LORAS
-from engine.events import CommandFailed, Event, GenerationFinished
-from engine.generate.request import GenerateRequest
-from engine.library.hashes import hash_file
-from engine.refs import LoraRef
+from engine.files.hashes import hash_file
+from engine.protocol.commands import Draw, Load, SetStack
+from engine.protocol.events import CommandFailed, Event, GenerationFinished
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
 from engine.session import Session
 from tools.demo.recipes import RECIPES, Recipe
 from tools.demo.scenes import SIZE
@@ -38,20 +39,22 @@ FEW_STEPS: dict[str, Any] = {"steps": 4, "sampler": "LCM", "cfg_scale": 1.0}
 def main() -> None:
     """Draw each LoRA's preview with the demo model and write the sidecars of two of them."""
     events: queue.Queue[Event] = queue.Queue()
-    session = Session(events.put)
-    session.load(None, device="cpu")
+    session = Session(lambda message: events.put(message.event))
+    session.send(Load(None, device="cpu"))
     with tempfile.TemporaryDirectory() as folder:
         for recipe in RECIPES:
             path = DEMO_LORAS / f"{recipe.path}.safetensors"
-            session.switch([LoraRef(path)])
-            session.generate(
-                GenerateRequest(
-                    SUBJECTS[recipe.path],
-                    Path(folder),
-                    seed=3,
-                    width=SIZE,
-                    height=SIZE,
-                    **(FEW_STEPS if recipe.usage else MANY_STEPS),
+            session.send(SetStack((LoraRef(path),)))
+            session.send(
+                Draw(
+                    GenerateRequest(
+                        SUBJECTS[recipe.path],
+                        Path(folder),
+                        seed=3,
+                        width=SIZE,
+                        height=SIZE,
+                        **(FEW_STEPS if recipe.usage else MANY_STEPS),
+                    )
                 )
             )
             picture = _wait(events).pictures[0].path

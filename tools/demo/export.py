@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from engine.checkpoint.config import METADATA_KEY
-from engine.checkpoint.layout import Part
 from engine.checkpoint.write import original_tensors
 from engine.demo import DEMO_MODEL
+from engine.sdxl.layout import Part
 from tools.demo.data import draw_pictures, to_unit
 from tools.demo.denoiser import TEXT_1, TEXT_2, UNET, Denoiser, arrange, encode_pictures
 from tools.demo.scenes import SIZE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from engine.unet_names import unet_original_path
+from engine.sdxl.unet_names import unet_original_path
 from tools.demo.adapt import Attached
 from tools.demo.data import PICTURES, draw_pictures
 from tools.demo.export import save_with_hash

@@ -7,17 +7,20 @@ import gc
 import logging
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.saving import in_words
+from engine.files.saving import in_words
+from tui_loraswitch.commands.attach import attach_to_host, own_engine
+from tui_loraswitch.commands.hosts import place_for
 from tui_loraswitch.commands.options import given_options, settings_from
 from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say, unexpected
 from tui_loraswitch.commands.places import config_path
-from tui_loraswitch.config import remember
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.config.config import remember
+from tui_loraswitch.config.settings import AppSettings
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app import LoraSwitchApp
+    from tui_loraswitch.app.app import LoraSwitchApp
     from tui_loraswitch.images.terminal import TerminalImages
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,8 @@ _SWITCH_INTERVAL = 0.0005
 about three times as long with Python's own 0.005."""
 
 _GARBAGE_THRESHOLD = 10_000
-"""Objects made between two looks for garbage; Python's own 700 are made for every frame."""
+"""Objects made between two looks for garbage, which take long with torch in the same process;
+Python's own 700 are made for every frame."""
 
 _TEXTUAL_ENVIRONMENT = {"TEXTUAL_FPS": "30", "TEXTUAL_SMOOTH_SCROLL": "0"}
 """Every frame is bytes over SSH."""
@@ -46,8 +50,9 @@ def run(args: argparse.Namespace) -> int:
         say("No model was named: opening the embedded demo (--model FILE opens your own).")
     if not is_demo:
         _remember(args, settings)
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+    if settings.own_engine:
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
     from tui_loraswitch.images.terminal import detect_image_protocol
 
@@ -69,9 +74,12 @@ def build_app(settings: AppSettings, images: TerminalImages | None = None) -> Lo
     for name, value in _TEXTUAL_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
-    from tui_loraswitch.app import LoraSwitchApp
+    from tui_loraswitch.app.app import LoraSwitchApp
 
-    return LoraSwitchApp(settings, images=images)
+    if settings.own_engine:
+        return LoraSwitchApp(settings, own_engine, images)
+    place = place_for(settings.device)
+    return LoraSwitchApp(settings, partial(attach_to_host, place, settings), images, place)
 
 
 def _remember(args: argparse.Namespace, settings: AppSettings) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
+from engine.protocol.text import duration
 from tui_loraswitch.commands.bench_table import LiveTable
 from tui_loraswitch.commands.options import add_model_options, settings_from
 from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, drop_output, say
 from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.commands.progress import ProgressLine
-from tui_loraswitch.config import expanded
-from tui_loraswitch.settings import AppSettings
-from tui_loraswitch.text import duration
+from tui_loraswitch.config.config import expanded
+from tui_loraswitch.config.settings import AppSettings
 
 if TYPE_CHECKING:
     from engine.bench.results import BenchReport

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from engine.library.text import clean_line
-from tui_loraswitch.text import GIB, plural
+from engine.protocol.text import GIB, plural
+from engine.words.clean import clean_line
 
 if TYPE_CHECKING:
     from engine.bench.results import BenchReport, Peer, Switching

@@ -1,34 +1,40 @@
-"""The engine for a program without a screen: each call waits for its outcome."""
+"""The engine of a command: that of a running host, or one of its own."""
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from engine.errors import CancelledError, EngineError, LoraRefusedError
-from engine.events import (
+from engine.client.blocking import BlockingClient, UnexpectedError
+from engine.client.engine import Engine
+from engine.errors import EngineError
+from engine.host.runtime import HostPlace
+from engine.protocol.commands import CancelJob, Command, Draw, Load, SetStack, Unload, Verify
+from engine.protocol.events import (
     CommandFailed,
     Event,
-    GenerationCancelled,
+    EventMessage,
     GenerationFinished,
     ModelInfo,
     ModelLoaded,
+    ModelUnloaded,
     Switched,
     Verified,
 )
-from engine.generate.request import GenerateRequest
-from engine.refs import LoraRef
-from engine.session import Session
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.protocol.view import EngineView
 from tui_loraswitch.commands.outcome import CANCELLED, FAILED, end_process, say
 from tui_loraswitch.commands.places import index_path, log_path
-from tui_loraswitch.session_like import load_model
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.control.load_command import load_command
 
 CLOSE_SECONDS = 1.5
+_LOADS = ("load", "draw")
+"""Work that opens a model; a job does it where it is to be drawn with another one."""
 
-_Outcome = TypeVar("_Outcome", ModelLoaded, Switched, GenerationFinished, Verified)
+_Outcome = TypeVar("_Outcome", bound=Event)
 
 
 class EngineRun:
@@ -38,67 +44,132 @@ class EngineRun:
     Every event passes through `on_event`, on the thread that waits.
     """
 
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self._on_event = on_event
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.session = Session(self._events.put, index_path())
+    def __init__(self, on_event: Callable[[Event], None], place: HostPlace | None = None) -> None:
+        self.client = BlockingClient(lambda message: on_event(message.event))
+        self._needs_model = False
+        self.engine = connected(place, self.client.lose)
+        self.engine.attach(self._take)
+
+    def _take(self, message: EventMessage) -> None:
+        self.client.take(message)
+        reason = no_model_comes(message.event, self.engine.view)
+        if reason is not None and self._needs_model:
+            self.client.fail(EngineError(reason))
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model that is loaded; raises `EngineError` where none is."""
+        model = self.engine.view.model
+        if model is None:
+            raise EngineError("No model is loaded.")
+        return model
 
     def load(self, settings: AppSettings) -> ModelInfo:
         """Open the model of the settings, and say what is unusual about it."""
-        load_model(self.session, settings, settings.model)
-        loaded = self._wait_for(ModelLoaded)
+        loaded = self.ask(load_command(settings, settings.model), ModelLoaded)
         for note in loaded.notes:
             say(note)
         return loaded.model
 
+    def require_model(self, settings: AppSettings) -> None:
+        """Open the model of the settings where none is open and none is on its way."""
+        if needed_load(self.engine.view, settings) is not None:
+            self.load(settings)
+
     def switch(self, stack: Sequence[LoraRef]) -> Switched:
         """Make a stack live; an empty one is the base."""
-        self.session.switch(stack)
-        return self._wait_for(Switched)
+        return self.ask(SetStack(tuple(stack)), Switched)
 
-    def generate(self, request: GenerateRequest) -> GenerationFinished:
-        """Draw the pictures of a request."""
-        self.session.generate(request)
-        return self._wait_for(GenerationFinished)
+    def draw(self, request: GenerateRequest, stack: Sequence[LoraRef]) -> GenerationFinished:
+        """Draw the pictures of a request with a stack."""
+        say_if_paused(self.engine.view)
+        return self.ask(Draw(request, tuple(stack)), GenerationFinished)
+
+    def unload(self) -> None:
+        """Give the model's memory back."""
+        self.ask(Unload(), ModelUnloaded)
 
     def verify(self) -> Verified:
         """Compare the base with its fingerprints."""
-        self.session.verify()
-        return self._wait_for(Verified)
+        return self.ask(Verify(), Verified)
 
-    def _wait_for(self, outcome: type[_Outcome]) -> _Outcome:
-        while True:
-            event = self._events.get()
-            self._on_event(event)
-            match event:
-                case outcome():
-                    return event
-                case CommandFailed(message=message, cancelled=True):
-                    raise CancelledError(message)
-                case CommandFailed(message=message, unexpected=True):
-                    raise EngineError(f"{message} (unexpected; {log_path()} has the details)")
-                case CommandFailed(command="switch", message=message, refused=True):
-                    raise LoraRefusedError(message)
-                case CommandFailed(message=message):
-                    raise EngineError(message)
-                case GenerationCancelled():
-                    raise CancelledError("The generation was cancelled.")
+    def ask(self, command: Command, outcome: type[_Outcome]) -> _Outcome:
+        """Ask for something, and wait for the event that ends it."""
+        self._needs_model = isinstance(command, SetStack | Draw)
+        try:
+            return self.client.wait(self.client.send(self.engine, command), outcome)
+        except UnexpectedError as error:
+            raise EngineError(unexpected_words(str(error))) from error
+
+    def leave(self) -> bool:
+        """Take back what was asked for and is not done, and leave; True when done in time."""
+        for id in self.client.asked:
+            self.engine.send(CancelJob(id))
+        return self.engine.close(CLOSE_SECONDS)
+
+
+def connected(place: HostPlace | None, on_lost: Callable[[str], None]) -> Engine:
+    """The engine of the host at `place`, or (None) a new one in this process."""
+    if place is None:
+        from engine.session import Session
+
+        return Session(index=index_path())
+    from engine.client.remote import RemoteEngine
+
+    return RemoteEngine(place, on_lost)
+
+
+def needed_load(view: EngineView, settings: AppSettings) -> Load | None:
+    """The command that opens the model of the settings, where none is open nor on its way."""
+    if view.model is not None or view.working in _LOADS:
+        return None
+    return load_command(settings, settings.model)
+
+
+def say_if_paused(view: EngineView) -> None:
+    """Say why nothing is drawn, where somebody has paused a host's queue."""
+    if view.paused:
+        say("The host's queue is paused; “loraswitch queue go-on” lets it draw.")
+
+
+def no_model_comes(event: Event, view: EngineView) -> str | None:
+    """Why what waits for a model would wait for ever: whoever asked for one did not get it.
+
+    Who cancels a load is at the host, and will ask for another one.
+    """
+    if view.model is None and isinstance(event, CommandFailed) and event.command == "load":
+        return None if event.cancelled else event.message
+    return None
+
+
+def unexpected_words(message: str) -> str:
+    """What is said of a fault of the program."""
+    return f"{message} (unexpected; {log_path()} has the details)"
 
 
 @contextmanager
-def open_engine(on_event: Callable[[Event], None]) -> Iterator[EngineRun]:
-    """Start the engine and end it in any case; a signal ends the process when the engine cannot."""
-    engine = EngineRun(on_event)
+def open_engine(
+    on_event: Callable[[Event], None], place: HostPlace | None = None
+) -> Iterator[EngineRun]:
+    """Start an engine, or attach to the host at `place`, and leave it in any case."""
+    run = EngineRun(on_event, place)
+    with left_in_any_case(run.leave):
+        yield run
+
+
+@contextmanager
+def left_in_any_case(leave: Callable[[], bool]) -> Iterator[None]:
+    """Leave an engine at the end; a signal ends the process when the engine cannot."""
     try:
-        yield engine
+        yield
     except KeyboardInterrupt:
-        if not engine.session.close(CLOSE_SECONDS):
+        if not leave():
             say("Cancelled.")
             end_process(CANCELLED)
         raise
     except SystemExit as leaving:
-        if not engine.session.close(CLOSE_SECONDS):
+        if not leave():
             end_process(leaving.code if isinstance(leaving.code, int) else FAILED)
         raise
     finally:
-        engine.session.close(CLOSE_SECONDS)
+        leave()

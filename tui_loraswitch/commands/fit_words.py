@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tui_loraswitch.text import file_size, plural
+from engine.protocol.text import file_size, plural
 
 if TYPE_CHECKING:
     from engine.switch.examine import Examination

@@ -8,17 +8,13 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-from engine.errors import EngineError
-from engine.events import Event, GenerationFinished, ModelInfo, PictureSaved, Switched
-from engine.generate.check import check_request
-from engine.generate.lora_tags import TagOrder
-from engine.generate.prompt import parse_prompt
-from engine.generate.request import GenerateRequest
-from engine.generate.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
-from engine.generate.sampler_spellings import read_sampler, read_schedule
-from engine.hidden_files import sweep
-from engine.library.text import clean_line
-from tui_loraswitch.commands.lora_names import Library, parse_wanted
+from engine.files.hidden_files import sweep
+from engine.host.runtime import HostPlace
+from engine.protocol.events import Event, GenerationFinished, ModelInfo, PictureSaved
+from engine.protocol.request import GenerateRequest
+from engine.words.clean import clean_line
+from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
+from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.model_json import model_as_json
 from tui_loraswitch.commands.options import (
     add_embeddings_option,
@@ -29,15 +25,18 @@ from tui_loraswitch.commands.options import (
     settings_from,
 )
 from tui_loraswitch.commands.outcome import OK, UsageError, say
+from tui_loraswitch.commands.picture_json import member_as_json, picture_as_json, warnings_of
+from tui_loraswitch.commands.picture_options import Wanted, add_picture_options, wanted_pictures
 from tui_loraswitch.commands.progress import ProgressLine
-from tui_loraswitch.settings import AppSettings
-from tui_loraswitch.wanted_lora import WantedLora
+from tui_loraswitch.config.config import expanded
+from tui_loraswitch.config.settings import AppSettings
 
 SUMMARY = "draw pictures without the app"
 
 DESCRIPTION = """\
 Draw pictures with the same engine as the app, and write the path of each to
-stdout. Settings and LoRAs are inside the PNGs as A1111 infotext.
+stdout. Settings and LoRAs are inside the PNGs as A1111 infotext. Where a host
+runs ("loraswitch serve"), it draws them, and no model is loaded.
 
 A LoRA is named by its file name without the ending, by its path below a folder
 of --loras, or by a path; "loraswitch list" shows the names. Tags in the prompt
@@ -48,6 +47,19 @@ Fields by name come last, in options and in tags: te2= is the strength for the
 second text encoder; lbw= are block weights: 12 or 20 numbers as in A1111's
 extension, names such as lbw=IN04=0.5,MID=0, or a preset (ALL, NONE, INS, MID,
 OUTS, NOBASE, and those of [block_weights] in the config file).
+
+Many prompts: - reads them from standard input, --file from a file, one a line;
+the model is loaded once. A line may have sd-scripts' options: --n NEGATIVE,
+--w and --h SIZE, --s STEPS, --d SEED (or several: 1,2,3), --l CFG, and --am
+STRENGTHS of the LoRAs that --lora names, in that order. Or it is a JSON object
+with prompt, negative_prompt, seed, steps, cfg_scale, width, height, sampler,
+schedule, batch, clip_skip, and loras (a list of names as for --lora). What a
+line does not say is as this command's options have it. Empty lines and lines
+that begin with # are passed over. All lines of a file are checked first; those
+of standard input as they come.
+
+The result of each line is a line of JSON on stdout, as soon as it is made:
+its number, prompt, pictures, seed, seconds, stack and warnings, or an error.
 """
 
 EXAMPLES = """\
@@ -57,83 +69,89 @@ examples:
   loraswitch generate "a fox" --lora neon:0.8:lbw=OUTS
   loraswitch generate "a fox <lora:neon:0.8>" --batch 4 --output fox
   loraswitch generate "a fox" --json | jq -r '.pictures[].path'
+  loraswitch generate --file prompts.txt --lora neon | jq -r '.pictures[].path'
+  echo 'a fox --n blurry --s 20 --d 7 --am 0.5' |
+    loraswitch generate - --lora neon
+  loraswitch generate --file prompts.txt --detach
+      leaves them to the host's queue: the shell can be closed
 """
-
-_DEFAULTS = GenerateRequest
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("prompt", metavar="PROMPT", help="what the picture shall show")
     parser.add_argument(
-        "--lora",
-        metavar="NAME[:UNET[:TE]][:lbw=BLOCKS]",
-        type=parse_wanted,
-        action="append",
-        default=[],
-        help="a LoRA with its strength (1 when left out), or with one for the UNet and one for "
-        "the text encoders; give it again for a stack",
-    )
-    parser.add_argument("--negative", metavar="TEXT", default="", help="what it shall not show")
-    parser.add_argument("--seed", type=int, default=-1, help="-1 (the default) draws one")
-    parser.add_argument("--steps", type=int, default=_DEFAULTS.steps, help="default: %(default)s")
-    parser.add_argument(
-        "--cfg", type=float, default=_DEFAULTS.cfg_scale, help="default: %(default)g"
-    )
-    parser.add_argument("--width", type=int, help="pixels; default: what the model was trained on")
-    parser.add_argument("--height", type=int, help="the same")
-    parser.add_argument(
-        "--sampler",
-        metavar="NAME",
-        type=_sampler,
-        default=_DEFAULTS.sampler,
-        help=f"{', '.join(SAMPLERS)}, or as other programs spell them (dpmpp_2m, “DPM++ 2M "
-        "Karras”); default: %(default)s",
+        "prompt",
+        metavar="PROMPT",
+        nargs="?",
+        help="what the picture shall show; - reads prompts from standard input",
     )
     parser.add_argument(
-        "--schedule",
-        metavar="NAME",
-        type=_schedule,
-        help=f"{', '.join(SCHEDULES)}; default: what the sampler is usually run with",
+        "--file", metavar="FILE", type=expanded, help="read prompts from a file, one a line"
     )
-    parser.add_argument(
-        "--clip-skip",
-        metavar="LAYERS",
-        type=int,
-        default=_DEFAULTS.clip_skip,
-        help="which layer of the text encoders counts, from the end; default: %(default)s, SDXL's "
-        "own (and 1 means 2)",
-    )
-    parser.add_argument(
-        "--batch", type=int, default=1, help="number of pictures, each with the next seed"
-    )
+    add_picture_options(parser)
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON object at the end: pictures, seed, seconds, LoRAs, settings",
+        help="print one JSON object at the end: pictures, seed, seconds, LoRAs, settings (many "
+        "prompts have a line of JSON each in any case)",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="leave the pictures to the queue of the host that runs, and print a line of JSON "
+        "with the id of each job; “loraswitch queue” shows them",
     )
     add_empty_negative_option(parser)
     add_output_option(parser)
     add_library_option(parser)
     add_embeddings_option(parser)
     add_model_options(parser)
+    add_own_engine_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the model, switch to the stack, draw."""
+    """Have the running host draw, or load the model and draw."""
+    if args.file is not None and args.prompt is not None:
+        raise UsageError("Give prompts with --file, or a prompt (or -) in its place: not both.")
+    if args.file is None and args.prompt is None:
+        raise UsageError("There is nothing to draw: give a prompt, - or --file FILE.")
     settings = settings_from(args)
+    host = usable_host(settings)
+    if host is not None:
+        settings = settings_at(host, settings)
+    elif args.detach:
+        raise UsageError(
+            "--detach leaves pictures to a host, and there is none to be used; "
+            "loraswitch serve --detach starts one."
+        )
     # All that can be refused without the model is refused before it is loaded.
-    request = _checked_request(args, settings)
-    wanted = (*args.lora, *_tagged(request.prompt, settings.tag_order))
     library = Library(settings.loras, settings.index_path)
-    stack = library.resolve(wanted, settings.block_weights)
-    request = replace(request, lora_names=library.written(stack))
-    if settings.model is None and not getattr(args, "demo", False):
-        say("No model was named: drawing with the embedded demo (--model FILE uses your own).")
+    if args.file is not None or args.prompt == "-":
+        from tui_loraswitch.commands.generate_many import draw_lines, lines_to_draw
 
+        lines = lines_to_draw(args, settings, library)
+        _begin(args, settings, host)
+        return draw_lines(lines, settings, host, args.detach)
+    wanted = wanted_pictures(args, settings, library)
+    _begin(args, settings, host)
+    if args.detach:
+        from tui_loraswitch.commands.generate_many import Line, draw_lines
+
+        return draw_lines([Line(1, args.prompt, [wanted])], settings, host, detach=True)
+    return _draw_one(args, wanted, settings, host)
+
+
+def _begin(args: argparse.Namespace, settings: AppSettings, host: HostPlace | None) -> None:
+    if host is None and settings.model is None and not getattr(args, "demo", False):
+        say("No model was named: drawing with the embedded demo (--model FILE uses your own).")
+    sweep(settings.output)
+
+
+def _draw_one(
+    args: argparse.Namespace, wanted: Wanted, settings: AppSettings, host: HostPlace | None
+) -> int:
     from tui_loraswitch.commands.engine_run import open_engine
 
-    sweep(settings.output)
     with ProgressLine() as progress:
 
         def on_event(event: Event) -> None:
@@ -141,79 +159,16 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(event, PictureSaved) and not args.json:
                 _print_path(event)
 
-        with open_engine(on_event) as engine:
-            model = engine.load(settings)
-            switched = engine.switch(stack)
-            size = model.default_size
-            request = replace(request, width=args.width or size, height=args.height or size)
-            finished = engine.generate(request)
-    for warning in (*switched.warnings, *finished.warnings):
+        with open_engine(on_event, host) as engine:
+            engine.require_model(settings)
+            finished = engine.draw(wanted.request, wanted.stack)
+            model = engine.model
+    warnings = warnings_of(finished)
+    for warning in warnings:
         say(warning)
     if args.json:
-        print(json.dumps(_as_json(request, model, switched, finished), indent=2))
+        print(json.dumps(_as_json(wanted.request, model, finished, warnings), indent=2))
     return OK
-
-
-def _checked_request(args: argparse.Namespace, settings: AppSettings) -> GenerateRequest:
-    """The request, with a size that works in place of the model's own, which is not known yet."""
-    sampler, named = read_sampler(args.sampler)
-    if named and args.schedule and args.schedule != named:
-        raise UsageError(
-            f"--sampler {args.sampler} names the schedule {named}, and --schedule says "
-            f"{args.schedule}: give one of them."
-        )
-    request = GenerateRequest(
-        prompt=args.prompt,
-        output=settings.output,
-        negative_prompt=args.negative,
-        seed=args.seed,
-        steps=args.steps,
-        cfg_scale=args.cfg,
-        width=_DEFAULTS.width if args.width is None else args.width,
-        height=_DEFAULTS.height if args.height is None else args.height,
-        sampler=sampler,
-        schedule=named or args.schedule or USUAL_SCHEDULE.get(sampler, "Automatic"),
-        batch=args.batch,
-        clip_skip=args.clip_skip,
-        preview_every=0,
-        embeddings=settings.embeddings,
-        empty_negative=settings.empty_negative,
-    )
-    try:
-        # The prompt is read for its tags.
-        parse_prompt(request.negative_prompt)
-        check_request(request)
-    except EngineError as error:
-        raise UsageError(str(error)) from error
-    return request
-
-
-def _sampler(text: str) -> str:
-    """A type for argparse: any spelling of a sampler, with a schedule or without."""
-    if read_sampler(text)[0] not in SAMPLERS:
-        raise _no_such("sampler", text, SAMPLERS)
-    return text
-
-
-def _schedule(text: str) -> str:
-    schedule = read_schedule(text)
-    if schedule not in SCHEDULES:
-        raise _no_such("schedule", text, SCHEDULES)
-    return schedule
-
-
-def _no_such(what: str, text: str, names: tuple[str, ...]) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(
-        f"there is no {what} “{text[:80]}”; choose from {', '.join(names)}"
-    )
-
-
-def _tagged(prompt: str, order: TagOrder) -> list[WantedLora]:
-    try:
-        tags = parse_prompt(prompt, order).loras
-    except EngineError as error:
-        raise UsageError(str(error)) from error
-    return list(map(WantedLora.of_tag, tags))
 
 
 def _print_path(picture: PictureSaved) -> None:
@@ -223,32 +178,24 @@ def _print_path(picture: PictureSaved) -> None:
 
 
 def _as_json(
-    request: GenerateRequest, model: ModelInfo, switched: Switched, finished: GenerationFinished
+    request: GenerateRequest,
+    model: ModelInfo,
+    finished: GenerationFinished,
+    warnings: list[str],
 ) -> dict[str, Any]:
-    settings = asdict(request)
+    first = finished.pictures[0]
+    settings = asdict(replace(request, width=first.width, height=first.height))
     for name in ("output", "seed", "preview_every", "embeddings", "lora_names"):
         del settings[name]
-    report = switched.report
     return {
-        "pictures": [
-            {"path": str(p.path), "seed": p.seed, "width": p.width, "height": p.height}
-            for p in finished.pictures
-        ],
-        "seed": finished.pictures[0].seed,
+        "pictures": list(map(picture_as_json, finished.pictures)),
+        "seed": first.seed,
         "seconds": round(finished.seconds, 3),
         "model": model_as_json(model),
         "loras": [
-            {
-                "name": ref.name,
-                "path": str(ref.path),
-                "unet": ref.unet,
-                "text_encoder": ref.text_encoder,
-                "text_encoder_2": ref.text_encoder_2_strength,
-                "blocks": dict(ref.blocks),
-                "modules": lora.matched,
-            }
-            for ref, lora in zip(report.stack, report.loras, strict=True)
+            member_as_json(ref) | {"modules": lora.matched}
+            for ref, lora in zip(finished.stack, finished.loras, strict=True)
         ],
         "settings": settings,
-        "warnings": [*switched.warnings, *finished.warnings],
+        "warnings": warnings,
     }

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import EngineError
+from engine.files.header import Header, read_header
 from engine.library.entry import LibraryEntry
 from engine.library.previews import by_folded_name
 from engine.library.read_entry import read_entry
-from engine.library.text import clean_line
 from engine.library.walk import FoundFile, look_beside
-from engine.lora.header import Header, read_header
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
+from engine.protocol.text import file_size, plural
+from engine.words.clean import clean_line
 from tui_loraswitch.commands.entry_json import entry_as_json
 from tui_loraswitch.commands.fit_words import fit_as_json, fit_fields
 from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import OK
-from tui_loraswitch.config import DTYPES, expanded
-from tui_loraswitch.text import file_size, plural
+from tui_loraswitch.config.config import DTYPES, expanded
 
 if TYPE_CHECKING:
     from engine.switch.examine import Examination

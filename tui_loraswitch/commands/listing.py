@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from engine.library.entry import LibraryEntry
 from engine.library.search import filter_entries
-from engine.library.text import clean_line
+from engine.protocol.text import file_size, plural
+from engine.words.clean import clean_line
 from tui_loraswitch.commands.entry_json import entry_as_json
 from tui_loraswitch.commands.options import add_library_option, given_options, settings_from
 from tui_loraswitch.commands.outcome import OK
 from tui_loraswitch.commands.scan import scan_library
-from tui_loraswitch.text import file_size, plural
-from tui_loraswitch.triggers import best_triggers
+from tui_loraswitch.control.triggers import best_triggers
 
 if TYPE_CHECKING:
     from rich.console import Console

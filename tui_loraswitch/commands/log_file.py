@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from engine.library.text import escaped_line
-from engine.saving import in_words
+from engine.files.saving import in_words
+from engine.words.clean import escaped_line
 from tui_loraswitch.commands.outcome import say
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -20,12 +21,12 @@ from engine.library.names import (
     without_ending,
 )
 from engine.library.walk import FoundFile, Walk
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file
 from tui_loraswitch.commands.scan import scan_library
-from tui_loraswitch.config import expanded
-from tui_loraswitch.wanted_lora import BLOCK_WEIGHTS, TEXT_ENCODER_2, WantedLora
+from tui_loraswitch.config.config import expanded
+from tui_loraswitch.control.wanted_lora import BLOCK_WEIGHTS, TEXT_ENCODER_2, WantedLora
 
 _NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)")
 _FIELD = re.compile(rf"(?:{TEXT_ENCODER_2}|{BLOCK_WEIGHTS})=.*", re.DOTALL)
@@ -45,7 +46,7 @@ def parse_wanted(text: str) -> WantedLora:
         if _FIELD.fullmatch(last) and not numbers:
             name, _, value = last.partition("=")
             fields.append((name, value))
-        elif _NUMBER.fullmatch(last) and len(numbers) < 2:
+        elif len(numbers) < 2 and _NUMBER.fullmatch(last) and math.isfinite(float(last)):
             numbers.append(float(last))
         else:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.events import ModelInfo
+from engine.protocol.events import ModelInfo
 
 
 def model_as_json(model: ModelInfo) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from typing import Any, Literal
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from engine.errors import FileFormatError
-from engine.generate.request import EMPTY_NEGATIVES
-from engine.lora.header import read_header
+from engine.files.header import read_header
 from engine.lora.identify import identify
-from engine.modes.names import MODE_CHOICES
-from engine.prediction import PREDICTION_CHOICES
+from engine.protocol.modes import MODE_CHOICES
+from engine.protocol.request import EMPTY_NEGATIVES
+from engine.sdxl.prediction import PREDICTION_CHOICES
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
-from tui_loraswitch.config import (
+from tui_loraswitch.config.config import (
     BACKUPS,
     DTYPES,
     IMAGES,
@@ -28,7 +28,7 @@ from tui_loraswitch.config import (
     expanded,
     load_config,
 )
-from tui_loraswitch.settings import AppSettings
+from tui_loraswitch.config.settings import AppSettings
 
 DEFAULT_OUTPUT = Path("outputs")
 
@@ -54,12 +54,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=_ABSENT,
         help="open the embedded demo with its LoRAs; what is remembered is not used and stays",
     )
-    group.add_argument(
-        "--device",
-        type=_device,
-        default=_ABSENT,
-        help="cpu, cuda, cuda:1, mps; auto (the default) takes a GPU when there is one",
-    )
+    add_device_option(group)
     group.add_argument(
         "--dtype",
         choices=DTYPES,
@@ -115,6 +110,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="what the model predicts, where its files do not say it or say it wrongly, which "
         "makes pictures of noise: epsilon, v, or v-zsnr (v with zero terminal SNR); auto (the "
         "default) believes the files; remembered for each model",
+    )
+
+
+def add_device_option(parser: argparse._ActionsContainer) -> None:
+    """On what the model runs, or whose host is meant."""
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default=_ABSENT,
+        help="cpu, cuda, cuda:1, mps; auto (the default) takes a GPU when there is one",
     )
 
 
@@ -242,6 +247,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         predictions=dict(config.predictions.items()),
         mode=config.mode,
         compiled=config.compile == "on",
+        own_engine=getattr(args, "own_engine", False),
+        model_is_named="model" in given or hasattr(args, "demo"),
         tag_order=config.tag_order,
         empty_negative=config.empty_negative,
         block_weights={**PRESETS, **config.block_weights},

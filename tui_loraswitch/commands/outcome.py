@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from engine.library.text import clean_line
+from engine.words.clean import clean_line
 from tui_loraswitch.commands.places import log_path
 
 OK = 0
 FAILED = 1
 WRONG_USAGE = 2
+NO_HOST = 3
 CANCELLED = 130
 """What shells report for a program that Ctrl-C ended."""
 PIPE_CLOSED = 141
@@ -27,6 +28,7 @@ exit codes:
   0    done
   1    the engine refused or failed; the reason is on stderr
   2    wrong usage: an option, a name, a path or the config file
+  3    no host runs, and the command is about one
   130  cancelled with Ctrl-C
   128 + n  ended by the signal n, such as 143 by a plain kill
 """

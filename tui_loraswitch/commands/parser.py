@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from engine.library.text import clean_line
+from engine.words.clean import clean_line
 
 _MAX_MESSAGE = 2000
 

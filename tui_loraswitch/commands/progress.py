@@ -7,8 +7,8 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from engine.events import Event, GenerationStarted, GenerationStep, LoadProgress
-from engine.library.text import clean_line
+from engine.protocol.events import Event, GenerationStarted, GenerationStep, LoadProgress
+from engine.words.clean import clean_line
 from tui_loraswitch.commands.outcome import CLEAR_LINE
 
 

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.errors import EngineError, LoraRefusedError
-from engine.events import ModelInfo, Verified
+from engine.host.runtime import HostPlace
 from engine.library.entry import LibraryEntry
-from engine.refs import LoraRef
+from engine.protocol.events import ModelInfo, Verified
+from engine.protocol.refs import LoraRef
+from engine.protocol.text import plural
+from tui_loraswitch.commands.hosts import add_own_engine_option, usable_host
 from tui_loraswitch.commands.model_json import model_as_json
 from tui_loraswitch.commands.options import add_library_option, add_model_options, settings_from
-from tui_loraswitch.commands.outcome import FAILED, OK, say
+from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.commands.scan import scan_library
-from tui_loraswitch.text import plural
 
 SUMMARY = "switch LoRAs and prove that the base model is unchanged"
 
@@ -26,6 +28,10 @@ Load the model, switch to each SDXL LoRA of the library once, go back to the
 base, and compare every weight with the fingerprint taken when the model was
 loaded. LoRAs that the model does not take are named and passed over; any other
 fault is a failure, and so is a library of which the model takes none.
+
+Where a host runs ("loraswitch serve"), its model is verified as it is: nothing
+is loaded, and no LoRA is switched, since others work with it. --own-engine, or
+another model named, loads the model and switches as said above.
 """
 
 EXAMPLES = """\
@@ -34,6 +40,8 @@ examples:
   loraswitch verify --model sdxl.safetensors --loras ~/loras
   loraswitch verify --switches 200 --seed 1
       random stacks of up to three LoRAs at random strengths
+  loraswitch verify --own-engine
+      switch through the library, also where a host runs
   loraswitch verify --json | jq .verified
 """
 
@@ -57,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_library_option(parser)
     add_model_options(parser)
+    add_own_engine_option(parser)
 
 
 def _count(text: str) -> int:
@@ -66,8 +75,16 @@ def _count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Switch, go back, verify."""
+    """Have the running host verify; or load the model, switch, go back, verify."""
     settings = settings_from(args)
+    host = usable_host(settings)
+    if host is not None:
+        if args.switches is not None:
+            raise UsageError(
+                f"--switches is not for the host {host.name}, since others work with it; "
+                "--own-engine loads the model for this command alone."
+            )
+        return _verify_host(host, args.json)
     if settings.model is None and not getattr(args, "demo", False):
         say("No model was named: verifying the embedded demo (--model FILE verifies your own).")
     library = scan_library(settings.loras, settings.index_path)
@@ -96,10 +113,27 @@ def run(args: argparse.Namespace) -> int:
         engine.switch(())
         progress.show("comparing with the fingerprints")
         verified = engine.verify()
-    if args.json:
-        print(json.dumps(_as_json(model, verified, done, refusals), indent=2))
+    return _tell(args.json, model, verified, done, refusals)
+
+
+def _verify_host(host: HostPlace, as_json: bool) -> int:
+    """Compare the base of a host's model, whatever stack is live on it."""
+    from tui_loraswitch.commands.engine_run import open_engine
+
+    with ProgressLine() as progress, open_engine(progress.follow, host) as engine:
+        progress.show("comparing with the fingerprints")
+        verified = engine.verify()
+        return _tell(as_json, engine.model, verified, 0, ())
+
+
+def _tell(
+    as_json: bool, model: ModelInfo, verified: Verified, switches: int, refusals: Sequence[str]
+) -> int:
+    """Print the verdict; an exit code."""
+    if as_json:
+        print(json.dumps(_as_json(model, verified, switches, refusals), indent=2))
     else:
-        print(_verdict(verified, done))
+        print(_verdict(verified, switches))
     return FAILED if verified.report.different else OK
 
 
@@ -121,14 +155,14 @@ def _strength(chance: random.Random) -> float:
 
 def _verdict(verified: Verified, switches: int) -> str:
     report = verified.report
-    after = f"after {plural(switches, 'switch', 'switches')}"
+    after = f" after {plural(switches, 'switch', 'switches')}" if switches else ""
     if report.different:
         names = ", ".join(report.different[:3])
         return (
             f"base NOT verified: {len(report.different)} of {plural(report.checked, 'tensor')} "
-            f"differ {after} (such as {names})"
+            f"differ{after} (such as {names})"
         )
-    return f"base verified: 0 of {report.weights:,} weights differ {after}"
+    return f"base verified: 0 of {report.weights:,} weights differ{after}"
 
 
 def _as_json(

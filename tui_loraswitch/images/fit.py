@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.picture_file import picture_of
+from engine.files.picture_file import picture_of
 from tui_loraswitch.images.terminal import TerminalImages
 
 if TYPE_CHECKING:

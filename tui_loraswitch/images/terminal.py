@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from tui_loraswitch.settings import ImageSetting
+from tui_loraswitch.config.settings import ImageSetting
 
 Protocol = Literal["kitty", "sixel", "halfcell", "off"]
 

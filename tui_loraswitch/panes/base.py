@@ -6,8 +6,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.events import Event
-from tui_loraswitch.stack_control import StackView
+from engine.protocol.view import EngineView
 
 
 class Pane(Widget):
@@ -66,11 +65,8 @@ class Pane(Widget):
         """The widget that takes the focus when the pane is chosen; None when it takes none."""
         return self if self.can_focus else None
 
-    def receive(self, event: Event) -> None:
-        """Hear what the engine reports."""
-
-    def show_stack(self, view: StackView) -> None:
-        """Hear that the wanted or the live stack changed."""
+    def show_view(self, view: EngineView) -> None:
+        """Show what of the engine concerns this pane."""
 
 
 class Line(Static):

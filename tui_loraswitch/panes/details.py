@@ -17,13 +17,13 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.errors import FileFormatError
+from engine.files.header import read_header
 from engine.library.entry import LibraryEntry
 from engine.library.previews import embedded_previews
-from engine.library.text import clean_line
-from engine.lora.header import read_header
-from tui_loraswitch.background import in_background
+from engine.words.clean import clean_line
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
+from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.details_content import details_content
 from tui_loraswitch.panes.wrapped_text import WrappedText

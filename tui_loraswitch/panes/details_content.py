@@ -9,10 +9,10 @@ from operator import attrgetter
 from textual.content import Content
 
 from engine.library.entry import LibraryEntry
-from engine.library.text import clean_line, clean_text
-from tui_loraswitch.text import file_size, plural
-from tui_loraswitch.theme import FAINT, MUTED
-from tui_loraswitch.triggers import GUESSED, TriggerGroup, telling_tags, trigger_groups
+from engine.protocol.text import file_size, plural
+from engine.words.clean import clean_line, clean_text
+from tui_loraswitch.control.triggers import GUESSED, TriggerGroup, telling_tags, trigger_groups
+from tui_loraswitch.look.theme import FAINT, MUTED
 
 
 def details_content(entry: LibraryEntry, refused: str = "") -> Content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from tui_loraswitch.layout import MIN_HEIGHT, MIN_WIDTH
+from tui_loraswitch.look.layout import MIN_HEIGHT, MIN_WIDTH
 
 
 class FloorMessage(Static):

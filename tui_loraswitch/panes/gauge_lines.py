@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from engine.monitor.reading import GpuReading, Reading
-from engine.reports import MemoryReport
-from tui_loraswitch.backup_tiers import TIER_WORDS
-from tui_loraswitch.text import gib
-from tui_loraswitch.theme import FAINT, MUTED
+from engine.protocol.reports import MemoryReport
+from engine.protocol.text import TIER_WORDS, gib
+from tui_loraswitch.look.theme import FAINT, MUTED
 
 MODEL, BACKUP, LORA, OTHER, FREE = "█", "▓", "▒", "░", "─"
 _SPARKS = "▁▂▃▄▅▆▇█"

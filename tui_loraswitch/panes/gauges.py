@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from textual.app import ComposeResult
 
-from engine.events import Event, MemoryChanged, ModelLoaded
 from engine.monitor.reading import Reading
-from engine.reports import MemoryReport
+from engine.protocol.reports import MemoryReport
+from engine.protocol.view import EngineView
 from tui_loraswitch.panes.base import Line, Pane
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines
 
@@ -37,16 +37,14 @@ class GaugesPane(Pane):
         for number in range(LINES):
             yield Line(id=f"gauge-{number}")
 
-    def receive(self, event: Event) -> None:
-        """Hear what the engine holds and where."""
-        match event:
-            case MemoryChanged(memory=memory):
-                self._memory = memory
-            case ModelLoaded(model=model):
-                self._on_gpu = not model.device.startswith("cpu")
-                self._history.clear()
-            case _:
-                return
+    def show_view(self, view: EngineView) -> None:
+        """Show what the engine holds and where."""
+        on_gpu = view.model is not None and not view.model.device.startswith("cpu")
+        if (view.memory, on_gpu) == (self._memory, self._on_gpu):
+            return
+        if on_gpu != self._on_gpu:
+            self._history.clear()
+        self._memory, self._on_gpu = view.memory, on_gpu
         if self._figures is not None:
             self._figures = replace(self._figures, memory=self._memory, on_gpu=self._on_gpu)
             self._show()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +16,12 @@ from textual.widgets import Input
 
 from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
-from tui_loraswitch.messages import EntryHighlighted
+from engine.protocol.view import EngineView, Refusal
+from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.library_view import LibraryView
 from tui_loraswitch.panes.lora_list import LoraList
-from tui_loraswitch.stack_control import StackView
+from tui_loraswitch.panes.messages import EntryHighlighted
 
 DEBOUNCE = 0.08
 """Seconds after the last key before the filter runs."""
@@ -83,7 +83,7 @@ class LibraryPane(Pane):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.view = LibraryView()
-        self._refused: dict[Path, str] = {}
+        self._refused: dict[Path, Refusal] = {}
         self._stack = StackView()
         self.is_complete = False
         """True when the scan is through."""
@@ -127,15 +127,12 @@ class LibraryPane(Pane):
         self.view.load(by_name)
         self._show()
 
-    def show_stack(self, view: StackView) -> None:
-        """Mark what is live and what is wanted."""
-        self._stack = view
-        self._show_marks()
-
-    def show_refused(self, refused: Mapping[Path, str]) -> None:
-        """Mark LoRAs that did not fit the loaded model."""
-        self._refused = dict(refused)
-        self._show_marks()
+    def show_view(self, view: EngineView) -> None:
+        """Mark what is live, what is wanted, and what did not fit the loaded model."""
+        stack, refused = StackView.of(view), {one.path: one for one in view.refused}
+        if (stack, refused) != (self._stack, self._refused):
+            self._stack, self._refused = stack, refused
+            self._show_marks()
 
     @on(Input.Changed, "#filter")
     def filter_later(self) -> None:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.events import Event
+from engine.protocol.log import Kind, LogLine
+from engine.protocol.view import EngineView
+from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.lines import Lines
-from tui_loraswitch.panes.log_lines import SIGNS, LogLine, describe
-from tui_loraswitch.theme import FAINT
 
 MAX_LINES = 500
+
+SIGNS: dict[Kind, tuple[str, str]] = {
+    "info": ("·", MUTED),
+    "done": ("✓", "$text-success"),
+    "work": ("▸", "$text-primary"),
+    "warning": ("!", "$text-warning"),
+    "failure": ("✗", "$text-error"),
+}
+"""Sign and colour of each kind."""
+
 _TIME_WIDTH = 11
 """`14:02:11 ✓ `: continued lines are indented by as much."""
 
@@ -89,6 +100,7 @@ class LogPane(Pane):
     def __init__(self, *, id: str, clock: Callable[[], float] = time.time) -> None:
         super().__init__(id=id)
         self._clock = clock
+        self._lines_seen = 0
 
     def compose(self) -> list[Widget]:
         """Just the lines."""
@@ -103,12 +115,17 @@ class LogPane(Pane):
         """The lines, for scrolling."""
         return self.query_one(LogView)
 
-    def receive(self, event: Event) -> None:
-        """Write down what an event says."""
-        for line in describe(event):
-            self.write(line)
+    def show_view(self, view: EngineView) -> None:
+        """Write down what the engine has told since the last view."""
+        new = min(view.lines_written - self._lines_seen, len(view.log))
+        self._lines_seen = view.lines_written
+        for line in view.log[len(view.log) - new :] if new > 0 else ():
+            self._add(line)
 
     def write(self, line: LogLine) -> None:
         """Write down something that happened now."""
-        when = time.strftime("%H:%M:%S", time.localtime(self._clock()))
+        self._add(replace(line, time=self._clock()))
+
+    def _add(self, line: LogLine) -> None:
+        when = time.strftime("%H:%M:%S", time.localtime(line.time))
         self.query_one(LogView).add(when, line)

@@ -13,11 +13,12 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.library.entry import LibraryEntry
+from engine.protocol.view import Refusal
+from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.theme import MUTED
 from tui_loraswitch.panes.lines import Lines
 from tui_loraswitch.panes.row_content import row_content
 from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row, Rows
-from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.theme import MUTED
 
 
 class LoraList(Lines):
@@ -88,7 +89,7 @@ class LoraList(Lines):
         self._cursor = 0
         self._reported: LibraryEntry | None = None
         self._stack = StackView()
-        self._refused: Mapping[Path, str] = {}
+        self._refused: Mapping[Path, Refusal] = {}
         self._note = Content()
 
     @property
@@ -119,8 +120,8 @@ class LoraList(Lines):
         if not self._rows:
             self.refresh()
 
-    def show_marks(self, stack: StackView, refused: Mapping[Path, str]) -> None:
-        """Show which LoRAs are live, wanted, or were refused and why."""
+    def show_marks(self, stack: StackView, refused: Mapping[Path, Refusal]) -> None:
+        """Show which LoRAs are live, wanted, or were refused."""
         self._stack, self._refused = stack, refused
         self.refresh()
 

@@ -17,26 +17,16 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.errors import EngineError
-from engine.events import (
-    CommandFailed,
-    Event,
-    GenerationCancelled,
-    GenerationStarted,
-    GenerationStep,
-    LoadProgress,
-    ModelLoaded,
-    PictureSaved,
-    Preview,
-    StateChanged,
-)
-from engine.library.text import clean_line
-from tui_loraswitch.background import in_background
+from engine.protocol.events import PictureSaved, Preview
+from engine.protocol.text import bar, duration, gib
+from engine.protocol.view import Drawing, EngineView
+from engine.words.clean import clean_line
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.images.protocol import load_picture_widget
 from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line, Pane
-from tui_loraswitch.text import bar, duration, gib
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +46,9 @@ class Drawn:
     facts: str = ""
 
     @classmethod
-    def of(cls, picture: PictureSaved, seconds: float) -> Drawn:
+    def of(cls, picture: PictureSaved) -> Drawn:
         """A finished picture."""
-        took = f" · {duration(seconds)}" if seconds else ""
+        took = f" · {duration(picture.seconds)}" if picture.seconds else ""
         facts = f"seed {picture.seed} · {picture.width}×{picture.height}{took}"
         return cls(picture.path, f"Picture {clean_line(picture.path.stem, 40)}", facts)
 
@@ -93,9 +83,9 @@ class PicturePane(Pane, can_focus=True):
         self._pictures: list[Drawn] = []
         self._shown = -1
         self._drawn: Drawn | None = None
-        self._seconds = 0.0
+        self._view = EngineView()
+        self._preview: Preview | None = None
         self._last_preview = -math.inf
-        self._has_model = False
         self._protocol_widget: Any = None
 
     def compose(self) -> ComposeResult:
@@ -105,34 +95,38 @@ class PicturePane(Pane, can_focus=True):
             yield Static("", id="picture-words", markup=False)
         yield Line(id="picture-line")
 
-    def receive(self, event: Event) -> None:
-        """Follow the engine."""
-        match event:
-            case LoadProgress(stage=stage, done=done, total=total):
-                self._say(_loading_words(clean_line(stage, 60), done, total))
-            case ModelLoaded():
-                self._has_model = True
-                self._say(READY)
-            case StateChanged(state="empty"):
-                self._has_model = False
-            case GenerationStarted(total_steps=total):
-                self._show_progress(0, total, 0.0)
-            case GenerationStep(step=step, total_steps=total, seconds=seconds, preview=preview):
-                self._seconds = seconds
-                self._show_progress(step, total, seconds)
-                if preview is not None:
-                    self._show_preview(preview)
-            case PictureSaved():
-                self._pictures.append(Drawn.of(event, self._seconds))
-                self._show_saved(len(self._pictures) - 1)
-            case GenerationCancelled(total_steps=0):
-                self._show_line(Content("cancelled"))
-            case GenerationCancelled(step=step, total_steps=total):
-                self._show_line(Content(f"cancelled at step {step} of {total}"))
-            case CommandFailed(command="generate"):
-                self._show_line(Content())
-            case CommandFailed(command="load"):
-                self._say(READY if self._has_model else NO_MODEL)
+    def show_view(self, view: EngineView) -> None:
+        """Show how far the picture is, and those that have been drawn since the last view."""
+        before, self._view = self._view, view
+        self._show_words_of(view, before)
+        if view.drawing is not None and view.drawing != before.drawing:
+            self._show_drawing(view.drawing)
+        elif view.drawing is None and before.drawing is not None:
+            self._show_line(Content())
+        self._show_new(view.pictures, before.pictures)
+
+    def _show_words_of(self, view: EngineView, before: EngineView) -> None:
+        """Words in place of a picture, while there is none."""
+        if view.loading is not None:
+            loading = view.loading
+            self._say(_loading_words(clean_line(loading.stage, 60), loading.done, loading.total))
+        elif (view.model is None) != (before.model is None) or view.working != before.working:
+            self._say(NO_MODEL if view.model is None else READY)
+
+    def _show_drawing(self, drawing: Drawing) -> None:
+        self._show_progress(drawing.step, drawing.total_steps, drawing.seconds)
+        if drawing.preview is not None and drawing.preview is not self._preview:
+            self._preview = drawing.preview
+            self._show_preview(drawing.preview)
+
+    def _show_new(
+        self, pictures: tuple[PictureSaved, ...], before: tuple[PictureSaved, ...]
+    ) -> None:
+        known = set(before)
+        new = [picture for picture in pictures if picture not in known]
+        if new:
+            self._pictures += map(Drawn.of, new)
+            self._show_saved(len(self._pictures) - 1)
 
     def action_turn(self, count: int) -> None:
         """Show an earlier or later picture of this session."""

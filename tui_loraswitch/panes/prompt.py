@@ -11,11 +11,11 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from engine.library.text import clean_line
-from tui_loraswitch.messages import PromptChanged, PromptLeft
+from engine.words.clean import clean_line
+from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.control.trigger_cycle import Insertion
 from tui_loraswitch.panes.base import Pane
-from tui_loraswitch.trigger_cycle import Insertion
-from tui_loraswitch.ui_state import UiState
+from tui_loraswitch.panes.messages import PromptChanged, PromptLeft
 
 
 class PromptField(TextArea):
@@ -83,6 +83,11 @@ class PromptPane(Pane):
             yield Static("− ", id="negative-sign")
             yield PromptField("n writes what to avoid", id="negative-text")
         yield Static(id="settings-line")
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody is typing in it."""
+        return any(field.has_focus for field in self.query(PromptField))
 
     def show_texts(self, prompt: str, negative_prompt: str, is_other: bool = False) -> None:
         """Show a prompt that was remembered or changed elsewhere, unless it is being typed.

@@ -8,17 +8,18 @@ from pathlib import Path
 from textual.content import Content
 
 from engine.library.entry import LibraryEntry
-from engine.library.text import clean_line
-from engine.refs import summed
+from engine.protocol.refs import summed
+from engine.protocol.text import strength
+from engine.protocol.view import Refusal
+from engine.words.clean import clean_line
+from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row
-from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.text import strength
-from tui_loraswitch.theme import FAINT, MUTED
 
 INDENT = 2
 
 
-def row_content(row: Row, width: int, stack: StackView, refused: Mapping[Path, str]) -> Content:
+def row_content(row: Row, width: int, stack: StackView, refused: Mapping[Path, Refusal]) -> Content:
     """The row, exactly `width` cells wide."""
     if isinstance(row, FolderRow):
         return _folder(row, width)
@@ -34,7 +35,7 @@ def _folder(row: FolderRow, width: int) -> Content:
     ).truncate(width, ellipsis=True, pad=True)
 
 
-def _lora(row: LoraRow, width: int, stack: StackView, refused: Mapping[Path, str]) -> Content:
+def _lora(row: LoraRow, width: int, stack: StackView, refused: Mapping[Path, Refusal]) -> Content:
     entry = row.entry
     sign, style, note = _mark(entry, stack, refused)
     name = clean_line(entry.name, 200)
@@ -61,7 +62,7 @@ def _lora(row: LoraRow, width: int, stack: StackView, refused: Mapping[Path, str
 
 
 def _mark(
-    entry: LibraryEntry, stack: StackView, refused: Mapping[Path, str]
+    entry: LibraryEntry, stack: StackView, refused: Mapping[Path, Refusal]
 ) -> tuple[str, str, str | None]:
     """Sign, style and note of a LoRA: what it is doing, by letter and by colour."""
     wanted = [ref for ref in stack.wanted if Path(ref.path) == entry.path]
@@ -76,7 +77,8 @@ def _mark(
         return "!", "$text-error", short_reason(entry.error, entry.path.name)
     if not entry.fits_sdxl:
         return "!", FAINT, f"for {clean_line(entry.base_model, 40)}"
-    if entry.path in refused:
+    refusal = refused.get(entry.path)
+    if refusal is not None and refusal.is_of(entry.mtime_ns):
         return "!", "$text-error", "refused"
     return "○", FAINT, None
 

@@ -14,13 +14,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.block_weights import BlockWeights
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.stack_edits import Part
+from engine.protocol.view import EngineView
+from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.theme import FAINT
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.stack_row import member_row
-from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.strengths import Part
-from tui_loraswitch.theme import FAINT
 
 _NEXT_PART: dict[Part, Part] = {
     "both": "unet",
@@ -69,12 +69,12 @@ class StackList(ScrollView, can_focus=True):
             super().__init__()
             self.ref, self.is_tagged = ref, is_tagged
 
-    class Weighed(Message):
-        """A member is to have these block weights."""
+    class Weighing(Message):
+        """The block weights of a member are to be edited."""
 
-        def __init__(self, ref: LoraRef, blocks: BlockWeights, is_tagged: bool) -> None:
+        def __init__(self, ref: LoraRef, is_tagged: bool) -> None:
             super().__init__()
-            self.ref, self.blocks, self.is_tagged = ref, blocks, is_tagged
+            self.ref, self.is_tagged = ref, is_tagged
 
     def __init__(self, presets: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -136,20 +136,8 @@ class StackList(ScrollView, can_focus=True):
 
     def action_weigh(self) -> None:
         """Edit the block weights of the member under the cursor."""
-        from tui_loraswitch.screens.block_weights import BlockWeightsScreen
-
-        if (ref := self.highlighted) is None:
-            return
-
-        def weigh(blocks: BlockWeights | None) -> None:
-            if blocks is not None:
-                self.post_message(self.Weighed(ref, blocks, is_tagged))
-
-        is_tagged = self.is_on_tagged
-        if is_tagged:
-            weigh(ref.blocks)  # nothing to edit here: the answer says where
-        else:
-            self.app.push_screen(BlockWeightsScreen(ref, self._presets), weigh)
+        if self.highlighted is not None:
+            self.post_message(self.Weighing(self.highlighted, self.is_on_tagged))
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
@@ -170,6 +158,7 @@ class StackPane(Pane):
     def __init__(self, presets: Mapping[str, str], *, id: str) -> None:
         super().__init__(id=id)
         self._presets = presets
+        self._shown = StackView()
 
     class PartChosen(Message):
         """The keys + and − act on another part now."""
@@ -202,8 +191,14 @@ class StackPane(Pane):
         """Whether that member is there because the prompt names it."""
         return self.query_one(StackList).is_on_tagged and self.highlighted is not None
 
-    def show_stack(self, view: StackView) -> None:
+    def show_view(self, view: EngineView) -> None:
         """Show the stack."""
+        self._show(StackView.of(view))
+
+    def _show(self, view: StackView) -> None:
+        if view == self._shown:
+            return
+        self._shown = view
         self.query_one(StackList).show(view)
         count = f"Stack {len(view.wanted)}" if view.wanted else "Stack"
         self.show_title(Content(f"{count} · pending" if view.pending else count))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from textual.content import Content
 
-from engine.refs import LoraRef
-from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.text import block_words, decimals, member_name, strength
-from tui_loraswitch.theme import FAINT, MUTED
+from engine.protocol.refs import LoraRef
+from engine.protocol.text import block_words, decimals, member_name, strength
+from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.theme import FAINT, MUTED
 
 _BLOCKS_WIDTH = 14
 """Cells that block weights get at least: ` lbw IN04=0.5…`."""

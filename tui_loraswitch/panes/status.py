@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from engine.events import (
-    BackupMoved,
-    CommandFailed,
-    Event,
-    LoadProgress,
-    ModelInfo,
-    ModelLoaded,
-    StateChanged,
-    Verified,
-)
-from engine.library.text import clean_line
-from engine.reports import StateName
+from engine.protocol.text import plural, stack_words
+from engine.protocol.view import EngineView
+from engine.words.clean import clean_line
+from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.theme import MUTED
 from tui_loraswitch.panes.base import Line
-from tui_loraswitch.stack_control import StackView
-from tui_loraswitch.text import plural, stack_words
-from tui_loraswitch.theme import MUTED
 
 
 class StatusLine(Line):
@@ -31,48 +21,17 @@ class StatusLine(Line):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._model: ModelInfo | None = None
-        self._state: StateName = "empty"
-        self._loading = "starting"
-        self._busy = ""
-        self._drawing = ""
-        self._stack = StackView()
+        self._view = EngineView()
+        self._away = "starting"
 
-    def receive(self, event: Event) -> None:
-        """Follow the engine."""
-        match event:
-            case LoadProgress(stage=stage, done=done, total=total):
-                share = f" {done * 100 // total} %" if total else ""
-                self._loading = f"{clean_line(stage, 60)}{share}"
-            case ModelLoaded(model=model):
-                self._model, self._loading = model, ""
-                self._state = "base" if self._state == "empty" else self._state
-            case StateChanged(state=state):
-                self._state = state
-                self._model = None if state == "empty" else self._model
-            case Verified() | BackupMoved():
-                self._busy = ""
-            case CommandFailed(command=command):
-                self._busy = ""
-                self._loading = "" if command == "load" else self._loading
+    def show_view(self, view: EngineView) -> None:
+        """Show an engine."""
+        self._view, self._away = view, ""
         self.show_status()
 
-    def show_stack(self, view: StackView) -> None:
-        """Follow the stack."""
-        self._stack = view
-        self.show_status()
-
-    def show_busy(self, word: str) -> None:
-        """Say what was asked of the engine; its answer ends it."""
-        self._busy = word
-        self.show_status()
-
-    def show_queue(self, count: int, waiting: int, is_cancelling: bool) -> None:
-        """Say how many generations are to be drawn, wait for the model, or are being stopped."""
-        more = f" +{count - 1}" if count > 1 else ""
-        waits = f"{plural(waiting, 'picture')} waiting" if waiting else ""
-        drawing = f"drawing{more}" if count else waits
-        self._drawing = "cancelling" if is_cancelling else drawing
+    def show_away(self, words: str) -> None:
+        """Say why there is no engine just now."""
+        self._away = words
         self.show_status()
 
     def on_resize(self) -> None:
@@ -90,9 +49,9 @@ class StatusLine(Line):
 
     def _left(self) -> Content:
         name = Content.styled("loraswitch", "bold $accent")
-        if self._model is None:
+        model = self._view.model
+        if model is None:
             return name
-        model = self._model
         device = model.device
         if model.device_name and model.device_name.lower() != device:
             device += f" {clean_line(model.device_name, 60)}"
@@ -105,25 +64,48 @@ class StatusLine(Line):
         )
 
     def _right(self) -> Content:
-        busy = " · ".join(word for word in (self._drawing, self._busy) if word)
+        busy = self._busy()
         sign = Content.styled(f"▸ {busy}  ", "$text-primary") if busy else Content()
         return Content.assemble(sign, self._weights())
 
+    def _busy(self) -> str:
+        view, waiting = self._view, len(self._view.waiting)
+        if view.stopping:
+            return "cancelling"
+        words = {"verify": "verifying", "set_backup": "moving the backup"}
+        if view.working in words:
+            return words[view.working]
+        if view.running is not None:
+            return f"drawing +{waiting}" if waiting else "drawing"
+        if not waiting:
+            return ""
+        return f"{plural(waiting, 'picture')} {'paused' if view.paused else 'waiting'}"
+
     def _weights(self) -> Content:
-        if self._loading:
-            return Content.styled(f"◌ {self._loading}", "$text-warning")
-        if self._model is None:
+        view = self._view
+        if self._away:
+            return Content.styled(f"◌ {self._away}", "$text-warning")
+        if view.is_loading:
+            return Content.styled(f"◌ {_loading_words(view)}", "$text-warning")
+        if view.model is None:
             return Content.assemble(
                 ("! no model", "bold $text-error"), (" · L loads again, m chooses", MUTED)
             )
-        if self._state == "recovering":
+        if view.state == "recovering":
             return Content.styled("! recovering the base", "bold $text-error")
-        if self._stack.pending and self._stack.switching:
+        stack = StackView.of(view)
+        if stack.pending and stack.switching:
             return Content.styled(
-                f"◌ switching to {stack_words(self._stack.wanted, self._stack.tagged)}",
-                "$text-warning",
+                f"◌ switching to {stack_words(stack.wanted, stack.tagged)}", "$text-warning"
             )
-        if not self._stack.live:
+        if not stack.live:
             return Content.styled("● base", "$text-success")
-        words = stack_words(self._stack.live, self._stack.tagged)
-        return Content.styled(f"● {words}", "$text-success")
+        return Content.styled(f"● {stack_words(stack.live, stack.tagged)}", "$text-success")
+
+
+def _loading_words(view: EngineView) -> str:
+    loading = view.loading
+    if loading is None:
+        return "loading"
+    share = f" {loading.done * 100 // loading.total} %" if loading.total else ""
+    return f"{clean_line(loading.stage, 60)}{share}"

@@ -15,11 +15,11 @@ from textual.widgets.option_list import Option
 
 from engine.block_weights import BlockWeights, block_numbers, parse_block_weights
 from engine.errors import EngineError
-from engine.library.text import clean_line
-from engine.refs import LoraRef
+from engine.protocol.refs import LoraRef
+from engine.protocol.text import block_words
+from engine.words.clean import clean_line
+from tui_loraswitch.look.theme import MUTED
 from tui_loraswitch.screens.list_dialog import ListDialog
-from tui_loraswitch.text import block_words
-from tui_loraswitch.theme import MUTED
 
 _NAME_WIDTH = 14
 

@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui_loraswitch.panes.log_lines import SIGNS
-from tui_loraswitch.theme import FAINT, MUTED
+from tui_loraswitch.look.theme import FAINT, MUTED
+from tui_loraswitch.panes.log import SIGNS
 
 KEY_WIDTH = 12
 TEXT_WIDTH = 56

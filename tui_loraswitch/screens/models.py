@@ -15,18 +15,18 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from engine.library.text import clean_line
-from engine.prediction import (
+from engine.protocol.text import file_size
+from engine.sdxl.prediction import (
     PREDICTION_CHOICES,
     PREDICTION_WORDS,
     Prediction,
     PredictionChoice,
 )
-from tui_loraswitch.messages import ModelsFound
-from tui_loraswitch.model_files import ModelFile, demo_model
+from engine.words.clean import clean_line
+from tui_loraswitch.control.model_files import ModelFile, demo_model
+from tui_loraswitch.look.theme import FAINT, MUTED
+from tui_loraswitch.panes.messages import ModelsFound
 from tui_loraswitch.screens.list_dialog import ListDialog
-from tui_loraswitch.text import file_size
-from tui_loraswitch.theme import FAINT, MUTED
 
 _NAME_WIDTH, _SIZE_WIDTH, _KIND_WIDTH = 44, 9, 12
 

@@ -14,10 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from engine.errors import EngineError
-from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
-from engine.generate.sampler_names import SAMPLERS, SCHEDULES
+from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from engine.words.sampler_names import SAMPLERS, SCHEDULES
+from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.screens.settings_form import read_form
-from tui_loraswitch.ui_state import UiState
 
 _EMPTY_NEGATIVE_WORDS: Mapping[EmptyNegative, str] = {
     "zeros": "zeros, as in A1111",

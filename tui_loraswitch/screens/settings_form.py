@@ -9,8 +9,8 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
-from engine.generate.request import EMPTY_NEGATIVES, EmptyNegative
-from tui_loraswitch.ui_state import UiState
+from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from tui_loraswitch.config.ui_state import UiState
 
 MAX_BATCH = 64
 MAX_CFG_SCALE = 100.0
@@ -43,7 +43,7 @@ def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
         raise EngineError(f"A batch has at most {MAX_BATCH} pictures, not {new.batch}.")
     if not 0 <= new.cfg_scale <= MAX_CFG_SCALE:
         raise EngineError(f"The CFG scale lies between 0 and {MAX_CFG_SCALE:g}.")
-    check_request(new.request(Path(), _ANY_SIZE))
+    check_request(new.request(Path()))
     return new
 
 

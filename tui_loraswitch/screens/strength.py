@@ -13,10 +13,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import EngineError
-from engine.library.text import clean_line
-from engine.refs import LoraRef
-from tui_loraswitch.strengths import with_typed
-from tui_loraswitch.text import decimals, strength
+from engine.protocol.refs import LoraRef
+from engine.protocol.text import decimals, strength
+from engine.words.clean import clean_line
+from tui_loraswitch.control.strengths import with_typed
 
 
 class StrengthScreen(ModalScreen[LoraRef | None]):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.generate.lora_tags import LoraTag
-from engine.prediction import Prediction
+from engine.sdxl.prediction import Prediction
+from engine.words.lora_tags import LoraTag
 
 NamedHashes = tuple[tuple[str, str], ...]
 

@@ -8,7 +8,7 @@ from engine.generate.infotext.numbers import real, size, whole
 from engine.generate.infotext.picture_info import Infotext
 from engine.generate.infotext.resources import read_resources
 from engine.generate.infotext.sections import split_sections
-from engine.generate.sampler_spellings import KNOWN_SCHEDULES, read_sampler, read_schedule
+from engine.words.sampler_spellings import KNOWN_SCHEDULES, read_sampler, read_schedule
 
 _FEWEST_KNOWN = 2
 _OWN_VAE = ("automatic", "default", "default (model)", "none")

@@ -10,7 +10,7 @@ from engine.generate.infotext.fields import FOOOCUS_SLOTS, Fields, file_name
 from engine.generate.infotext.json_values import json_list, json_object
 from engine.generate.infotext.numbers import real
 from engine.generate.infotext.picture_info import NamedHashes
-from engine.generate.lora_tags import LoraTag, tag_names, writable_name
+from engine.words.lora_tags import LoraTag, tag_names, writable_name
 
 _LORA_KINDS = ("lora", "lycoris", "locon", "dora")
 """As Civitai calls them."""

@@ -8,11 +8,11 @@ from engine.block_weights import block_numbers
 from engine.generate.infotext.picture_info import Infotext, ModelUsed, NamedHashes
 from engine.generate.infotext.sections import NEGATIVE, escape, tidy
 from engine.generate.infotext.settings_text import quote
-from engine.generate.lora_tags import LoraTag, split_tags, writable_name
-from engine.generate.prompt import is_empty
-from engine.generate.request import GenerateRequest
-from engine.plain_number import plain_number
-from engine.refs import LoraRef, summed
+from engine.protocol.refs import LoraRef, summed
+from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import LoraTag, split_tags, writable_name
+from engine.words.plain_number import plain_number
+from engine.words.prompt import is_empty
 
 
 def describe_picture(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from engine.files.header import Header
 from engine.lora.base_model.claims import Claim, claimed, claimed_variant
 from engine.lora.base_model.families import FAMILIES
 from engine.lora.base_model.names import ModuleNames
 from engine.lora.base_model.text_encoders import from_text_encoders, numbers_the_first
 from engine.lora.base_model.unets import unets_with
-from engine.lora.header import Header
 from engine.lora.key_names import Module
 
 

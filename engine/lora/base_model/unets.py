@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from engine.unet_names import unet_original_path
+from engine.sdxl.unet_names import unet_original_path
 
 
 class UNet(NamedTuple):

@@ -1,0 +1,1 @@
+"""Screens and scripts: one interface for an engine in this process and for a host's."""

@@ -1,0 +1,1 @@
+"""Files, whoever wrote them: opened and bounded, read by their headers, hashed, written whole."""

@@ -1,0 +1,84 @@
+"""Pictures that others made, decoded within bounds of their kind, their bytes and their pixels."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from engine.errors import FileFormatError
+from engine.files.regular_file import printable, read_regular
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+"""Pillow would give PostScript to Ghostscript, and TIFF to a library that prints on the screen."""
+MAX_BYTES = 64_000_000
+MAX_SIDE = 16_384
+MAX_PIXELS = 40_000_000
+"""More than 8K; decoding takes seconds and some hundred megabytes at this size."""
+MAX_SCANS = 100
+"""Passes through a progressive JPEG, several times what encoders make. Each may be a few bytes
+long, and takes as much time as the whole picture."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_T = TypeVar("_T")
+
+
+def picture_of(source: Path | bytes, use: Callable[[Image], _T]) -> _T:
+    """Give the pixels of a picture's file, or of its bytes, to `use`, and return what that makes.
+
+    The picture is not decoded yet, and has nothing but its pixels: of several frames the first.
+    Raises `FileFormatError` when it is no picture, too large, or broken.
+    """
+    name, content = _content(source)
+    if content.startswith(_PNG):
+        content = b"".join((_PNG, *_critical_chunks(content)))
+    elif content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
+        raise FileFormatError(f"{name}: this JPEG has more than {MAX_SCANS} scans.")
+    return _decoded(name, content, use)
+
+
+def picture_with_texts(path: Path, use: Callable[[Image], _T]) -> _T:
+    """Give a picture with the texts beside its pixels to `use`; raises as `picture_of` does."""
+    return _decoded(*_content(path), use)
+
+
+def _content(source: Path | bytes) -> tuple[str, bytes]:
+    if isinstance(source, bytes):
+        return "the picture", source
+    return printable(source.name), read_regular(source, MAX_BYTES)
+
+
+def _decoded(name: str, content: bytes, use: Callable[[Image], _T]) -> _T:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if max(image.size) <= MAX_SIDE and image.width * image.height <= MAX_PIXELS:
+                return use(image)
+            size = f"{image.width} × {image.height}"
+    except UnidentifiedImageError as error:
+        raise FileFormatError(f"{name}: this is no PNG, JPEG, WebP or GIF picture.") from error
+    # Pillow's decoders raise whatever a broken file leads them to, and it has no class for all.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FileFormatError(f"{name}: cannot be read as a picture ({reason}).") from error
+    raise FileFormatError(f"{name}: too large a picture, {size} pixels.")
+
+
+def _critical_chunks(png: bytes) -> Iterator[bytes]:
+    """The chunks of a PNG that its pixels need; the rest may be thousands of packed megabytes.
+
+    A chunk is its length, its kind, its data and a checksum (https://www.w3.org/TR/png-3/).
+    """
+    start = len(_PNG)
+    while start + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, start)
+        if png[start + 4 : start + 8] in _PNG_CHUNKS:
+            yield png[start : start + 12 + length]
+        start += 12 + length

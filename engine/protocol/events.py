@@ -1,0 +1,348 @@
+"""What the engine says: frozen, plain data, which a socket carries as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine.protocol.jobs import Job
+from engine.protocol.modes import Mode
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import (
+    LoraReport,
+    MemoryReport,
+    StateName,
+    SwitchReport,
+    Tier,
+    VerifyReport,
+)
+from engine.protocol.request import GenerateRequest
+from engine.sdxl.prediction import Prediction
+
+CommandName = Literal[
+    "load", "unload", "switch", "draw", "queue", "draft", "set_backup", "verify", "prefetch"
+]
+"""What a failure speaks of: `switch` are all changes of the stack, `queue` all of the jobs."""
+
+
+@dataclass(frozen=True)
+class EventMessage:
+    """An event with what stands on its envelope."""
+
+    seq: int
+    """Counts the events of one engine from 1, without a gap."""
+    device: str
+    """The engine's, such as `cuda:0`; empty until a model was loaded."""
+    answers: str | None
+    """The id of the command it belongs to; None for what nobody asked for."""
+    time: float
+    """Seconds since 1970."""
+    event: Event
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command is carried out; what it changed was told by the events before."""
+
+
+@dataclass(frozen=True)
+class WorkStarted:
+    """The engine's thread begins with something; `WorkEnded` follows."""
+
+    command: CommandName
+
+
+@dataclass(frozen=True)
+class WorkEnded:
+    """The engine's thread is free again."""
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """What the engine's thread is at will stop at its next step."""
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """A step of loading: `stage` in words, `done` of `total` bytes (0 of 0: not measurable)."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A loaded model: what it is called, where it lives, how large it is, what it prefers."""
+
+    name: str
+    path: Path
+    device: str
+    """Such as `cuda:0` or `cpu`."""
+    device_name: str
+    dtype: str
+    """Such as `float16`."""
+    parameters: int
+    bytes: int
+    default_size: int
+    """Side in pixels of the pictures it was trained on: 1024 for SDXL itself, less for the demo."""
+    is_demo: bool
+    gpu_uuid: str | None = None
+    """For finding the same device in NVML."""
+    mode: Mode = "resident"
+    """How it shares the device's memory."""
+    prediction: Prediction = "epsilon"
+    """What it predicts in each step."""
+
+
+@dataclass(frozen=True)
+class ModelLoaded:
+    """The model is ready; `notes` are sentences on what is unusual about it."""
+
+    model: ModelInfo
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelUnloaded:
+    """The model's memory is given back, as was asked."""
+
+
+@dataclass(frozen=True)
+class StackWanted:
+    """Another stack is wanted; it is live when `Switched` says so."""
+
+    stack: tuple[LoraRef, ...]
+
+
+@dataclass(frozen=True)
+class StateChanged:
+    """What the live weights are: `base`, `stack` (with its members) or `recovering`."""
+
+    state: StateName
+    stack: tuple[LoraRef, ...] = ()
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A switch (or a return to the base, with an empty stack) is complete."""
+
+    report: SwitchReport
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """The wished switch was not made, since a newer one was wished before its turn came."""
+
+
+@dataclass(frozen=True)
+class JobQueued:
+    """A job waits at the end of the queue."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobChanged:
+    """A job goes on in another state, or with more pictures drawn; `job` is what it is now."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobsReordered:
+    """The jobs wait in this order now; all ids."""
+
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QueuePaused:
+    """No job is started after the running one, or again they are."""
+
+    paused: bool
+
+
+@dataclass(frozen=True)
+class DraftChanged:
+    """The prompt and settings that the user is working on are these now."""
+
+    draft: GenerateRequest
+
+
+@dataclass(frozen=True)
+class ClientsChanged:
+    """So many screens and scripts are attached to the host."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class GenerationStarted:
+    """A generation begins, with its seed resolved."""
+
+    request: GenerateRequest
+    seed: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A small RGB picture, 3 bytes a pixel, rows from the top."""
+
+    width: int
+    height: int
+    rgb: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GenerationStep:
+    """One denoising step is done; `preview` shows the picture as the model expects it to be."""
+
+    step: int
+    total_steps: int
+    seconds: float
+    """Since the generation began."""
+    preview: Preview | None = None
+
+
+@dataclass(frozen=True)
+class HashAwaited:
+    """A finished picture waits for the hash of a file behind it, which is computed once.
+
+    `cancel` has it saved without.
+    """
+
+    name: str
+    """Of the file."""
+
+
+@dataclass(frozen=True)
+class PictureSaved:
+    """A finished picture lies on disk, with its infotext inside."""
+
+    path: Path
+    seed: int
+    width: int
+    height: int
+    steps: int
+    infotext: str
+    seconds: float = 0.0
+    """From the beginning of the generation."""
+
+
+@dataclass(frozen=True)
+class GenerationFinished:
+    """All pictures of a generation are done."""
+
+    pictures: tuple[PictureSaved, ...]
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    stack: tuple[LoraRef, ...] = ()
+    """What they were drawn with."""
+    loras: tuple[LoraReport, ...] = ()
+    """How each LoRA of the stack fits the model."""
+
+
+@dataclass(frozen=True)
+class GenerationCancelled:
+    """The generation stopped as asked; pictures saved before stay.
+
+    0 of 0 steps: it was dropped while it waited, or before its first step was known.
+    """
+
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The base was compared with its fingerprints (live merged weights against their backups)."""
+
+    report: VerifyReport
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BackupMoved:
+    """The backups live in another tier now."""
+
+    tier: Tier
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MemoryChanged:
+    """The engine holds other amounts of memory than before."""
+
+    memory: MemoryReport
+
+
+@dataclass(frozen=True)
+class CommandFailed:
+    """A command could not be done; `message` is a sentence for the user.
+
+    What else changed is told by events before it: a load that fails late has unloaded the model
+    that was there. `unexpected` marks a fault of the program (its traceback is in the log file).
+    """
+
+    command: CommandName
+    message: str
+    unexpected: bool = False
+    refused: bool = False
+    """A LoRA's file is to blame: it is broken or does not fit, and nothing was touched."""
+    cancelled: bool = False
+    """The user stopped it, running or waiting; this is no fault."""
+    path: Path | None = None
+    """The LoRA's file that is to blame, where it is known."""
+    modified: int | None = None
+    """When that file was written, in nanoseconds since 1970, as far as that is known."""
+
+
+Event = (
+    Done
+    | WorkStarted
+    | WorkEnded
+    | StopRequested
+    | LoadProgress
+    | ModelLoaded
+    | ModelUnloaded
+    | StackWanted
+    | StateChanged
+    | Switched
+    | Superseded
+    | JobQueued
+    | JobChanged
+    | JobsReordered
+    | QueuePaused
+    | DraftChanged
+    | ClientsChanged
+    | GenerationStarted
+    | GenerationStep
+    | HashAwaited
+    | PictureSaved
+    | GenerationFinished
+    | GenerationCancelled
+    | Verified
+    | BackupMoved
+    | MemoryChanged
+    | CommandFailed
+)
+
+FINAL = (
+    Done,
+    ModelLoaded,
+    ModelUnloaded,
+    Switched,
+    Superseded,
+    GenerationFinished,
+    GenerationCancelled,
+    Verified,
+    BackupMoved,
+    CommandFailed,
+)
+"""Events that end the command they answer. A job drawn for ever ends when it is cancelled."""

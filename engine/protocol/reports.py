@@ -1,0 +1,142 @@
+"""What a switch, a verification and the memory look like from outside: plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.protocol.refs import LoraRef
+
+Tier = Literal["device", "cpu", "file"]
+BackupChoice = Literal["auto", "device", "cpu", "file"]
+StateName = Literal["empty", "base", "stack", "recovering"]
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What one LoRA changes in one part of the model, at strengths other than 0."""
+
+    part: str
+    """`unet`, `text_encoder` or `text_encoder_2`."""
+    modules: int
+    bytes: int
+    """Of the weights and biases it changes, in the model's type."""
+
+
+@dataclass(frozen=True)
+class LoraReport:
+    """How one LoRA file fits the model: its adapter families and its modules by fate.
+
+    Known before anything is touched. `matched`, `unmatched`, `unsupported` and `biases_alone`
+    together are all modules of the file.
+    """
+
+    name: str
+    families: tuple[tuple[str, int], ...]
+    """Adapter family and number of modules, most frequent first: `(("LoRA", 722),)`."""
+    matched: int
+    unmatched: tuple[str, ...] = ()
+    """Module names in the file that the model does not have."""
+    unsupported: tuple[str, ...] = ()
+    """Modules whose tensors form no adapter known here."""
+    biases_alone: tuple[str, ...] = ()
+    """Modules that would change nothing but a bias, which the model's do not have."""
+    base_model: str = ""
+    """What the file is for; empty when it cannot be told."""
+    base_evidence: str = ""
+    """Why `base_model` says so, in words: `attn2 width 2048`."""
+    parts: tuple[PartReport, ...] = ()
+    """The matched modules by part of the model, so that a part of strength 0 can be told apart."""
+    unknown_keys: tuple[str, ...] = ()
+    """Tensors of the file that belong to no adapter."""
+    embeddings: tuple[str, ...] = ()
+    """Names of the textual inversions bundled with it."""
+    dropped_biases: tuple[str, ...] = ()
+    """Matched modules whose change of a bias is left out, since the model's have none."""
+    left_over: tuple[str, ...] = ()
+    """Tensors inside matched modules that no adapter known here uses."""
+    scratch_bytes: int = 0
+    """Working memory in float32 that merging its largest weight takes, about."""
+
+    @property
+    def modules(self) -> int:
+        """All modules of the file."""
+        missed = (self.unmatched, self.unsupported, self.biases_alone)
+        return self.matched + sum(map(len, missed))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of weights to write when every part has a strength."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each thing in the file that is not used."""
+        of_all = f"of {self.modules} modules"
+        found = (
+            (self.unmatched, f"{of_all} are not in the model"),
+            (self.unsupported, f"{of_all} are of a kind not supported"),
+            (self.biases_alone, f"{of_all} change only a bias, which the model's do not have"),
+            (self.dropped_biases, "changes of a bias are left out, the model has none there"),
+            (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),
+            (self.unknown_keys, "tensors belong to no module and are not used"),
+        )
+        return tuple(
+            f"{self.name}: {len(names):,} {what} (such as {names[0][:90]})."
+            for names, what in found
+            if names
+        )
+
+
+@dataclass(frozen=True)
+class SwitchReport:
+    """What a switch did: tensors by fate, bytes, and milliseconds by phase."""
+
+    stack: tuple[LoraRef, ...]
+    loras: tuple[LoraReport, ...]
+    found_in_memory: int
+    """How many of them were read before, ahead of the switch or for an earlier one."""
+    merged: int
+    restored: int
+    kept: int
+    """Tensors that were live with the same merged value before, and were not touched."""
+    bytes_written: int
+    backup_bytes: int
+    tier: Tier
+    text_encoders_changed: bool
+    milliseconds: tuple[tuple[str, float], ...]
+    """Phases in order: plan, read, backup, merge."""
+
+    @property
+    def total_milliseconds(self) -> float:
+        """The whole switch."""
+        return sum(ms for _, ms in self.milliseconds)
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The base weights compared with their fingerprints taken at load."""
+
+    checked: int
+    """Tensors compared."""
+    different: tuple[str, ...]
+    """Names of the tensors that differ; empty when all is well."""
+    weights: int
+    """Numbers (elements) compared."""
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """Bytes this engine holds, by purpose; torch's figures are 0 on a CPU."""
+
+    model: int = 0
+    backup: int = 0
+    backup_tier: Tier = "device"
+    lora_cache: int = 0
+    """LoRA files held in main memory."""
+    torch_allocated: int = 0
+    torch_reserved: int = 0
+    offloaded: bool = False
+    """The model's weights rest in main memory and visit the device."""
+    lora_on_gpu: int = 0
+    """LoRA files that were sent to the GPU too."""

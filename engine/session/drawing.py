@@ -1,0 +1,151 @@
+"""Draw the pictures of a request with what is live, and save each as it is done."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from engine.embeddings.inject import token_widths
+from engine.embeddings.store import EmbeddingStore
+from engine.errors import CancelledError, EngineError
+from engine.files.hashes import FileHashes
+from engine.generate.encode import EmbeddingsCache
+from engine.generate.infotext import describe_picture, write_infotext
+from engine.generate.preview import LatentRgb
+from engine.generate.run import GeneratedPicture, generate
+from engine.generate.save import require_folder, save_or_rescue
+from engine.host_memory import is_out_of_memory
+from engine.library.hash_store import HashStore
+from engine.protocol.events import (
+    Event,
+    GenerationCancelled,
+    GenerationFinished,
+    GenerationStarted,
+    GenerationStep,
+    HashAwaited,
+    PictureSaved,
+    Preview,
+)
+from engine.protocol.hello import program_version
+from engine.protocol.modes import Mode
+from engine.protocol.request import GenerateRequest
+from engine.session.opened import OpenedModel
+
+log = logging.getLogger(__name__)
+
+
+class Drawer:
+    """Draws, and keeps between pictures what the next one can use."""
+
+    def __init__(self, hashes: HashStore) -> None:
+        self.embeddings = EmbeddingsCache()
+        """Encoded prompts; to be cleared when a text encoder has changed."""
+        self._inversions = EmbeddingStore()
+        self._hashes = hashes
+
+    def draw(
+        self,
+        model: OpenedModel,
+        request: GenerateRequest,
+        cancelled: Callable[[], bool],
+        tell: Callable[[Event], None],
+        on_saved: Callable[[PictureSaved], None],
+    ) -> bool:
+        """Draw all pictures of a request with the live stack; False when it was cancelled.
+
+        Raises `EngineError` where it cannot be drawn.
+        """
+        checkpoint, switcher = model.checkpoint, model.switcher
+        start = time.monotonic()
+        saved = list[PictureSaved]()
+        done, total = 0, 0
+        stack = switcher.stack
+        warnings = list[str]()
+        require_folder(request.output)
+        self._hashes.begin(ref.path for ref in stack)
+        vocabulary = self._inversions.find(
+            (request.prompt, request.negative_prompt),
+            token_widths(checkpoint.pipeline),
+            request.embeddings,
+            switcher.embeddings,
+        )
+
+        def on_start(seed: int, steps: int) -> None:
+            nonlocal total
+            total = steps
+            tell(GenerationStarted(request, seed, steps))
+
+        def on_step(step: int, steps: int, preview: Preview | None) -> None:
+            nonlocal done
+            done = step
+            tell(GenerationStep(step, steps, time.monotonic() - start, preview))
+
+        def hashes_of(path: Path | None) -> FileHashes | None:
+            return self._hashes.of_used(path, cancelled, lambda p: tell(HashAwaited(p.name)))
+
+        def on_picture(picture: GeneratedPicture) -> None:
+            # It was drawn without waiting; what is written says which files it was drawn with.
+            loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in stack)
+            info = describe_picture(
+                request,
+                picture.seed,
+                model=model.used(hashes_of(checkpoint.path), hashes_of(model.vae)),
+                stack=stack,
+                lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],
+                embedding_hashes=vocabulary.hashes,
+                version=f"loraswitch {program_version()}",
+                index=picture.index,
+            )
+            text = write_infotext(info)
+            path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
+            if rescued is not None:
+                warnings.append(rescued)
+            width, height = picture.image.size
+            took = time.monotonic() - start
+            saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text, took))
+            on_saved(saved[-1])
+
+        try:
+            report = generate(
+                checkpoint.pipeline,
+                request,
+                cancelled=cancelled,
+                on_start=on_start,
+                on_step=on_step,
+                on_picture=on_picture,
+                latent_rgb=LatentRgb(**checkpoint.latent_rgb),
+                embeddings_cache=self.embeddings,
+                vocabulary=vocabulary,
+            )
+        except CancelledError:
+            tell(GenerationCancelled(done, total))
+            return False
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # A little more room for the next try.
+            switcher.free_device_cache()
+            raise EngineError(_no_room_for_picture(model.device, model.mode)) from error
+        # Of weights that were lost meanwhile the pictures are not what their infotext says.
+        switcher.require_known()
+        seconds = time.monotonic() - start
+        said = (*report.warnings, *warnings)
+        tell(GenerationFinished(tuple(saved), seconds, said, stack, model.loras))
+        return True
+
+
+def _no_room_for_picture(device: torch.device, mode: Mode) -> str:
+    """What happened, and what helps."""
+    if device.type == "cpu":
+        return (
+            "There is not enough memory for this picture. Choose a smaller size, or leave the "
+            "backups in the model's file."
+        )
+    return (
+        "The GPU has not enough memory for this picture. Choose a smaller size, move the backups "
+        f"to the CPU, or open the model in another mode (it is in the mode {mode})."
+    )

@@ -1,0 +1,85 @@
+"""The model that is loaded, and what is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.checkpoint import Checkpoint
+from engine.demo import DEMO_MODEL
+from engine.device import device_name, device_uuid
+from engine.files.hashes import FileHashes
+from engine.generate.infotext import ModelUsed
+from engine.protocol.events import ModelInfo
+from engine.protocol.modes import OFFLOADED, Mode
+from engine.protocol.reports import LoraReport, MemoryReport
+from engine.switch.switcher import LoraSwitcher
+
+
+@dataclass
+class OpenedModel:
+    """A checkpoint with the switcher of its weights."""
+
+    checkpoint: Checkpoint
+    switcher: LoraSwitcher
+    device: torch.device
+    dtype: torch.dtype
+    mode: Mode
+    vae: Path | None = None
+    """In place of the model's own."""
+    lender: Path | None = None
+    """The model whose text encoders or VAE are used."""
+    loras: tuple[LoraReport, ...] = ()
+    """How the LoRAs that are live fit it."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all weights."""
+        modules = self.checkpoint.modules.values()
+        return sum(p.nbytes for module in modules for p in module.parameters())
+
+    def describe(self) -> ModelInfo:
+        """What it is called, where it lives, how large it is."""
+        checkpoint, device = self.checkpoint, str(self.device)
+        modules = checkpoint.modules.values()
+        return ModelInfo(
+            name=checkpoint.path.stem,
+            path=checkpoint.path,
+            device=device,
+            device_name=device_name(device),
+            dtype=str(self.dtype).removeprefix("torch."),
+            parameters=sum(p.numel() for module in modules for p in module.parameters()),
+            bytes=self.bytes,
+            default_size=checkpoint.default_size,
+            is_demo=checkpoint.path == DEMO_MODEL.absolute(),
+            gpu_uuid=device_uuid(device),
+            mode=self.mode,
+            prediction=checkpoint.prediction,
+        )
+
+    def used(self, model: FileHashes | None, vae: FileHashes | None) -> ModelUsed:
+        """What a picture says of it, with the hashes of its files where they are known."""
+        return ModelUsed(
+            self.checkpoint.path.stem,
+            model.autov2 if model else None,
+            vae=self.vae.stem if self.vae is not None else None,
+            vae_hash=vae.autov2 if vae else None,
+            prediction=self.checkpoint.prediction,
+            parts_from=self.lender.stem if self.lender is not None else None,
+        )
+
+    def memory(self) -> MemoryReport:
+        """The bytes that it holds, by purpose."""
+        cuda = self.device.type == "cuda"
+        return MemoryReport(
+            model=self.bytes,
+            backup=self.switcher.backup_bytes,
+            backup_tier=self.switcher.tier,
+            lora_cache=self.switcher.cache_bytes,
+            lora_on_gpu=self.switcher.device_cache_bytes,
+            torch_allocated=torch.cuda.memory_allocated(self.device) if cuda else 0,
+            torch_reserved=torch.cuda.memory_reserved(self.device) if cuda else 0,
+            offloaded=self.mode in OFFLOADED,
+        )

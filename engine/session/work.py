@@ -1,0 +1,131 @@
+"""What the engine's thread does next: the order in which waiting things take their turn."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+
+from engine.protocol.commands import Load, Prefetch, SetBackup, Unload, Verify
+from engine.protocol.events import CommandName
+from engine.protocol.jobs import Job
+from engine.protocol.stack_edits import Stack
+from engine.protocol.view import EngineView
+
+Upkeep = Load | Unload | SetBackup | Verify
+"""Commands about the model itself; they are done in the order in which they came."""
+
+_NAMES: dict[type[Upkeep], CommandName] = {
+    Load: "load",
+    Unload: "unload",
+    SetBackup: "set_backup",
+    Verify: "verify",
+}
+
+
+@dataclass(frozen=True)
+class UpkeepWork:
+    """A command about the model itself."""
+
+    id: str
+    command: Upkeep
+    after: frozenset[str] = frozenset()
+    """Jobs that need the model of before, and so go first."""
+
+    @property
+    def name(self) -> CommandName:
+        """Which command this is."""
+        return _NAMES[type(self.command)]
+
+
+@dataclass(frozen=True)
+class SwitchWork:
+    """Make a stack live: a wish, or (without an id) the wanted stack again after a job's own."""
+
+    id: str | None
+    stack: Stack
+    name: CommandName = "switch"
+
+
+@dataclass(frozen=True)
+class DrawWork:
+    """Draw what is left of a job."""
+
+    job: Job
+    name: CommandName = "draw"
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+
+@dataclass(frozen=True)
+class PrefetchWork:
+    """Read a LoRA ahead."""
+
+    id: str
+    command: Prefetch
+    name: CommandName = "prefetch"
+
+
+Work = UpkeepWork | SwitchWork | DrawWork | PrefetchWork
+
+
+@dataclass
+class Waiting:
+    """What waits beside the view's jobs. Whoever holds the session's lock may use it."""
+
+    upkeep: deque[UpkeepWork] = field(default_factory=deque)
+    home: Load | None = None
+    """How to open the users' model again, while a job has its own open."""
+    wish: str | None = None
+    """The command that asked for the wanted stack, until that was tried."""
+    prefetch: PrefetchWork | None = None
+    tried: Stack = ()
+    """The stack that was last asked of the model: by a wish or by a job, whether it was taken."""
+
+    def take(self, view: EngineView) -> Work | None:
+        """Remove and return what is to be done next; None when there is nothing.
+
+        Commands about the model go first, but another model waits for the jobs of the one before;
+        then a new wish, since somebody looks at it; then the jobs; then the users' model and the
+        wanted stack again, where a job left its own.
+        """
+        if self.upkeep and _is_due(self.upkeep[0], view):
+            return self.upkeep.popleft()
+        if view.model is None:
+            return None
+        if self.wish is not None:
+            work = SwitchWork(self.wish, view.wanted)
+            self.wish = None
+            return work
+        if view.waiting and not view.paused:
+            return DrawWork(view.waiting[0])
+        if self.home is not None:
+            home, self.home = self.home, None
+            return UpkeepWork(uuid.uuid4().hex, home)
+        if view.wanted != self.tried:
+            return SwitchWork(None, view.wanted)
+        prefetch, self.prefetch = self.prefetch, None
+        return prefetch
+
+    def delays(self, work: Work, view: EngineView) -> bool:
+        """Whether something waits that must not wait for reading ahead.
+
+        A wish that needs the same file is no reason to begin reading it anew.
+        """
+        if not isinstance(work, PrefetchWork):
+            return False
+        if self.upkeep or (view.waiting and not view.paused):
+            return True
+        if self.wish is None:
+            return self.prefetch is not None and self.prefetch.command.ref != work.command.ref
+        return all(ref.path != work.command.ref.path for ref in view.wanted)
+
+
+def _is_due(work: UpkeepWork, view: EngineView) -> bool:
+    """Whether no job that can be drawn now must go before it."""
+    if view.model is None or view.paused:
+        return True
+    return not any(job.id in work.after for job in view.waiting)

@@ -1,0 +1,195 @@
+"""What the engine thread does with tensors; it alone holds them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from engine.errors import EngineError
+from engine.generate.quiet import quiet_libraries
+from engine.pinned_memory import give_back_pinned
+from engine.protocol.commands import Load
+from engine.protocol.events import (
+    BackupMoved,
+    Event,
+    MemoryChanged,
+    ModelLoaded,
+    ModelUnloaded,
+    PictureSaved,
+    StateChanged,
+    Switched,
+    Verified,
+)
+from engine.protocol.refs import LoraRef
+from engine.protocol.reports import MemoryReport, Tier
+from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
+
+quiet_libraries()
+
+# diffusers' pipelines log while they are imported, so whatever needs them comes after that.
+from engine.library.hash_store import HashStore  # noqa: E402
+from engine.modes.decide import require_backup  # noqa: E402
+from engine.session.drawing import Drawer  # noqa: E402
+from engine.session.loading import model_path, open_model  # noqa: E402
+from engine.session.opened import OpenedModel  # noqa: E402
+from engine.session.orders import Tell  # noqa: E402
+from engine.switch.switcher import LoraSwitcher  # noqa: E402
+
+Cancelled = Callable[[], bool]
+
+
+class Worker:
+    """Holds the loaded model, and does what changes it or draws with it.
+
+    The event that ends the command `id` comes last. Each method raises `EngineError` when it
+    cannot be done.
+    """
+
+    def __init__(self, tell: Tell, index: Path | None = None) -> None:
+        self._tell = tell
+        self._model: OpenedModel | None = None
+        self._hashes = HashStore(index)
+        self._drawer = Drawer(self._hashes)
+        self._told = StateChanged("empty")
+
+    @property
+    def live(self) -> Stack:
+        """The stack in the weights."""
+        return self._model.switcher.stack if self._model else ()
+
+    def has_open(self, model: Path | None) -> bool:
+        """Whether this model (None: the demo) is the loaded one."""
+        return self._model is not None and self._model.checkpoint.path == model_path(model)
+
+    def load(self, command: Load, cancelled: Cancelled, id: str | None) -> None:
+        """Open a model in place of the loaded one."""
+        start = time.monotonic()
+        self._model = opened = open_model(
+            command, self._tell, cancelled, self._drop_model, self._hashes
+        )
+        seconds = time.monotonic() - start
+        self._tell(ModelLoaded(opened.describe(), seconds, opened.checkpoint.notes), id)
+        self._tell_state()
+
+    def unload(self, id: str) -> None:
+        """Give the model's memory back."""
+        self._drop_model()
+        self._tell(ModelUnloaded(), id)
+
+    def switch(self, stack: Stack, cancelled: Cancelled, id: str | None) -> None:
+        """Make a stack live."""
+        model = self._require_model("switch LoRAs on")
+        switcher = model.switcher
+        before = switcher.stack
+        looked = self._hashes.look(ref.path for ref in stack)
+        try:
+            report = switcher.apply(stack, cancelled)
+        except EngineError:
+            # A fault after the first write has brought the base back, or will have to.
+            if switcher.stack != before or switcher.state == "recovering":
+                self._drawer.embeddings.clear()
+            self._tell_state()
+            raise
+        self._hashes.use(looked)
+        if report.text_encoders_changed:
+            self._drawer.embeddings.clear()
+        model.loras = report.loras
+        self._tell_state()
+        warnings = tuple(text for lora in report.loras for text in lora.warnings)
+        self._tell(Switched(report, warnings), id)
+
+    def draw(
+        self,
+        request: GenerateRequest,
+        cancelled: Cancelled,
+        id: str,
+        on_saved: Callable[[PictureSaved], None],
+    ) -> bool:
+        """Draw the pictures of a request; False when that was cancelled."""
+        model = self._require_known("draw with")
+        size = model.checkpoint.default_size
+        request = replace(request, width=request.width or size, height=request.height or size)
+
+        def tell(event: Event) -> None:
+            self._tell(event, id)
+
+        try:
+            with self._telling_state(model.switcher):
+                return self._drawer.draw(model, request, cancelled, tell, on_saved)
+        finally:
+            self._tell_memory()
+
+    def set_backup(self, tier: Tier, id: str) -> None:
+        """Move the backups to another memory."""
+        model = self._require_model("move backups of")
+        require_backup(model.mode, tier)
+        start = time.monotonic()
+        model.switcher.set_backup(tier)
+        self._tell_memory()
+        moved = model.switcher.backup_bytes
+        self._tell(BackupMoved(tier, moved, time.monotonic() - start), id)
+
+    def verify(self, id: str) -> None:
+        """Compare the base with its fingerprints."""
+        switcher = self._require_model("verify").switcher
+        start = time.monotonic()
+        with self._telling_state(switcher):
+            report = switcher.verify()
+        self._tell(Verified(report, time.monotonic() - start), id)
+
+    def prefetch(self, ref: LoraRef, cancelled: Cancelled) -> None:
+        """Read a LoRA ahead; a switch to it will say what is wrong with it."""
+        self._require_model("read LoRAs for").switcher.prefetch(ref, cancelled)
+        self._tell_memory()
+
+    def _drop_model(self) -> None:
+        if self._model is None:
+            return
+        self._model = None
+        self._drawer.embeddings.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            give_back_pinned()
+        self._tell(StateChanged("empty"))
+        self._tell_memory()
+
+    def _require_model(self, purpose: str) -> OpenedModel:
+        if self._model is None:
+            raise EngineError(f"No model is loaded, so there is nothing to {purpose}.")
+        return self._model
+
+    def _require_known(self, purpose: str) -> OpenedModel:
+        """The model with its weights known: brought back to the base first if they are not."""
+        model = self._require_model(purpose)
+        with self._telling_state(model.switcher):
+            model.switcher.require_known()
+        return model
+
+    @contextmanager
+    def _telling_state(self, switcher: LoraSwitcher) -> Iterator[None]:
+        """Tell of the state when what is done inside, or what it found, is not what was told."""
+        try:
+            yield
+        finally:
+            if StateChanged(switcher.state, switcher.stack) != self._told:
+                self._drawer.embeddings.clear()
+                self._tell_state()
+
+    def _tell_state(self) -> None:
+        if self._model is not None:
+            switcher = self._model.switcher
+            self._told = StateChanged(switcher.state, switcher.stack)
+            self._tell(self._told)
+        self._tell_memory()
+
+    def _tell_memory(self) -> None:
+        memory = self._model.memory() if self._model else MemoryReport()
+        self._tell(MemoryChanged(memory))

@@ -1,0 +1,107 @@
+"""Read and write `<lora:…>` tags, as A1111 and ComfyUI have them in prompts; needs no torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import EngineError
+from engine.words.plain_number import plain_number
+
+TagOrder = Literal["te, unet", "unet, te"]
+"""What a tag's second and third field mean: A1111's order, or ComfyUI's and SwarmUI's."""
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """A `<lora:name:…>` tag: the strengths it asks for, and named fields not read here."""
+
+    name: str
+    unet: float = 1.0
+    text_encoder: float = 1.0
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """The tag in a form every program reads alike: one strength, or both by name."""
+        if self.unet == self.text_encoder:
+            strengths = plain_number(self.unet)
+        else:
+            strengths = f"te={plain_number(self.text_encoder)}:unet={plain_number(self.unet)}"
+        return ":".join(["<lora", self.name, strengths, *map("=".join, self.options)]) + ">"
+
+
+_TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
+_ENDS_OF_NAMES = dict.fromkeys(map(ord, "<:>\r\n"))
+_MOST_TAGS = 500
+_MOST_QUOTED = 80
+"""Characters of a tag in a message."""
+_NUMBER = re.compile(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?", re.I)
+
+
+def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[LoraTag, ...]]:
+    """Take the `<lora:…>` tags out of a prompt; returns the rest, otherwise as written, and them.
+
+    One strength counts for the UNet and the text encoders; two are read in `order`; `te=` and
+    `unet=` say it by name and win. A name may hold colons where a strength follows it. Further
+    fields without a name (A1111's `dyn`) are passed over. Raises `EngineError` for a tag that names
+    no LoRA or whose strength is no number, and for more tags than any stack has members.
+    """
+    found = list(_TAG.finditer(prompt))
+    if len(found) > _MOST_TAGS:
+        raise EngineError(
+            f"The prompt has {len(found):,} LoRA tags; at most {_MOST_TAGS} are read."
+        )
+    return _TAG.sub("", prompt), tuple(_read_tag(tag[0], tag[1], order) for tag in found)
+
+
+def tag_names(prompt: str) -> list[str]:
+    """The names in a prompt's tags, whatever else is in them."""
+    return [_name_and_fields(found[1])[0] for found in _TAG.finditer(prompt)]
+
+
+def writable_name(name: str) -> str:
+    """A name without what would end it in a tag."""
+    return name.translate(_ENDS_OF_NAMES)
+
+
+def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
+    name, *fields = _name_and_fields(body)
+    if not name:
+        raise EngineError(f"The tag “{_quoted(tag)}” names no LoRA; write <lora:name:0.8>.")
+    values = [_number(field, tag) for field in fields if "=" not in field]
+    named = dict(field.split("=", 1) for field in fields if "=" in field)
+    parts = ("te", "unet") if order == "te, unet" else ("unet", "te")
+    # The part a value is missing for follows the other one, as every program has it.
+    strengths: dict[str, float] = {}
+    strength = 1.0
+    for i, part in enumerate(parts):
+        if part in named:
+            strength = _number(named.pop(part), tag)
+        elif i < len(values):
+            strength = values[i]
+        strengths[part] = strength
+    return LoraTag(name, strengths["unet"], strengths["te"], tuple(named.items()))
+
+
+def _name_and_fields(body: str) -> list[str]:
+    """What stands between colons; those before the first strength belong to the name."""
+    name, *fields = (field.strip() for field in body.split(":"))
+    said = (i for i, field in enumerate(fields) if "=" in field or _NUMBER.fullmatch(field))
+    start = next(said, 0)
+    return [":".join([name, *fields[:start]]) if name else "", *fields[start:]]
+
+
+def _number(text: str, tag: str) -> float:
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise EngineError(
+            f"“{_quoted(text)}” in the tag “{_quoted(tag)}” is not a number; write <lora:name:0.8>."
+        )
+    return value
+
+
+def _quoted(text: str) -> str:
+    """As much of a text as a message has room for."""
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"

@@ -1,0 +1,102 @@
+"""What the app does about its engine: when it attaches, changes, answers, and is lost."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from engine.host.logout import logout_warning
+from engine.protocol.events import (
+    CommandFailed,
+    EventMessage,
+    GenerationFinished,
+    ModelInfo,
+    ModelLoaded,
+)
+from engine.protocol.log import LogLine
+from engine.protocol.view import EngineView
+from engine.words.clean import clean_line
+from tui_loraswitch.app.dialogs import ask
+from tui_loraswitch.app.remembering import Remembering
+from tui_loraswitch.app.services import Services
+
+if TYPE_CHECKING:
+    from tui_loraswitch.app.app import LoraSwitchApp
+
+
+class Following:
+    """Carries the engine's view to the control and the panes, and says what the user must know."""
+
+    def __init__(self, app: LoraSwitchApp, services: Services, remembering: Remembering) -> None:
+        self._app = app
+        self._services = services
+        self._remembering = remembering
+
+    def attach(self, view: EngineView) -> None:
+        """Show an engine that is there now, and see that it has a model."""
+        app = self._app
+        self._services.watch_process(app.link.status.get("pid"))
+        if app.link.place is not None and (warning := logout_warning()) is not None:
+            app.warn(warning)
+        self.follow(view)
+        if view.model is None and view.working != "load":
+            app.attempt(partial(app.control.load, app.control.wanted_model))
+        elif app.control.settings.model_is_named and view.model is not None:
+            self._offer_named_model(view.model)
+
+    def _offer_named_model(self, model: ModelInfo) -> None:
+        """Ask before the host's model, which others may be using, is replaced by the named one."""
+        app, named = self._app, self._app.control.settings.model
+        if (None if model.is_demo else model.path) != named:
+            name = clean_line(named.stem, 60) if named else "the demo"
+            load = partial(app.attempt, partial(app.control.load, named))
+            words = f"The host has {clean_line(model.name, 60)} open."
+            ask(app, words, {f"open {name}": load, "keep it": lambda: None})
+
+    def follow(self, view: EngineView, taken: str | None = None) -> None:
+        """Show what the engine is like now; `taken` is the command that it has taken in."""
+        app, before = self._app, self._app.control.view
+        app.control.follow(view, taken)
+        app.main.show_view(view)
+        app.view_changed.publish(view)
+        if view.model is not None and view.model is not before.model:
+            if view.working != "draw":  # a job's own comes and goes with it
+                self._services.follow_model(view.model)
+            app.show_state()
+        if view.pictures and view.pictures[-1:] != before.pictures[-1:]:
+            self._remembering.keep()
+        if self._remembering.follow_model():
+            app.show_state(is_other=True)
+        is_news = view.draft is not before.draft and not app.main.prompt.is_edited
+        if is_news and app.control.take_draft():
+            app.show_state()
+
+    def take_answer(self, answer: EventMessage) -> None:
+        """Say how a command of this screen has ended, where the log does not say it all."""
+        app = self._app
+        if answer.answers is None or app.control.asked.pop(answer.answers, None) is None:
+            return
+        match answer.event:
+            case ModelLoaded(notes=notes):
+                for note in notes:
+                    app.toast(note, "information")
+            case CommandFailed() as failed:
+                if not failed.cancelled:
+                    fault = "Unexpected fault; the log file has the details"
+                    app.toast(failed.message, "error", fault if failed.unexpected else "")
+                if failed.command == "load" and not app.control.loads:
+                    app.main.log_pane.write(LogLine("info", app.control.advice))
+            case GenerationFinished(warnings=warnings) if warnings:
+                app.toast("\n".join(warnings), "warning")
+
+    def lose(self, reason: str, starts_again: bool) -> None:
+        """Say that the engine is gone, and what becomes of it."""
+        app, reason = self._app, clean_line(reason)
+        app.control.lose()
+        if starts_again:
+            app.main.status.show_away("starting the engine again")
+            app.warn(f"the engine is gone ({reason}); it is started again, with stack and queue")
+        else:
+            app.main.status.show_away("no engine")
+            app.toast(f"There is no engine: {reason}", "error")
+            app.warn(f"there is no engine: {reason} · L starts one")

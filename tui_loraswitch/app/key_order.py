@@ -1,0 +1,56 @@
+"""Keys handled strictly one after the other, as a slow link delivers them in bunches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from textual import events
+from textual.message_pump import MessagePump
+
+PATIENCE = 1.0
+"""Seconds after which the next key goes ahead although a widget has not answered."""
+
+
+Typed = events.Key | events.Paste
+
+
+class KeyOrder:
+    """Hands keys on one at a time, each when all that the one before set off is done.
+
+    Textual forwards a key to the focused widget and takes the next one at once, so of `/` and `n`
+    arriving together the `n` would still be a command and not the first letter of the filter.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Typed], Awaitable[None]],
+        concerned: Callable[[], list[MessagePump]],
+    ) -> None:
+        self._handle = handle
+        self._concerned = concerned
+        self._keys: asyncio.Queue[Typed] = asyncio.Queue()
+
+    def put(self, key: Typed) -> None:
+        """Take a key, or what is pasted, from the terminal."""
+        self._keys.put_nowait(key)
+
+    async def run(self) -> None:
+        """Handle keys for ever."""
+        while True:
+            await self._handle(await self._keys.get())
+            # The first round lets messages rise from the widget to the app, the second lets what
+            # the app did in answer (such as moving the focus) take effect.
+            for _ in range(2):
+                for pump in self._concerned():
+                    await _drained(pump)
+
+
+async def _drained(pump: MessagePump) -> None:
+    """Wait until the pump has handled every message it has now."""
+    done = asyncio.Event()
+    if pump.post_message(events.Callback(callback=done.set)):
+        try:
+            await asyncio.wait_for(done.wait(), PATIENCE)
+        except TimeoutError:
+            return

@@ -1,0 +1,292 @@
+"""What runs beside the screen: the engine, the library scan, the monitor.
+
+Each starts on a daemon thread, since importing torch or listing a slow disk must neither hold the
+first frame nor the end of the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from textual.message import Message
+
+from engine.demo import DEMO_LORAS
+from engine.errors import EngineError
+from engine.files.hidden_files import sweep
+from engine.files.saving import in_words
+from engine.library.entry import LibraryEntry
+from engine.monitor.reading import Reading
+from engine.protocol.events import ModelInfo
+from tui_loraswitch.app.engine_link import EngineLink
+from tui_loraswitch.config.config import ConfigError, remember
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.config.ui_state import UiState, save_state
+from tui_loraswitch.control.model_files import ModelFile, find_models
+from tui_loraswitch.panes.messages import (
+    EngineLost,
+    LibraryFound,
+    LibraryReread,
+    ModelsFound,
+    ProblemNoticed,
+    ReadingTaken,
+    ScanProgressed,
+)
+
+log = logging.getLogger(__name__)
+
+READING_SECONDS = 1.0
+PARTIAL_SECONDS = 2.0
+"""While a first scan runs, the list is filled this often."""
+PARTIAL_MODELS_SECONDS = 0.3
+"""The same for the models: a few files, of which each may be on a slow disk."""
+
+
+_Entries = dict[Path, LibraryEntry]
+
+
+class _Sampler(Protocol):
+    def watch(self, gpu_uuid: str | None) -> None: ...
+
+    def watch_process(self, pid: int) -> None: ...
+
+    def stop(self, timeout: float = ...) -> None: ...
+
+
+class Services:
+    """Starts and stops them; what they find reaches the app through `post`, from any thread."""
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        post: Callable[[Message], object],
+        link: EngineLink,
+    ) -> None:
+        self._settings = settings
+        self._post_message = post
+        self.link = link
+        self._sampler: _Sampler | None = None
+        self._gpu_uuid: str | None = None
+        self._pid = os.getpid()
+        self._roots = settings.loras
+        self._scanning = threading.Lock()
+        self._connecting = threading.Lock()
+        self._saving = threading.Lock()
+        self._kept: dict[Path, UiState] = {}
+        """States of the screen that are still to be written, by their files."""
+        self._keeper: threading.Thread | None = None
+        self._remembering = threading.Lock()
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin everything, without waiting for anything."""
+        self.start_engine()
+        self._thread(self._scan_library).start()
+        self._thread(self._start_monitor).start()
+        self._thread(self._sweep).start()
+
+    def start_engine(self) -> None:
+        """Have the link find an engine, or start one."""
+        if not self._connecting.locked():
+            self._thread(self._start_engine).start()
+
+    def watch_process(self, pid: int | None) -> None:
+        """Read the memory of the process that holds the model; None is this one."""
+        self._pid = pid or os.getpid()
+        if self._sampler is not None:
+            self._sampler.watch_process(self._pid)
+
+    def watch(self, gpu_uuid: str | None) -> None:
+        """Read the GPU the model is on, now or as soon as the monitor has started."""
+        self._gpu_uuid = gpu_uuid
+        if self._sampler is not None:
+            self._sampler.watch(gpu_uuid)
+
+    def follow_model(self, model: ModelInfo) -> None:
+        """Watch its GPU; open it the next time too, or show the demo's LoRAs."""
+        self.watch(model.gpu_uuid)
+        if not model.is_demo:
+            self.remember("model", model.path)
+        elif DEMO_LORAS not in self._roots:
+            self._roots = (*self._roots, DEMO_LORAS)
+            self._thread(self._scan_library).start()
+
+    def keep(self, path: Path, state: UiState) -> None:
+        """Write the state of the screen; a slow disk keeps nobody waiting."""
+        self._kept[path] = state
+        self._keeper = self._thread(self._save_states)
+        self._keeper.start()
+
+    def remember(self, option: str, value: object) -> None:
+        """Keep an option, named as in the config file, for the next start."""
+        self._thread(lambda: self._remember(option, value)).start()
+
+    def rescan(self) -> bool:
+        """Read the library's folders again; False while they are being read."""
+        if self._scanning.locked():
+            return False
+        self._thread(lambda: self._scan_library(is_again=True)).start()
+        return True
+
+    def find_models(
+        self,
+        beside: Path | None,
+        post: Callable[[Message], object],
+        closed: threading.Event,
+    ) -> None:
+        """Look for models in the settings' folders and beside `beside`, until `closed`."""
+        self._thread(lambda: self._find_models(beside, post, closed)).start()
+
+    def stop(self, timeout: float) -> bool:
+        """End everything but a host; True when that was done within `timeout` seconds."""
+        self._stopping.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout)
+        if self._sampler is not None:
+            self._sampler.stop(timeout=0.1)
+        return self.link.leave(timeout)
+
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            # One service less is no reason to end: the app says so and goes on.
+            try:
+                work()
+            except Exception as error:
+                log.exception("a service failed")
+                words = f"Unexpected fault: {type(error).__name__}: {error}"
+                self._post(ProblemNoticed(f"{words}; the log file has the details."))
+
+        return threading.Thread(target=run, name=work.__name__.strip("_"), daemon=True)
+
+    def _start_engine(self) -> None:
+        try:
+            with self._connecting:
+                self.link.connect()
+        except EngineError as error:
+            log.warning("no engine: %s", error)
+            self._post(EngineLost(str(error), starts_again=False))
+
+    def _start_monitor(self) -> None:
+        from engine.monitor.sampler import Sampler
+
+        def on_reading(reading: Reading) -> None:
+            self._post(ReadingTaken(reading))
+
+        sampler = Sampler(READING_SECONDS, on_reading)
+        self._sampler = sampler
+        # In this order, a model that is loaded meanwhile on another thread is not missed.
+        sampler.watch(self._gpu_uuid)
+        sampler.watch_process(self._pid)
+        if not self._stopping.is_set():
+            sampler.start()
+
+    def _find_models(
+        self,
+        beside: Path | None,
+        post: Callable[[Message], object],
+        closed: threading.Event,
+    ) -> None:
+        found: list[ModelFile] = []
+        last_partial = time.monotonic()
+
+        def on_found(model: ModelFile) -> None:
+            nonlocal last_partial
+            found.append(model)
+            if time.monotonic() - last_partial > PARTIAL_MODELS_SECONDS:
+                last_partial = time.monotonic()
+                self._post(ModelsFound(tuple(found), (), is_complete=False), post)
+
+        def is_cancelled() -> bool:
+            return closed.is_set() or self._stopping.is_set()
+
+        problems = find_models(
+            self._settings.models, beside, on_found, is_cancelled, self._settings.parts_from
+        )
+        if not is_cancelled():
+            self._post(ModelsFound(tuple(found), tuple(problems), is_complete=True), post)
+
+    def _remember(self, option: str, value: object) -> None:
+        if (path := self._settings.config_path) is not None:
+            try:
+                with self._remembering:
+                    remember(path, {option: value})
+            except (OSError, ValueError, ConfigError) as error:
+                choice = option.replace("_", " ")
+                words = f"The choice of {choice} cannot be remembered in {path}: {in_words(error)}."
+                self._post(ProblemNoticed(words))
+
+    def _save_states(self) -> None:
+        # Whoever comes last writes what was kept last.
+        with self._saving:
+            while self._kept:
+                path, state = self._kept.popitem()
+                try:
+                    save_state(path, state)
+                except OSError as error:
+                    words = f"{path} cannot be written: {in_words(error)}."
+                    log.warning(words)
+                    self._post(ProblemNoticed(words))
+
+    def _sweep(self) -> None:
+        settings = self._settings
+        paths = (settings.config_path, settings.state_path)
+        for folder in {settings.output, *(path.parent for path in paths if path is not None)}:
+            sweep(folder)
+
+    def _scan_library(self, is_again: bool = False) -> None:
+        # One at a time: a second scan has more folders, and its result is the one that stays.
+        with self._scanning:
+            known, found = self._scan_roots(self._roots)
+        if is_again:
+            self._post(LibraryReread(_news(known, found)))
+
+    def _scan_roots(self, roots: tuple[Path, ...]) -> tuple[_Entries, _Entries]:
+        """Read the folders; what was known of their files before, and what is known now."""
+        from engine.library.index import LibraryIndex
+        from engine.library.names import LibraryNames
+        from engine.library.scan import ScanProgress, scan_folders
+        from engine.library.search import SearchIndex
+
+        with LibraryIndex(self._settings.index_path) as index:
+            known = index.load(roots)
+            found: list[LibraryEntry] = []
+            last_partial = time.monotonic()
+            shown = SearchIndex.by_name(known)
+            if known:
+                self._post(LibraryFound(shown, is_complete=False))
+
+            def on_progress(progress: ScanProgress) -> None:
+                nonlocal last_partial
+                found.extend(progress.found)
+                for problem in progress.problems:
+                    self._post(ProblemNoticed(problem))
+                self._post(ScanProgressed(progress.done, progress.total))
+                if not known and time.monotonic() - last_partial > PARTIAL_SECONDS:
+                    last_partial = time.monotonic()
+                    self._post(LibraryFound(SearchIndex.by_name(found), is_complete=False))
+
+            entries = scan_folders(roots, index, on_progress, self._stopping.is_set)
+        before, now = ({entry.path: entry for entry in some} for some in (known, entries))
+        by_name = SearchIndex.by_name(entries) if before != now else shown
+        self._post(LibraryFound(by_name, is_complete=True, names=LibraryNames(by_name.entries)))
+        return before, now
+
+    def _post(self, message: Message, post: Callable[[Message], object] | None = None) -> None:
+        if not self._stopping.is_set():
+            # The app may close between the question and the call; nobody listens then.
+            with suppress(RuntimeError):
+                (post or self._post_message)(message)
+
+
+def _news(before: _Entries, now: _Entries) -> str:
+    """What is new, changed or gone, in words."""
+    changed = sum(before[path] != now[path] for path in before.keys() & now.keys())
+    counts = ((len(now.keys() - before.keys()), "new"), (changed, "changed"),
+              (len(before.keys() - now.keys()), "gone"))  # fmt: skip
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing changed"

@@ -1,0 +1,159 @@
+"""What a picture is to be drawn with: options of `generate`, checked before a model is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+
+from engine.errors import EngineError
+from engine.generate.check import check_request
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import TagOrder
+from engine.words.prompt import parse_prompt
+from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
+from engine.words.sampler_spellings import read_sampler, read_schedule
+from tui_loraswitch.commands.lora_names import Library, parse_wanted
+from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.control.wanted_lora import WantedLora
+
+_DEFAULTS = GenerateRequest
+_LARGEST_COUNT = 1_000_000
+"""Of what has no bound of its own."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Pictures to draw, with a stack of their own."""
+
+    request: GenerateRequest
+    """Its size is left to the model (0) where none is given."""
+    stack: tuple[LoraRef, ...]
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of one picture, all but its prompt."""
+    parser.add_argument(
+        "--lora",
+        metavar="NAME[:UNET[:TE]][:lbw=BLOCKS]",
+        type=parse_wanted,
+        action="append",
+        default=[],
+        help="a LoRA with its strength (1 when left out), or with one for the UNet and one for "
+        "the text encoders; give it again for a stack",
+    )
+    parser.add_argument("--negative", metavar="TEXT", default="", help="what it shall not show")
+    parser.add_argument("--seed", type=int, default=-1, help="-1 (the default) draws one")
+    parser.add_argument("--steps", type=int, default=_DEFAULTS.steps, help="default: %(default)s")
+    parser.add_argument(
+        "--cfg", type=float, default=_DEFAULTS.cfg_scale, help="default: %(default)g"
+    )
+    parser.add_argument("--width", type=int, help="pixels; default: what the model was trained on")
+    parser.add_argument("--height", type=int, help="the same")
+    parser.add_argument(
+        "--sampler",
+        metavar="NAME",
+        type=known_sampler,
+        default=_DEFAULTS.sampler,
+        help=f"{', '.join(SAMPLERS)}, or as other programs spell them (dpmpp_2m, “DPM++ 2M "
+        "Karras”); default: %(default)s",
+    )
+    parser.add_argument(
+        "--schedule",
+        metavar="NAME",
+        type=known_schedule,
+        help=f"{', '.join(SCHEDULES)}; default: what the sampler is usually run with",
+    )
+    parser.add_argument(
+        "--clip-skip",
+        metavar="LAYERS",
+        type=int,
+        default=_DEFAULTS.clip_skip,
+        help="which layer of the text encoders counts, from the end; default: %(default)s, SDXL's "
+        "own (and 1 means 2)",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="number of pictures, each with the next seed"
+    )
+
+
+def wanted_pictures(args: argparse.Namespace, settings: AppSettings, library: Library) -> Wanted:
+    """What the options and the tags of the prompt come to.
+
+    Raises `UsageError` for all that can be refused without the model.
+    """
+    request = _checked_request(args, settings)
+    loras = (*args.lora, *_tagged(args.prompt, settings.tag_order))
+    stack = library.resolve(loras, settings.block_weights)
+    return Wanted(replace(request, lora_names=library.written(stack)), stack)
+
+
+def _checked_request(args: argparse.Namespace, settings: AppSettings) -> GenerateRequest:
+    sampler, named = read_sampler(args.sampler)
+    if named and args.schedule and args.schedule != named:
+        raise UsageError(
+            f"--sampler {args.sampler} names the schedule {named}, and --schedule says "
+            f"{args.schedule}: give one of them."
+        )
+    request = GenerateRequest(
+        prompt=_whole(args.prompt),
+        output=settings.output,
+        negative_prompt=_whole(args.negative),
+        seed=args.seed,
+        steps=args.steps,
+        cfg_scale=args.cfg,
+        width=_DEFAULTS.width if args.width is None else args.width,
+        height=_DEFAULTS.height if args.height is None else args.height,
+        sampler=sampler,
+        schedule=named or args.schedule or USUAL_SCHEDULE.get(sampler, "Automatic"),
+        batch=args.batch,
+        clip_skip=args.clip_skip,
+        preview_every=0,
+        embeddings=settings.embeddings,
+        empty_negative=settings.empty_negative,
+    )
+    try:
+        # The prompt is read for its tags.
+        parse_prompt(request.negative_prompt)
+        check_request(request)
+    except EngineError as error:
+        raise UsageError(str(error)) from error
+    if max(request.batch, request.clip_skip) > _LARGEST_COUNT:
+        raise UsageError(f"A batch and a clip skip go up to {_LARGEST_COUNT:,}.")
+    # 0 is the model's own size, which is not known yet.
+    return replace(request, width=args.width or 0, height=args.height or 0)
+
+
+def known_sampler(text: str) -> str:
+    """A type for argparse: any spelling of a sampler, with a schedule or without."""
+    if read_sampler(text)[0] not in SAMPLERS:
+        raise _no_such("sampler", text, SAMPLERS)
+    return text
+
+
+def known_schedule(text: str) -> str:
+    """A type for argparse: a schedule by its name here."""
+    schedule = read_schedule(text)
+    if schedule not in SCHEDULES:
+        raise _no_such("schedule", text, SCHEDULES)
+    return schedule
+
+
+def _no_such(what: str, text: str, names: tuple[str, ...]) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(
+        f"there is no {what} “{text[:80]}”; choose from {', '.join(names)}"
+    )
+
+
+def _tagged(prompt: str, order: TagOrder) -> list[WantedLora]:
+    try:
+        tags = parse_prompt(prompt, order).loras
+    except EngineError as error:
+        raise UsageError(str(error)) from error
+    return list(map(WantedLora.of_tag, tags))
+
+
+def _whole(text: str) -> str:
+    """A text without half characters (surrogates), which no socket and no file can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,227 @@
+"""The config file: what loraswitch was started with the last time (TOML)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomli_w
+
+from engine.block_weights import block_numbers, parse_block_weights
+from engine.errors import EngineError, FileFormatError
+from engine.files.regular_file import read_regular
+from engine.files.saving import replace_file
+from engine.protocol.modes import MODE_CHOICES, ModeChoice
+from engine.protocol.reports import BackupChoice
+from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from engine.sdxl.prediction import PREDICTIONS, Prediction
+from engine.words.lora_tags import TagOrder
+from tui_loraswitch.config.settings import ImageSetting
+
+DTYPES = ("auto", "float16", "bfloat16", "float32")
+BACKUPS: tuple[BackupChoice, ...] = get_args(BackupChoice)
+IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
+TAG_ORDERS: tuple[TagOrder, ...] = get_args(TagOrder)
+SwitchedOn = Literal["off", "on"]
+OFF_ON: tuple[SwitchedOn, ...] = get_args(SwitchedOn)
+
+_HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "dtype": DTYPES,
+    "backup": BACKUPS,
+    "images": IMAGES,
+    "tag_order": TAG_ORDERS,
+    "mode": MODE_CHOICES,
+    "compile": OFF_ON,
+    "empty_negative": EMPTY_NEGATIVES,
+}
+_PATHS = ("model", "output", "vae", "parts_from")
+_PATHS_OR_AUTO = ("vae", "parts_from")
+_FOLDERS = ("loras", "models", "embeddings")
+_BLOCK_WEIGHTS = "block_weights"
+_PREDICTIONS = "predictions"
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 100
+"""Tables within tables, in the name of one."""
+_NOT_IN_PRESET_NAMES = frozenset(",=:<>")
+"""What would be numbers, or the end of a tag, where block weights are typed."""
+
+
+class ConfigError(Exception):
+    """The config file cannot be used; the text says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options that are remembered, by the names they have in the file."""
+
+    model: Path | None = None
+    """None opens the embedded demo."""
+    loras: tuple[Path, ...] = ()
+    models: tuple[Path, ...] = ()
+    embeddings: tuple[Path, ...] = ()
+    """Folders of textual inversions."""
+    device: str = "auto"
+    dtype: str = "auto"
+    backup: BackupChoice = "auto"
+    output: Path | None = None
+    images: ImageSetting = "auto"
+    vae: Path | Literal["auto"] = "auto"
+    """`auto` is the model's own."""
+    parts_from: Path | Literal["auto"] = "auto"
+    """`auto`: a model without text encoders is refused."""
+    mode: ModeChoice = "auto"
+    compile: SwitchedOn = "off"
+    empty_negative: EmptyNegative = "zeros"
+    tag_order: TagOrder = "te, unet"
+    """What two strengths in a `<lora:…>` tag mean; only the file says it."""
+    block_weights: Mapping[str, str] = field(default_factory=dict)
+    """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
+    predictions: Mapping[Path, Prediction] = field(default_factory=dict)
+    """What models predict whose files do not say it, or say it wrongly."""
+
+
+def load_config(path: Path) -> Config:
+    """Read the file; one that is not there says nothing. Raises `ConfigError`."""
+    text = _read_text(path)
+    values: dict[str, Any] = {}
+    for key, value in _parse(path, text).items():
+        if key in _FOLDERS:
+            if not isinstance(value, list) or not all(map(_may_be_path, value)):
+                raise _wrong(path, text, key, f'a list of folders, such as ["~/{key}"]')
+            values[key] = tuple(map(expanded, value))
+        elif key == _BLOCK_WEIGHTS:
+            values[key] = _presets(path, text, value)
+        elif key == _PREDICTIONS:
+            values[key] = _predictions(path, text, value)
+        elif key in Config.__dataclass_fields__:
+            if not isinstance(value, str):
+                raise _wrong(path, text, key, "a text in quotes")
+            if value not in _CHOICES.get(key, (value,)):
+                raise _wrong(path, text, key, f"one of {', '.join(_CHOICES[key])}")
+            if key in _PATHS and not _may_be_path(value):
+                raise _wrong(path, text, key, "a path, which has no NUL character")
+            is_path = key in _PATHS and not (key in _PATHS_OR_AUTO and value == "auto")
+            values[key] = expanded(value) if is_path else value
+    return Config(**values)
+
+
+def remember(path: Path, choices: Mapping[str, object]) -> None:
+    """Write choices, named as the fields of `Config`, into the file; all other keys stay.
+
+    The file is written whole or not at all, and only when something changes. Raises OSError when
+    it cannot be written, ValueError for a path that is not UTF-8, `ConfigError` when it is broken.
+    """
+    table = _parse(path, _read_text(path))
+    changed = {**table, **{key: _plain(value) for key, value in choices.items()}}
+    if changed == table:
+        return
+    try:
+        changed_text = _HEADER + tomli_w.dumps(changed)
+    except RecursionError as error:
+        raise _broken(path, "it is nested too deeply") from error
+    # What is written here can be read the next time.
+    _parse(path, changed_text)
+    try:
+        content = changed_text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a path is no UTF-8 text, and the file takes no other") from error
+    replace_file(path, content)
+
+
+def expanded(text: str) -> Path:
+    """An absolute path, with `~` replaced by the home folder."""
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # no such user: the name is taken as written
+        path = path.expanduser()
+    return path.absolute()
+
+
+def _presets(path: Path, text: str, table: object) -> dict[str, str]:
+    """The presets of block weights, each as numbers, whatever form it was written in."""
+    if not isinstance(table, dict):
+        raise _wrong(path, text, _BLOCK_WEIGHTS, 'a table with lines such as FACE = "1,0,…"')
+    presets: dict[str, str] = {}
+    for name, value in table.items():
+        if not name.strip() or not _NOT_IN_PRESET_NAMES.isdisjoint(name):
+            raise _wrong(path, text, name, "a name without , = : < and >")
+        if not isinstance(value, str):
+            raise _wrong(path, text, name, "block weights in quotes")
+        try:
+            presets[name] = block_numbers(parse_block_weights(value))
+        except EngineError as error:
+            reason = str(error).rstrip(".")
+            raise _wrong(path, text, name, f"block weights ({reason})") from error
+    return presets
+
+
+def _predictions(path: Path, text: str, table: object) -> dict[Path, Prediction]:
+    """What models predict, by their paths."""
+    example = 'a table with lines such as "/models/x.safetensors" = "v"'
+    if not isinstance(table, dict) or not all(map(_may_be_path, table)):
+        raise _wrong(path, text, _PREDICTIONS, example)
+    for value in table.values():
+        if value not in PREDICTIONS:
+            raise _wrong(path, text, _PREDICTIONS, f"{example}, of {', '.join(PREDICTIONS)}")
+    return {expanded(model): value for model, value in table.items()}
+
+
+def _may_be_path(value: object) -> bool:
+    """False for what no system can open; whether it is there is another question."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): str(item) for key, item in value.items()}
+    return str(value)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return read_regular(path, MAX_BYTES).decode("utf-8") if path.exists() else ""
+    except (OSError, FileFormatError) as error:
+        raise ConfigError(f"The config file cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        line = 1 + error.object[: error.start].count(b"\n")
+        raise _broken(path, f"line {line} is not UTF-8 text") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    for number, line in enumerate(text.splitlines(), 1):
+        # The decoder takes minutes for a name of a hundred thousand parts.
+        said = line.partition("#")[0]
+        if any(part.count(".") > MAX_DEPTH for part in said.split("=")):
+            raise _broken(path, f"line {number} is nested too deeply")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # The decoder's own words end in "(at line 3, column 7)".
+        raise _broken(path, str(error)) from error
+    except (RecursionError, ValueError) as error:
+        fault = "it is nested too deeply, or has a number of thousands of digits"
+        raise _broken(path, fault) from error
+
+
+def _wrong(path: Path, text: str, key: str, expected: str) -> ConfigError:
+    # Only a preset can stand in the middle of a line, which then begins with the table's name.
+    begins = (
+        re.compile(rf"[\s\[]*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
+        for name in (key, _BLOCK_WEIGHTS)
+    )
+    lines = list(enumerate(text.splitlines(), 1))
+    places = (number for begin in begins for number, line in lines if begin.match(line))
+    return _broken(path, f"line {next(places, 1)}: {key} must be {expected}")
+
+
+def _broken(path: Path, fault: str) -> ConfigError:
+    return ConfigError(
+        f"{path}: the config file cannot be used: {fault}. Correct it, or delete it to start anew."
+    )

@@ -1,0 +1,76 @@
+"""What the command line decides before the app starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from engine.block_weights import PRESETS
+from engine.protocol.modes import ModeChoice
+from engine.protocol.reports import BackupChoice
+from engine.protocol.request import EmptyNegative
+from engine.sdxl.prediction import Prediction, PredictionChoice
+from engine.words.lora_tags import TagOrder
+
+ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """Which model and LoRAs to open, on what, and where results and remembered things go."""
+
+    model: Path | None
+    """A checkpoint file or folder; None opens the embedded demo."""
+    loras: tuple[Path, ...]
+    """Library folders, in the order shown."""
+    device: str | None
+    """Such as `cuda:0`; None lets the engine choose."""
+    dtype: str | None
+    output: Path
+    """Folder for pictures; created when the first one is saved."""
+    image_protocol: ImageSetting
+    index_path: Path
+    """The library's index: what is known of each file from earlier scans."""
+    state_path: Path
+    """Prompt, seed and the like of the last time (JSON)."""
+    backup: BackupChoice
+    models: tuple[Path, ...] = ()
+    """Folders of checkpoints to choose from."""
+    remembered_model: Path | None = None
+    """The model of the last time, also when another is opened; its folder is offered too."""
+    config_path: Path | None = None
+    """Where a model chosen in the app is remembered; None: nowhere."""
+    embeddings: tuple[Path, ...] = ()
+    """Folders of textual inversions that prompts may name."""
+    vae: Path | None = None
+    """A file or diffusers folder; None is the model's own."""
+    parts_from: Path | None = None
+    """A model whose text encoders and VAE are used for one that has none, such as a UNet alone."""
+    predictions: Mapping[Path | None, Prediction] = field(default_factory=dict)
+    """What models predict, by their paths, where the user has said it."""
+    mode: ModeChoice = "auto"
+    """How the model shares the device's memory."""
+    compiled: bool = False
+    """Whether the UNet is compiled."""
+    own_engine: bool = False
+    """Whether the engine lives in the app's process, and ends with it."""
+    model_is_named: bool = False
+    """Whether `model` was named this time, and is not just the last one."""
+    empty_negative: EmptyNegative = "zeros"
+    """What stands for an empty negative prompt."""
+    tag_order: TagOrder = "te, unet"
+    """What two strengths in a `<lora:…>` tag mean."""
+    block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
+    """Presets by name: those that are always there, and the user's."""
+
+    @property
+    def remembered_predictions(self) -> dict[Path, Prediction]:
+        """Those that outlive the program: all but the demo's."""
+        return {path: kind for path, kind in self.predictions.items() if path is not None}
+
+    def predicting(self, model: Path | None, choice: PredictionChoice) -> AppSettings:
+        """The same settings with another choice of what a model (None: the demo) predicts."""
+        others = {path: kind for path, kind in self.predictions.items() if path != model}
+        return replace(self, predictions=others if choice == "auto" else {**others, model: choice})

@@ -1,0 +1,142 @@
+"""What the app remembers from one time to the next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import Field, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import FileFormatError
+from engine.files.json_text import parse_json
+from engine.files.regular_file import read_regular
+from engine.files.saving import replace_file
+from engine.protocol.request import EmptyNegative, GenerateRequest
+from engine.words.sampler_spellings import read_sampler_and_schedule
+from tui_loraswitch.config.settings import AppSettings
+
+MAX_STATE_BYTES = 1_000_000
+DEMO_PROMPT = "a large red star on a blue background"
+
+
+@dataclass(frozen=True)
+class UiState:
+    """Prompt and generation settings, and how the list is shown."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int = 1
+    """-1 draws a new one for every picture."""
+    steps: int = 28
+    cfg_scale: float = 6.0
+    width: int = 0
+    """0 means the size the model was trained on; the same for `height`."""
+    height: int = 0
+    sampler: str = "DPM++ 2M"
+    schedule: str = "Karras"
+    batch: int = 1
+    clip_skip: int = 2
+    """Which layer of the text encoders counts, from the end."""
+    empty_negative: EmptyNegative = "zeros"
+    """What stands for an empty negative prompt; the config file remembers it, not the state."""
+    sort: str = "folders"
+    show_hidden: bool = False
+    theme: str = "ink"
+
+    def with_draft(self, draft: GenerateRequest) -> UiState:
+        """The same list with the prompt and settings of another screen."""
+        return replace(self, **{name: getattr(draft, name) for name in _OF_DRAFTS})
+
+    def request(self, output: Path) -> GenerateRequest:
+        """The generation these settings ask for, with pictures written below `output`."""
+        return GenerateRequest(output=output, **{name: getattr(self, name) for name in _OF_DRAFTS})
+
+
+_OF_DRAFTS = (
+    "prompt",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "cfg_scale",
+    "width",
+    "height",
+    "sampler",
+    "schedule",
+    "batch",
+    "clip_skip",
+    "empty_negative",
+)
+"""What of a state is in a request, under the same names."""
+
+
+def load_state(path: Path) -> UiState:
+    """The remembered state; what is missing, of another type or unreadable takes its default."""
+    try:
+        table = parse_json(read_regular(path, MAX_STATE_BYTES))
+    except (FileFormatError, ValueError):
+        return UiState()
+    return _state_of(table) if isinstance(table, dict) else UiState()
+
+
+def _state_of(table: dict[str, Any]) -> UiState:
+    sound: dict[str, Any] = {}
+    for field in _remembered_fields():
+        value = table.get(field.name)
+        if isinstance(field.default, float) and type(value) is int:
+            value = float(value)
+        if isinstance(value, str):
+            # JSON can spell half characters, which no terminal and no file takes.
+            value = value.encode(errors="replace").decode()
+        if type(value) is type(field.default):
+            sound[field.name] = value
+    state = UiState(**sound)
+    sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
+    return replace(state, sampler=sampler, schedule=schedule)
+
+
+def _remembered_fields() -> list[Field[Any]]:
+    return [field for field in fields(UiState) if field.name != "empty_negative"]
+
+
+def save_state(path: Path, state: UiState) -> None:
+    """Write the state whole or not at all; raises OSError."""
+    table = {field.name: getattr(state, field.name) for field in _remembered_fields()}
+    text = json.dumps(table, indent=2, ensure_ascii=False)
+    # A terminal can hand over half characters (surrogates), which no file can hold.
+    replace_file(path, text.encode("utf-8", "replace"))
+
+
+class RememberedState:
+    """The state on disk: that of real work, and beside it one of the demo's own.
+
+    Trying things out with the demo changes nothing of real work.
+    """
+
+    def __init__(self, path: Path, is_demo: bool, empty_negative: EmptyNegative = "zeros") -> None:
+        self._path = path
+        self.is_demo = is_demo
+        """Which of the two it is about."""
+        self._empty_negative = empty_negative
+        self._left: dict[bool, UiState] = {}
+
+    @classmethod
+    def of(cls, settings: AppSettings) -> RememberedState:
+        """Where the app begins."""
+        return cls(settings.state_path, settings.model is None, settings.empty_negative)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path.with_stem(f"{self._path.stem}-demo") if self.is_demo else self._path
+
+    def load(self) -> UiState:
+        """What was remembered; the demo begins with a prompt that it can draw."""
+        state = replace(load_state(self.path), empty_negative=self._empty_negative)
+        is_new = self.is_demo and not state.prompt
+        return replace(state, prompt=DEMO_PROMPT) if is_new else state
+
+    def turn_over(self, left: UiState) -> UiState:
+        """Go to the other of the two; `left` is there again after the next turn."""
+        self._left[self.is_demo] = left
+        self.is_demo = not self.is_demo
+        return self._left.get(self.is_demo) or self.load()

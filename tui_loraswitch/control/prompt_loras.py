@@ -1,0 +1,75 @@
+"""The LoRAs that a prompt names in `<lora:…>` tags, found in the library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.errors import EngineError
+from engine.library.entry import LibraryEntry
+from engine.library.names import LibraryNames, find_output_name, names_for_tags
+from engine.protocol.stack_edits import Stack
+from engine.words.lora_tags import split_tags
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.control.wanted_lora import WantedLora
+
+
+class PromptLoras:
+    """Reads tags as the settings say, and knows the library as far as it was scanned."""
+
+    def __init__(self, settings: AppSettings) -> None:
+        self._settings = settings
+        self._entries: Sequence[LibraryEntry] = ()
+        self._known_names: LibraryNames[LibraryEntry] | None = None
+        self._is_complete = False
+
+    def know(
+        self,
+        entries: Sequence[LibraryEntry],
+        is_complete: bool,
+        names: LibraryNames[LibraryEntry] | None = None,
+    ) -> None:
+        """Look for names in these from now on; `names` are theirs, where they are made already."""
+        self._entries, self._is_complete = entries, is_complete
+        self._known_names = names
+
+    def find(self, prompt: str) -> Stack:
+        """The files that the prompt's tags name, with what they ask for.
+
+        Raises `EngineError` for a tag that cannot be read, for a name that no file has or that
+        several have, and for a file that is not for SDXL.
+        """
+        _, tags = split_tags(prompt, self._settings.tag_order)
+        wanted = [WantedLora.of_tag(tag) for tag in tags]
+        presets = self._settings.block_weights
+        return tuple(lora.ref(self._find(lora.name).path, presets) for lora in wanted)
+
+    def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
+        """Paths with the names for their tags, where the file's own name means another as well."""
+        return names_for_tags(stack, self._names)
+
+    @property
+    def _names(self) -> LibraryNames[LibraryEntry]:
+        if self._known_names is None:
+            self._known_names = LibraryNames(self._entries)
+        return self._known_names
+
+    def _find(self, name: str) -> LibraryEntry:
+        entry = self._names.find(name)
+        if entry is None:
+            entry = find_output_name(name, self._entries)
+        if entry is None:
+            yet = "" if self._is_complete else ", which is still being read"
+            raise EngineError(
+                f"The prompt names the LoRA “{name}”, and there is none in the library{yet}: "
+                "correct its tag, or take it out."
+            )
+        require_fit(entry)
+        return entry
+
+
+def require_fit(entry: LibraryEntry) -> None:
+    """Raise `EngineError` for a file that cannot be used with SDXL, as far as its header tells."""
+    if entry.error:
+        raise EngineError(entry.error)
+    if not entry.fits_sdxl:
+        raise EngineError(f"{entry.name} is made for {entry.base_model}, not for SDXL.")

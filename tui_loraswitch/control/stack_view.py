@@ -1,0 +1,46 @@
+"""The stack as panes show it: wanted, live, and what a job's prompt adds for a while."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from engine.protocol.stack_edits import Stack
+from engine.protocol.view import EngineView
+from engine.words.lora_tags import tag_names
+
+
+@dataclass(frozen=True)
+class StackView:
+    """What panes show: the wanted stack, the live one, and whether a switch is under way."""
+
+    wanted: Stack = ()
+    live: Stack = ()
+    switching: bool = False
+    tagged: Stack = ()
+    """The last of the wanted members: those of the running job alone."""
+
+    @classmethod
+    def of(cls, view: EngineView) -> StackView:
+        """The stack of an engine, with what the running job's prompt adds to it."""
+        job = view.running
+        if job is None:
+            is_live = view.wanted == view.live
+            switching = view.working == "switch" or (view.model is not None and not is_live)
+            return cls(view.wanted, view.live, switching)
+        own = max(0, len(job.stack) - len(tag_names(job.request.prompt)))
+        if job.stack[:own] != view.wanted:
+            # Something else was wished since it was asked for, which waits until it is drawn.
+            return cls(view.wanted, view.live)
+        in_any_order = Counter(view.live) == Counter(job.stack)
+        live = job.stack if in_any_order else view.live
+        return cls(job.stack, live, not in_any_order, job.stack[own:])
+
+    @property
+    def pending(self) -> bool:
+        """True while the live stack is not the wanted one."""
+        return self.wanted != self.live
+
+    def is_tagged(self, number: int) -> bool:
+        """Whether a member of the wanted stack, by its place, is there for a job alone."""
+        return number >= len(self.wanted) - len(self.tagged)

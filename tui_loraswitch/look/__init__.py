@@ -1,0 +1,1 @@
+"""How it looks and where things are: colours, keys, the arrangement of panes."""

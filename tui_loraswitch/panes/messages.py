@@ -1,0 +1,140 @@
+"""Messages between threads, panes and the app: facts in the past tense."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from engine.library.entry import LibraryEntry
+from engine.library.names import LibraryNames
+from engine.library.search import SearchIndex
+from engine.monitor.reading import Reading
+from engine.protocol.events import EventMessage
+from engine.protocol.view import EngineView
+from tui_loraswitch.control.model_files import ModelFile
+
+
+class EngineAttached(Message):
+    """There is an engine, and it is like this."""
+
+    def __init__(self, view: EngineView) -> None:
+        super().__init__()
+        self.view = view
+
+
+class ViewChanged(Message):
+    """The engine is like this now; `taken` is the command that the view has taken in."""
+
+    def __init__(self, view: EngineView, taken: str | None = None) -> None:
+        super().__init__()
+        self.view, self.taken = view, taken
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest view matters, but no command must be missed."""
+        return self.taken is None and isinstance(message, ViewChanged)
+
+
+class EngineAnswered(Message):
+    """A command of somebody's has ended."""
+
+    def __init__(self, answer: EventMessage) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class EngineLost(Message):
+    """The engine is gone; `reason` says how, as a part of a sentence."""
+
+    def __init__(self, reason: str, starts_again: bool) -> None:
+        super().__init__()
+        self.reason, self.starts_again = reason, starts_again
+
+
+class ReadingTaken(Message):
+    """The monitor read memory and GPU."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self.reading = reading
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest reading matters."""
+        return isinstance(message, ReadingTaken)
+
+
+class ScanProgressed(Message):
+    """The library scan has looked at `done` of `total` files."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__()
+        self.done, self.total = done, total
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest count matters."""
+        return isinstance(message, ScanProgressed)
+
+
+class LibraryFound(Message):
+    """These LoRAs are known, from the last time or from the scan that is going on."""
+
+    def __init__(
+        self,
+        by_name: SearchIndex,
+        is_complete: bool,
+        names: LibraryNames[LibraryEntry] | None = None,
+    ) -> None:
+        super().__init__()
+        self.by_name, self.is_complete, self.names = by_name, is_complete, names
+
+    def can_replace(self, message: Message) -> bool:
+        """Later entries include earlier ones."""
+        return isinstance(message, LibraryFound)
+
+
+class LibraryReread(Message):
+    """The library was read again; `words` say what is new, changed or gone."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+
+class ModelsFound(Message):
+    """These models lie in the model folders, as far as the search has come."""
+
+    def __init__(
+        self, models: tuple[ModelFile, ...], problems: tuple[str, ...], is_complete: bool
+    ) -> None:
+        super().__init__()
+        self.models, self.problems, self.is_complete = models, problems, is_complete
+
+    def can_replace(self, message: Message) -> bool:
+        """Later models include earlier ones."""
+        return isinstance(message, ModelsFound)
+
+
+class ProblemNoticed(Message):
+    """Something is amiss that stops nothing; `problem` is a sentence."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+class EntryHighlighted(Message):
+    """The cursor of the library rests on a LoRA, or on none."""
+
+    def __init__(self, entry: LibraryEntry | None) -> None:
+        super().__init__()
+        self.entry = entry
+
+
+class PromptLeft(Message):
+    """A text field was left; its text counts now."""
+
+
+class PromptChanged(Message):
+    """The prompt or the negative prompt was edited."""
+
+    def __init__(self, prompt: str, negative_prompt: str) -> None:
+        super().__init__()
+        self.prompt, self.negative_prompt = prompt, negative_prompt

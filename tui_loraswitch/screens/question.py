@@ -1,0 +1,53 @@
+"""A question with a few answers; Escape gives none."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+
+class QuestionScreen(ModalScreen[str | None]):
+    """Shows a sentence over its answers; gives back the chosen one."""
+
+    DEFAULT_CSS = """
+    QuestionScreen {
+        align: center middle;
+        & > Vertical {
+            width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
+            background: $background; border: round $border; border-title-color: $primary;
+            border-title-style: bold; border-subtitle-color: $text-muted;
+        }
+        & OptionList, & OptionList:focus {
+            border: none; padding: 0; height: auto; background: $background;
+            & > .option-list--option-highlighted { background: $primary 28%; text-style: bold; }
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "close", id="question.close", tooltip="Change nothing"),
+    ]
+
+    def __init__(self, words: str, answers: tuple[str, ...]) -> None:
+        super().__init__()
+        self._words = words
+        self._answers = answers
+
+    def compose(self) -> ComposeResult:
+        """The sentence in the frame, the answers below it."""
+        with Vertical() as box:
+            box.border_title = Content(self._words)
+            box.border_subtitle = "Enter chooses · Escape stays"
+            yield OptionList(*(Option(Content(answer)) for answer in self._answers))
+
+    @on(OptionList.OptionSelected)
+    def choose(self, message: OptionList.OptionSelected) -> None:
+        """Hand the answer back."""
+        self.dismiss(self._answers[message.option_index])
