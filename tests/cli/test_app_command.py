@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.terminal import loraswitch_in_terminal
+from tui_loraswitch.app.pastes import GOES_ON_SECONDS
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import app as command
 from tui_loraswitch.commands.attach import own_engine
@@ -219,5 +221,8 @@ def test_pasted_lines_are_not_run_as_keys_by_a_terminal_without_brackets(
         terminal.read_until(lambda: b"neon" in terminal.screen)
         terminal.type(b"a fox\rq0x\rqqq\r")
         terminal.read_until(lambda: b"not run as keys" in terminal.screen)
+        # What follows sooner belongs to the paste.
+        end = time.monotonic() + 2 * GOES_ON_SECONDS
+        terminal.read_until(lambda: time.monotonic() > end)
         terminal.type(b"q")
         assert terminal.wait() == 0
