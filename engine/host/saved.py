@@ -38,7 +38,7 @@ class Saved:
     """Model, stack, queue and draft."""
 
     load: Load | None = None
-    """How the model was opened last; None: none was, or it was unloaded."""
+    """How the model was opened last, also when it was unloaded since; None: none was."""
     wanted: tuple[LoraRef, ...] = ()
     jobs: tuple[Job, ...] = ()
     paused: bool = False

@@ -221,8 +221,10 @@ class Session:
             home = self._orders.load or Load()
             # What is predicted is a model's own.
             own = replace(home, model=job.model, prediction=None)
-            self._load_model(worker, own, cancelled, None)
-            self._orders.waiting.home = home
+            try:
+                self._load_model(worker, own, cancelled, None)
+            finally:
+                self._orders.waiting.home = home
         try:
             if Counter(job.stack) != Counter(worker.live):
                 worker.switch(job.stack, cancelled, None)
@@ -233,9 +235,17 @@ class Session:
         rest = replace(request, seed=request.seed + drawn, batch=request.batch - drawn)
         finished = worker.draw(rest, cancelled, job.id, on_saved)
         if finished and job.forever:
-            seed = random.randrange(NEW_SEEDS)
-            fresh = replace(job, request=replace(request, seed=seed), drawn=0, attempts=0)
-            self.tell(JobChanged(replace(fresh, state="waiting")))
+            self._draw_again(job)
+
+    def _draw_again(self, job: Job) -> None:
+        """Put a job that goes on for ever at the end, unless it was stopped after its last step."""
+        with self._lock:
+            if job.id in self._orders.stopped:
+                self.tell(GenerationCancelled(0, 0), job.id)
+                return
+            request = replace(job.request, seed=random.randrange(NEW_SEEDS))
+            fresh = replace(job, request=request, drawn=0, attempts=0, state="waiting")
+            self.tell(JobChanged(fresh))
             order = [other.id for other in self._view.jobs if other.id != job.id]
             self.tell(JobsReordered((*order, job.id)))
 

@@ -78,7 +78,7 @@ class Waiting:
 
     upkeep: deque[UpkeepWork] = field(default_factory=deque)
     home: Load | None = None
-    """How to open the users' model again, while a job has its own open."""
+    """How to open the users' model again, while a job has its own open or tried to."""
     wish: str | None = None
     """The command that asked for the wanted stack, until that was tried."""
     prefetch: PrefetchWork | None = None
@@ -95,7 +95,8 @@ class Waiting:
         if self.upkeep and _is_due(self.upkeep[0], view):
             return self.upkeep.popleft()
         if view.model is None:
-            return None
+            # A job's own model could not be opened, and the users' had given way to it.
+            return self._way_home()
         if self.wish is not None:
             work = SwitchWork(self.wish, view.wanted)
             self.wish = None
@@ -103,12 +104,15 @@ class Waiting:
         if view.waiting and not view.paused:
             return DrawWork(view.waiting[0])
         if self.home is not None:
-            home, self.home = self.home, None
-            return UpkeepWork(uuid.uuid4().hex, home)
+            return self._way_home()
         if view.wanted != self.tried:
             return SwitchWork(None, view.wanted)
         prefetch, self.prefetch = self.prefetch, None
         return prefetch
+
+    def _way_home(self) -> UpkeepWork | None:
+        home, self.home = self.home, None
+        return UpkeepWork(uuid.uuid4().hex, home) if home is not None else None
 
     def delays(self, work: Work, view: EngineView) -> bool:
         """Whether something waits that must not wait for reading ahead.

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from engine.protocol.commands import CancelAll, Draw, Load, PauseQueue, SetStack
+from engine.protocol.commands import CancelAll, CancelJob, Draw, Load, PauseQueue, SetStack, Unload
 from engine.protocol.events import (
     FINAL,
     CommandFailed,
     EventMessage,
+    GenerationCancelled,
     GenerationFinished,
     ModelInfo,
     ModelLoaded,
+    ModelUnloaded,
     StateChanged,
     Switched,
 )
@@ -33,6 +35,7 @@ from engine.session.session import Session
 
 PATIENCE = 20.0
 A, B, BROKEN = Path("/models/a"), Path("/models/b"), Path("/models/broken")
+TOO_LARGE = Path("/models/too-large")
 INK, NEON = LoraRef(Path("/loras/ink")), LoraRef(Path("/loras/neon"))
 ANY_MODEL = ModelInfo("", A, "cpu", "CPU", "float32", 1, 1, 64, is_demo=False)
 
@@ -43,6 +46,7 @@ class FakeWorker:
     done: list[tuple[Any, ...]]
     may_draw: threading.Event
     fault: Exception | None
+    while_drawing: Callable[[str], object]
 
     def __init__(self, tell: Callable[..., None], index: Path | None) -> None:
         self._tell = tell
@@ -55,11 +59,21 @@ class FakeWorker:
     def load(self, command: Load, cancelled: Callable[[], bool], id: str | None) -> None:
         if command.model == BROKEN:
             raise EngineError("It is broken.")
+        if command.model == TOO_LARGE:
+            self.unload(None)
+            raise EngineError("It does not fit into memory.")
         self.done.append(("load", command.model))
         self._open, self.live = command.model, ()
         model = replace(ANY_MODEL, path=command.model or Path("/demo"))
         self._tell(ModelLoaded(model, 1.0), id)
         self._tell(StateChanged("base"))
+
+    def unload(self, id: str | None) -> None:
+        self.done.append(("unload",))
+        self._open, self.live = None, ()
+        self._tell(StateChanged("empty"))
+        if id is not None:
+            self._tell(ModelUnloaded(), id)
 
     def switch(
         self, stack: tuple[LoraRef, ...], cancelled: Callable[[], bool], id: str | None
@@ -71,6 +85,7 @@ class FakeWorker:
 
     def draw(self, request: GenerateRequest, cancelled: Any, id: str, on_saved: Any) -> bool:
         assert self.may_draw.wait(PATIENCE)
+        self.while_drawing(id)
         if self.fault is not None:
             raise self.fault
         self.done.append(("draw", request.prompt))
@@ -101,6 +116,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> type[FakeWorker]:
     monkeypatch.setattr(session_module, "_import_worker", lambda: FakeWorker)
     FakeWorker.done, FakeWorker.may_draw, FakeWorker.fault = [], threading.Event(), None
     FakeWorker.may_draw.set()
+    monkeypatch.setattr(FakeWorker, "while_drawing", lambda self, id: None, raising=False)
     return FakeWorker
 
 
@@ -202,3 +218,57 @@ def test_a_new_engine_draws_what_the_last_one_left() -> None:
     watched.session.send(Load(A))
     assert isinstance(watched.until("left"), GenerationFinished)
     assert watched.session.close(PATIENCE)
+
+
+def test_a_jobs_own_model_that_does_not_fit_gives_way_to_the_users_again() -> None:
+    request = GenerateRequest("too much", Path("/pictures"), seed=1)
+    view = EngineView(jobs=(Job("left", request, (), TOO_LARGE),), paused=True)
+    watched = Watched(view=view)
+    session = watched.session
+    watched.until(session.send(Load(A)))
+    job = session.send(picture("of A"))
+    session.send(PauseQueue(False))
+    assert "does not fit" in watched.until("left").message
+    assert isinstance(watched.until(job), GenerationFinished)
+    assert FakeWorker.done == [("load", A), ("unload",), ("load", A), ("draw", "of A")]
+    assert session.close(PATIENCE)
+
+
+def test_what_is_unloaded_keeps_its_queue_until_it_is_loaded_again(watched: Watched) -> None:
+    session = watched.session
+    watched.until(session.send(PauseQueue()))
+    job = session.send(picture("kept", (INK,)))
+    assert isinstance(watched.until(session.send(Unload())), ModelUnloaded)
+    watched.until(session.send(PauseQueue(False)))
+    assert session.view.model is None
+    assert [job.id for job in session.view.jobs] == [job]
+    watched.until(session.send(Load(A)))
+    assert isinstance(watched.until(job), GenerationFinished)
+    assert FakeWorker.done[1:5] == [
+        ("unload",),
+        ("load", A),
+        ("switch", ("ink",)),
+        ("draw", "kept"),
+    ]
+
+
+def test_what_goes_on_for_ever_is_stopped_also_after_its_last_step(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, drawn = watched.session, list[str]()
+
+    def stop_at_the_third(self: FakeWorker, id: str) -> None:
+        drawn.append(id)
+        if len(drawn) == 3:
+            session.send(CancelJob(id))
+
+    monkeypatch.setattr(FakeWorker, "while_drawing", stop_at_the_third)
+    request = GenerateRequest("again", Path("/pictures"), seed=1)
+    job = session.send(Draw(request, forever=True))
+    for _ in range(3):
+        assert isinstance(watched.until(job), GenerationFinished)
+    assert isinstance(watched.until(job), GenerationCancelled)
+    watched.until(session.send(picture("last")))
+    assert drawn[:3] == [job] * 3
+    assert len(drawn) == 4
+    assert session.view.jobs == ()
