@@ -24,9 +24,10 @@ from engine.protocol.events import (
 from engine.protocol.reports import VerifyReport
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView, Refusal
+from tests.tui.conftest import MODEL
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes import picture as picture_pane
-from tui_loraswitch.panes.messages import EngineAnswered, ViewChanged
+from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, ViewChanged
 
 REQUEST = GenerateRequest("a fox", Path("pictures"))
 
@@ -221,3 +222,14 @@ def _colour(picture: HalfCellPicture) -> tuple[int, ...]:
     strip = picture.render_line(picture.size.height // 2)
     style = next((segment.style for segment in strip if "▀" in segment.text), None)
     return tuple(style.color.triplet) if style and style.color and style.color.triplet else ()
+
+
+async def test_a_view_that_was_overtaken_is_not_shown_but_a_new_engines_is(start, session):
+    async with start() as driver:
+        await driver.load()
+        before = driver.app.control.view
+        driver.app.post_message(ViewChanged(EngineView(seq=1)))
+        await driver.pilot.pause()
+        assert driver.app.control.view is before
+        driver.app.post_message(EngineAttached(EngineView(seq=1, model=MODEL)))
+        await driver.until(lambda: driver.app.control.view.seq == 1)

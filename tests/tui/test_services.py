@@ -146,3 +146,18 @@ def test_a_lost_engine_is_found_again_unless_it_dies_one_time_after_the_other(se
     assert [message.starts_again for message in lost] == [True, True, False]
     assert link.engine is None
     assert link.leave(0)
+
+
+def test_what_happens_while_the_app_attaches_is_shown_after_what_was_before():
+    class Quick(FakeEngine):
+        def attach(self, on_event):
+            view = super().attach(on_event)
+            self.tell(StateChanged("base"))
+            return view
+
+    messages: list[Message] = []
+    EngineLink(lambda on_lost: Quick(), messages.append, None).connect()
+    attached, changed = messages
+    assert isinstance(attached, EngineAttached)
+    assert isinstance(changed, ViewChanged)
+    assert (attached.view.state, changed.view.state) == ("empty", "base")

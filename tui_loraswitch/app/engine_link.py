@@ -56,8 +56,11 @@ class EngineLink:
             engine.close(0)
             return
         self.engine = engine
-        view = engine.attach(self._hear)
-        self._post(EngineAttached(view))
+        # Before its first event, which comes on another thread.
+        first = engine.view
+        self._post(EngineAttached(first))
+        if engine.attach(self._hear).seq > first.seq:
+            self._post(ViewChanged(engine.view))
 
     def leave(self, timeout: float) -> bool:
         """Leave the engine alone, or end it where it is this process's; True when in time."""

@@ -38,7 +38,7 @@ class Following:
         self._services.watch_process(app.link.status.get("pid"))
         if app.link.place is not None and (warning := logout_warning()) is not None:
             app.warn(warning)
-        self.follow(view)
+        self.follow(view, is_new=True)
         if view.model is None and view.working != "load":
             app.attempt(partial(app.control.load, app.control.wanted_model))
         elif app.control.settings.model_is_named and view.model is not None:
@@ -53,9 +53,14 @@ class Following:
             words = f"The host has {clean_line(model.name, 60)} open."
             ask(app, words, {f"open {name}": load, "keep it": lambda: None})
 
-    def follow(self, view: EngineView, taken: str | None = None) -> None:
-        """Show what the engine is like now; `taken` is the command that it has taken in."""
+    def follow(self, view: EngineView, taken: str | None = None, *, is_new: bool = False) -> None:
+        """Show what the engine is like now; `taken` is the command that it has taken in.
+
+        `is_new` says that it is another engine, which counts its events anew.
+        """
         app, before = self._app, self._app.control.view
+        if view.seq < before.seq and not is_new:
+            return  # a later one has overtaken it
         app.control.follow(view, taken)
         app.main.show_view(view)
         app.view_changed.publish(view)
