@@ -11,6 +11,7 @@ import torch
 
 from engine.embeddings.inject import token_widths
 from engine.embeddings.store import EmbeddingStore
+from engine.embeddings.vocabulary import Vocabulary
 from engine.errors import CancelledError, EngineError
 from engine.files.hashes import FileHashes
 from engine.generate.encode import EmbeddingsCache
@@ -33,6 +34,7 @@ from engine.protocol.events import (
 from engine.protocol.hello import program_version
 from engine.protocol.modes import Mode
 from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
 from engine.session.opened import OpenedModel
 
 log = logging.getLogger(__name__)
@@ -89,18 +91,7 @@ class Drawer:
 
         def on_picture(picture: GeneratedPicture) -> None:
             # It was drawn without waiting; what is written says which files it was drawn with.
-            loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in stack)
-            info = describe_picture(
-                request,
-                picture.seed,
-                model=model.used(hashes_of(checkpoint.path), hashes_of(model.vae)),
-                stack=stack,
-                lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],
-                embedding_hashes=vocabulary.hashes,
-                version=f"loraswitch {program_version()}",
-                index=picture.index,
-            )
-            text = write_infotext(info)
+            text = _infotext(picture, request, model, stack, vocabulary, hashes_of)
             path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
             if rescued is not None:
                 warnings.append(rescued)
@@ -136,6 +127,29 @@ class Drawer:
         said = (*report.warnings, *warnings)
         tell(GenerationFinished(tuple(saved), seconds, said, stack, model.loras))
         return True
+
+
+def _infotext(
+    picture: GeneratedPicture,
+    request: GenerateRequest,
+    model: OpenedModel,
+    stack: Stack,
+    vocabulary: Vocabulary,
+    hashes_of: Callable[[Path | None], FileHashes | None],
+) -> str:
+    """What a picture says of itself."""
+    loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in stack)
+    info = describe_picture(
+        request,
+        picture.seed,
+        model=model.used(hashes_of(model.checkpoint.path), hashes_of(model.vae)),
+        stack=stack,
+        lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],
+        embedding_hashes=vocabulary.hashes,
+        version=f"loraswitch {program_version()}",
+        index=picture.index,
+    )
+    return write_infotext(info)
 
 
 def _no_room_for_picture(device: torch.device, mode: Mode) -> str:
