@@ -86,7 +86,8 @@ files:
       for each model, for the app and all commands; options given now go first,
       auto undoes a choice
       yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
-      ComfyUI does; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
+      ComfyUI does; idle_minutes = 60 ends a host that nobody needs for so long,
+      0 never; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
   {log}
       the log
   ./outputs

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import engine
+from engine.client.spawn import child_environment
 from engine.errors import CheckpointError, EngineError
 
 
@@ -62,8 +62,6 @@ class ModelChecks:
 
 
 def _start() -> subprocess.Popen[str]:
-    sources = str(Path(engine.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", "engine.client.model_checks"],
         stdin=subprocess.PIPE,
@@ -72,7 +70,7 @@ def _start() -> subprocess.Popen[str]:
         encoding="utf-8",
         # A hang-up of the terminal is for the program that asks.
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env=child_environment(),
     )
 
 

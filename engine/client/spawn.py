@@ -24,8 +24,6 @@ def spawn_host(place: HostPlace, arguments: Sequence[str], log: Path) -> None:
     Raises `HostError` where none answers.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    sources = str(Path(engine.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "tui_loraswitch", *arguments],
@@ -35,10 +33,17 @@ def spawn_host(place: HostPlace, arguments: Sequence[str], log: Path) -> None:
             start_new_session=True,
             # Not the user's folder: a disk that a host sits in cannot be unmounted.
             cwd="/",
-            env={**os.environ, "PYTHONPATH": path},
+            env=child_environment(),
         )
     if not _until(lambda: place.socket.exists() and place.is_alive(), process):
         raise HostError(f"The host does not start; {log} has the details.")
+
+
+def child_environment() -> dict[str, str]:
+    """That of this process, in which Python finds the same packages."""
+    sources = str(Path(engine.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:

@@ -16,7 +16,7 @@ from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.app.pastes import GOES_ON_SECONDS
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import app as command
-from tui_loraswitch.commands.attach import own_engine
+from tui_loraswitch.commands.engine_run import connected
 from tui_loraswitch.commands.places import index_path
 
 
@@ -153,7 +153,7 @@ def test_beside_an_engine_of_its_own_the_screen_gets_its_turn(fake_app) -> None:
 def test_an_engine_of_its_own_keeps_hashes_in_the_librarys_index(monkeypatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("engine.session.Session", lambda **options: asked.append(options))
-    own_engine(lambda reason: None)
+    connected(None, lambda reason: None)
     assert asked == [{"index": index_path()}]
 
 

@@ -117,6 +117,10 @@ def test_what_only_the_file_says(config: Path, home: Path) -> None:
     ("text", "place", "reason"),
     [
         (b'\ntag_order = "unet"\n', "line 2", "tag_order must be one of te, unet"),
+        (b'idle_minutes = "60"\n', "line 1", "idle_minutes must be a number of minutes"),
+        (b"idle_minutes = -1\n", "line 1", "idle_minutes must be a number of minutes"),
+        (b"idle_minutes = nan\n", "line 1", "idle_minutes must be a number of minutes"),
+        (b"idle_minutes = true\n", "line 1", "idle_minutes must be a number of minutes"),
         (b'vae = ["v"]\n', "line 1", "vae must be a text"),
         (b'# FACE = x\n[block_weights]\nA = "mid"\nFACE = "1,2"\n', "line 4", "12 or 20 numbers"),
         (b'[block_weights]\n"a b" = "1,x,1,1,1,1,1,1,1,1,1,1"\n', "line 2", "is not a number"),

@@ -50,6 +50,30 @@ def test_every_option_of_a_model_is_passed_on(tiny_checkpoint, spawned, monkeypa
     assert options_of_models() <= set(given) | {"demo"}
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "minutes"),
+    [
+        ("", (), 60),
+        ("idle_minutes = 5\n", (), 5),
+        ("idle_minutes = 5\n", ("--idle", "0"), 0),
+    ],
+)
+def test_how_long_it_goes_on_without_anybody(config, monkeypatch, text, words, minutes) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "engine.host.process.run_host", lambda place, options: seen.append(options) or True
+    )
+    config.write_text(text)
+    assert main(["serve", "--for-app", *words]) == 0
+    assert [options.idle_minutes for options in seen] == [minutes]
+
+
+def test_where_the_logout_ends_it_that_is_said(spawned, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("engine.host.logout.logout_warning", lambda: "enable-linger keeps them.")
+    assert main(["serve", "--detach", "--demo"]) == 0
+    assert "enable-linger keeps them." in capsys.readouterr().err
+
+
 def test_a_host_with_the_demo_from_start_to_end(home: Path, config: Path, capsys) -> None:
     assert main(["serve", "--detach", "--demo"]) == 0
     assert main(["serve", "--detach", "--demo"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -11,13 +12,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from engine.client.remote import RemoteEngine, host_status, stop_host
 from engine.errors import EngineError
-from engine.host.process import HostOptions
+from engine.host import process
+from engine.host.process import Host, HostOptions
 from engine.host.runtime import HostError, HostPlace, living_hosts
 from engine.host.saved import read_saved
 from engine.protocol.codec import VERSION, encode_command
@@ -232,3 +235,32 @@ def test_half_characters_do_not_keep_the_state_from_being_written(host: RunningH
     screen.until(lambda: screen.engine.view.draft is not None)
     assert read_saved(host.state).draft == replace(odd, prompt="a ?")
     screen.engine.close(5)
+
+
+async def test_a_host_that_nobody_needs_ends_by_itself(
+    place: HostPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "CHECK_SECONDS", 0.01)
+    with place.held() as ours:
+        assert ours
+        host = Host(place, HostOptions(tmp_path / "host.json", idle_minutes=0.001))
+        assert await asyncio.wait_for(host.run(takes_signals=False), PATIENCE)
+    assert not place.socket.exists()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "clients", "ends"), [(1, 0, True), (1, 1, False), (0, 0, False)]
+)
+async def test_it_goes_on_with_a_client_or_when_told_to(
+    place: HostPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes, clients, ends
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(process.time, "monotonic", lambda: now[0])
+    host = Host(place, HostOptions(tmp_path / "host.json", idle_minutes=minutes))
+    server: Any = SimpleNamespace(clients=clients)
+    assert not host._is_idle(server)
+    now[0] += 59
+    assert not host._is_idle(server)
+    now[0] += 2
+    assert host._is_idle(server) == ends
+    assert host.session.close(PATIENCE)

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.files.saving import in_words
-from tui_loraswitch.commands.attach import attach_to_host, own_engine
+from tui_loraswitch.commands.attach import attach_to_host
+from tui_loraswitch.commands.engine_run import connected
 from tui_loraswitch.commands.hosts import place_for
 from tui_loraswitch.commands.options import given_options, settings_from
 from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say, unexpected
@@ -77,7 +78,7 @@ def build_app(settings: AppSettings, images: TerminalImages | None = None) -> Lo
     from tui_loraswitch.app.app import LoraSwitchApp
 
     if settings.own_engine:
-        return LoraSwitchApp(settings, own_engine, images)
+        return LoraSwitchApp(settings, partial(connected, None), images)
     place = place_for(settings.device)
     return LoraSwitchApp(settings, partial(attach_to_host, place, settings), images, place)
 

@@ -1,4 +1,4 @@
-"""Get the app an engine: the host that runs, one that is started for it, or one of its own."""
+"""Get the app the host that runs, or one that is started for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from engine.client.engine import Engine
 from engine.host.runtime import HostPlace, NoAnswerError
-from tui_loraswitch.commands.hosts import host_log_path, serve_arguments
-from tui_loraswitch.commands.places import index_path
+from tui_loraswitch.commands.engine_run import connected
+from tui_loraswitch.commands.hosts import serve_arguments
+from tui_loraswitch.commands.places import host_log_path
 from tui_loraswitch.config.settings import AppSettings
 
 ATTACH_SECONDS = 30.0
@@ -23,23 +24,15 @@ def attach_to_host(
     A host that was killed holds its lock until the system has taken all its memory back; so whoever
     gets no answer looks again for a while.
     """
-    from engine.client.remote import RemoteEngine
     from engine.client.spawn import spawn_host
 
     end = time.monotonic() + ATTACH_SECONDS
     while True:
         if not place.is_alive():
-            spawn_host(place, serve_arguments(settings), host_log_path(place))
+            spawn_host(place, serve_arguments(settings), host_log_path(place.name))
         try:
-            return RemoteEngine(place, on_lost)
+            return connected(place, on_lost)
         except NoAnswerError:
             if time.monotonic() > end:
                 raise
             time.sleep(_POLL_SECONDS)
-
-
-def own_engine(on_lost: Callable[[str], None]) -> Engine:
-    """An engine in this process."""
-    from engine.session import Session
-
-    return Session(index=index_path())

@@ -7,8 +7,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import platformdirs
-
 from engine.client.remote import host_status
 from engine.demo import DEMO_LORAS
 from engine.host.runtime import HostPlace, living_hosts, place_of
@@ -91,18 +89,7 @@ def settings_at(place: HostPlace, settings: AppSettings) -> AppSettings:
     return replace(settings, model=None, loras=(*others, DEMO_LORAS))
 
 
-def saved_path(place: HostPlace) -> Path:
-    """The file in which a host keeps its stack, queue and draft."""
-    return platformdirs.user_state_path("loraswitch") / f"host-{place.name}.json"
-
-
-def host_log_path(place: HostPlace) -> Path:
-    """What a host that was started in the background prints where nobody looks."""
-    return platformdirs.user_state_path("loraswitch") / f"host-{place.name}.log"
-
-
-def serve_arguments(settings: AppSettings, idle_minutes: float | None = None) -> list[str]:
+def serve_arguments(settings: AppSettings) -> list[str]:
     """The command line of a host that is started in the background for an app."""
     device = ["--device", settings.device] if settings.device else []
-    idle = [] if idle_minutes is None else ["--idle", f"{idle_minutes:g}"]
-    return ["serve", "--for-app", *device, *idle]
+    return ["serve", "--for-app", *device]

@@ -251,6 +251,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         model_is_named="model" in given or hasattr(args, "demo"),
         tag_order=config.tag_order,
         empty_negative=config.empty_negative,
+        idle_minutes=config.idle_minutes,
         block_weights={**PRESETS, **config.block_weights},
     )
     prediction = getattr(args, "prediction", None)

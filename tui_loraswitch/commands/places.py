@@ -24,6 +24,16 @@ def state_path() -> Path:
     return platformdirs.user_state_path(_NAME) / "state.json"
 
 
+def host_state_path(name: str) -> Path:
+    """The file in which the host of this name keeps its model, stack, queue and draft."""
+    return platformdirs.user_state_path(_NAME) / f"host-{name}.json"
+
+
+def host_log_path(name: str) -> Path:
+    """What a host that was started in the background prints where nobody looks."""
+    return platformdirs.user_state_path(_NAME) / f"host-{name}.log"
+
+
 def log_path() -> Path:
     """The log file."""
     return platformdirs.user_state_path(_NAME) / "loraswitch.log"

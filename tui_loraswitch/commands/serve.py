@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 
-from tui_loraswitch.commands.hosts import host_log_path, host_name, saved_path
+from tui_loraswitch.commands.hosts import host_name
 from tui_loraswitch.commands.options import add_model_options, settings_from
 from tui_loraswitch.commands.outcome import FAILED, OK, end_process, say
+from tui_loraswitch.commands.places import host_log_path, host_state_path
 from tui_loraswitch.control.load_command import load_command
 
 SUMMARY = "own the model, for screens and scripts that come and go"
@@ -42,9 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--idle",
         type=_minutes,
         metavar="MINUTES",
-        default=IDLE_MINUTES,
+        default=argparse.SUPPRESS,
         help="end after so long without a client and without work, so that the GPU is free "
-        "again; 0 is never; default: %(default)g",
+        "again; 0 is never; default: idle_minutes of the config file, else 60",
     )
     parser.add_argument("--for-app", action="store_true", help=argparse.SUPPRESS)
     add_model_options(parser)
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if place.is_alive():
             say(f"The host {place.name} runs already.")
             return FAILED
-        spawn_host(place, ["serve", *_given_again(args)], host_log_path(place))
+        spawn_host(place, ["serve", *_given_again(args)], host_log_path(place.name))
         say(f"The host {place.name} runs; loraswitch status shows it, loraswitch stop ends it.")
         if (warning := logout_warning()) is not None:
             say(warning)
@@ -83,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
     is_named = "model" in args or "demo" in args
     options = HostOptions(
-        state=saved_path(place),
-        idle_minutes=args.idle,
+        state=host_state_path(place.name),
+        idle_minutes=getattr(args, "idle", settings.idle_minutes),
         index=settings.index_path,
         by_hand=not args.for_app,
         load=load_command(settings, settings.model) if is_named else None,
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _given_again(args: argparse.Namespace) -> list[str]:
     """The options that were given, for the process in the background."""
-    words = ["--idle", f"{args.idle:g}"]
+    words = ["--idle", f"{args.idle:g}"] if "idle" in args else []
     for name in _ONES:
         if name in args:
             words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from engine.protocol.reports import BackupChoice
 from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.sdxl.prediction import PREDICTIONS, Prediction
 from engine.words.lora_tags import TagOrder
-from tui_loraswitch.config.settings import ImageSetting
+from tui_loraswitch.config.settings import IDLE_MINUTES, ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 BACKUPS: tuple[BackupChoice, ...] = get_args(BackupChoice)
@@ -40,6 +41,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "compile": OFF_ON,
     "empty_negative": EMPTY_NEGATIVES,
 }
+_MINUTES = "idle_minutes"
 _PATHS = ("model", "output", "vae", "parts_from")
 _PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings")
@@ -80,6 +82,8 @@ class Config:
     empty_negative: EmptyNegative = "zeros"
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
+    idle_minutes: float = IDLE_MINUTES
+    """How long a host without clients and work goes on, 0 is for ever; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)
     """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
     predictions: Mapping[Path, Prediction] = field(default_factory=dict)
@@ -99,6 +103,10 @@ def load_config(path: Path) -> Config:
             values[key] = _presets(path, text, value)
         elif key == _PREDICTIONS:
             values[key] = _predictions(path, text, value)
+        elif key == _MINUTES:
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise _wrong(path, text, key, "a number of minutes, 0 or more")
+            values[key] = float(value)
         elif key in Config.__dataclass_fields__:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")

@@ -14,6 +14,7 @@ from engine.protocol.request import EmptyNegative
 from engine.sdxl.prediction import Prediction, PredictionChoice
 from engine.words.lora_tags import TagOrder
 
+IDLE_MINUTES = 60.0
 ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
 
 
@@ -62,6 +63,8 @@ class AppSettings:
     """What stands for an empty negative prompt."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean."""
+    idle_minutes: float = IDLE_MINUTES
+    """How long a host without clients and work goes on; 0: for ever."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
     """Presets by name: those that are always there, and the user's."""
 
