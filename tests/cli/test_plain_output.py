@@ -202,7 +202,7 @@ def test_a_fault_of_the_app_leaves_a_sentence(tmp_path: Path) -> None:
 import sys
 from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.app.following import Following
-def fault(self, view, taken=None):
+def fault(*_, **__):
     hostile = "\x1b]52;c;AAAA\x07"
     raise RuntimeError("broken" + hostile)
 Following.follow = fault
