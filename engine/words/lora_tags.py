@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from engine.errors import EngineError
+from engine.words import course as courses
+from engine.words.course import STEADY, Course, Point
 from engine.words.plain_number import plain_number
 
 TagOrder = Literal["te, unet", "unet, te"]
@@ -20,16 +24,23 @@ class LoraTag:
 
     name: str
     unet: float = 1.0
+    """Of one that changes over the steps, the strength of its last point."""
     text_encoder: float = 1.0
     options: tuple[tuple[str, str], ...] = ()
+    course: Course = STEADY
+    """How the strengths change over the steps."""
+
+    def strengths(self, steps: int) -> list[tuple[float, float]]:
+        """The strengths at each step, for the UNet and for the text encoders."""
+        return self.course.strengths(steps, self.unet, self.text_encoder)
 
     def __str__(self) -> str:
         """The tag in a form every program reads alike: one strength, or both by name."""
-        if self.unet == self.text_encoder:
-            strengths = plain_number(self.unet)
-        else:
-            strengths = f"te={plain_number(self.text_encoder)}:unet={plain_number(self.unet)}"
-        return ":".join(["<lora", self.name, strengths, *map("=".join, self.options)]) + ">"
+        unet = _written(self.unet, self.course.unet)
+        te = _written(self.text_encoder, self.course.text_encoder)
+        strengths = unet if unet == te else f"te={te}:unet={unet}"
+        fields = (*self.course.written(), *map("=".join, self.options))
+        return ":".join(["<lora", self.name, strengths, *fields]) + ">"
 
 
 _TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
@@ -44,7 +55,8 @@ def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[Lo
     """Take the `<lora:…>` tags out of a prompt; returns the rest, otherwise as written, and them.
 
     One strength counts for the UNet and the text encoders; two are read in `order`; `te=` and
-    `unet=` say it by name and win. A name may hold colons where a strength follows it. Further
+    `unet=` say it by name and win. A strength may be points over the steps, and further fields say
+    when it counts (`engine.words.course`). A name may hold colons where a strength follows. Further
     fields without a name (A1111's `dyn`) are passed over. Raises `EngineError` for a tag that names
     no LoRA or whose strength is no number, and for more tags than any stack has members.
     """
@@ -70,36 +82,73 @@ def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
     name, *fields = _name_and_fields(body)
     if not name:
         raise EngineError(f"The tag “{_quoted(tag)}” names no LoRA; write <lora:name:0.8>.")
-    values = [_number(field, tag) for field in fields if "=" not in field]
-    named = dict(field.split("=", 1) for field in fields if "=" in field)
+    values = [_strength(field, tag) for field in fields if "=" not in field]
+    course = STEADY
+    named: dict[str, str] = {}
+    for field in fields:
+        option, is_named, value = field.partition("=")
+        if is_named and option.strip() in courses.FIELDS:
+            with _faults_of(field, tag):
+                course = courses.with_field(course, field)
+        elif is_named:
+            named[option] = value
     parts = ("te", "unet") if order == "te, unet" else ("unet", "te")
     # The part a value is missing for follows the other one, as every program has it.
-    strengths: dict[str, float] = {}
-    strength = 1.0
+    strengths: dict[str, _Strength] = {}
+    strength = _Strength(1.0)
     for i, part in enumerate(parts):
         if part in named:
-            strength = _number(named.pop(part), tag)
+            strength = _strength(named.pop(part), tag)
         elif i < len(values):
             strength = values[i]
         strengths[part] = strength
-    return LoraTag(name, strengths["unet"], strengths["te"], tuple(named.items()))
+    unet, te = strengths["unet"], strengths["te"]
+    course = replace(course, unet=unet.points, text_encoder=te.points)
+    return LoraTag(name, unet.value, te.value, tuple(named.items()), course)
 
 
 def _name_and_fields(body: str) -> list[str]:
     """What stands between colons; those before the first strength belong to the name."""
     name, *fields = (field.strip() for field in body.split(":"))
-    said = (i for i, field in enumerate(fields) if "=" in field or _NUMBER.fullmatch(field))
+    said = (i for i, field in enumerate(fields) if _is_said(field))
     start = next(said, 0)
     return [":".join([name, *fields[:start]]) if name else "", *fields[start:]]
 
 
-def _number(text: str, tag: str) -> float:
+def _is_said(field: str) -> bool:
+    return "=" in field or courses.may_be_points(field) or _NUMBER.fullmatch(field) is not None
+
+
+class _Strength(NamedTuple):
+    value: float
+    points: tuple[Point, ...] = ()
+
+
+def _strength(text: str, tag: str) -> _Strength:
+    """A number, or points over the steps."""
+    if courses.may_be_points(text):
+        with _faults_of(text, tag):
+            points = courses.read_points(text)
+        return _Strength(points[-1].strength, points)
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise EngineError(
             f"“{_quoted(text)}” in the tag “{_quoted(tag)}” is not a number; write <lora:name:0.8>."
         )
-    return value
+    return _Strength(value)
+
+
+@contextmanager
+def _faults_of(field: str, tag: str) -> Iterator[None]:
+    """What is wrong with a field is said with the field and its tag."""
+    try:
+        yield
+    except ValueError as error:
+        raise EngineError(f"“{_quoted(field)}” in the tag “{_quoted(tag)}” {error}.") from error
+
+
+def _written(strength: float, points: tuple[Point, ...]) -> str:
+    return courses.write_points(points) if points else plain_number(strength)
 
 
 def _quoted(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.block_weights import parse_block_weights
 from engine.errors import EngineError
 from engine.protocol.refs import LoraRef
+from engine.words.course import STEADY, Course
 from engine.words.lora_tags import LoraTag
 
 TEXT_ENCODER_2, BLOCK_WEIGHTS = "te2", "lbw"
@@ -25,17 +26,23 @@ class WantedLora:
     text_encoder: float = 1.0
     fields: tuple[tuple[str, str], ...] = ()
     """`te2` and `lbw`, as written."""
+    course: Course = STEADY
 
     @classmethod
     def of_tag(cls, tag: LoraTag) -> WantedLora:
         """What a tag in a prompt asks for."""
-        return cls(tag.name, tag.unet, tag.text_encoder, tag.options)
+        return cls(tag.name, tag.unet, tag.text_encoder, tag.options, tag.course)
 
     def ref(self, path: Path, presets: Mapping[str, str]) -> LoraRef:
         """The member of a stack, with the file that was found for the name.
 
         Raises `EngineError` for a field that is not known or whose value cannot be read.
         """
+        if self.course != STEADY:
+            raise EngineError(
+                f"The strength of the LoRA {self.name} changes over the steps; here a LoRA has one "
+                "strength for all steps of a picture. Write <lora:name:0.8>."
+            )
         fields = dict(self.fields)
         second, blocks = fields.pop(TEXT_ENCODER_2, None), fields.pop(BLOCK_WEIGHTS, "")
         for name in fields:
