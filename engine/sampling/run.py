@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from engine.errors import EngineError
-from engine.sampling import dpmpp, euler
-from engine.sampling.noise import cpu_draws
+from engine.sampling.noise import later_noise
+from engine.sampling.registry import SAMPLER_FUNCTIONS, USUAL_SCHEDULE, WITHOUT_LAST_BUT_ONE
 from engine.sampling.schedules import SCHEDULE_FUNCTIONS
 from engine.sampling.tools import Callback, Denoise, Noise, NoiseBetween, Sampler, Tools
-from engine.sampling.training import finite_sigmas, sdxl_sigmas
+from engine.sampling.training import distilled, finite_sigmas, sdxl_sigmas
 
-SAMPLER_FUNCTIONS: Mapping[str, Sampler] = MappingProxyType(
-    {
-        "Euler a": euler.euler_ancestral,
-        "Euler": euler.euler,
-        "Heun": euler.heun,
-        "DPM++ 2M": dpmpp.dpmpp_2m,
-        "DPM++ 2S a": dpmpp.dpmpp_2s_ancestral,
-        "HeunPP2": euler.heun_pp2,
-    }
-)
 SAMPLERS = tuple(SAMPLER_FUNCTIONS)
 SCHEDULES = ("Automatic", *SCHEDULE_FUNCTIONS)
-
-USUAL_SCHEDULE: Mapping[str, str] = MappingProxyType(
-    {
-        "DPM++ 2M": "Karras",
-        "DPM++ SDE": "Karras",
-        "DPM++ 2M SDE": "Exponential",
-        "DPM++ 2M SDE Heun": "Exponential",
-        "DPM++ 2S a": "Karras",
-        "DPM++ 3M SDE": "Exponential",
-        "DPM2": "Karras",
-        "DPM2 a": "Karras",
-        "Restart": "Karras",
-        "DDIM": "DDIM",
-        "DDIM CFG++": "DDIM",
-        "PLMS": "DDIM",
-        "UniPC": "SGM Uniform",
-        "LCM": "SGM Uniform",
-        "TCD": "SGM Uniform",
-    }
-)
-"""What `Automatic` means in A1111; for the samplers that are not here, Uniform."""
-
-_WITHOUT_LAST_BUT_ONE = frozenset(("DPM2", "DPM2 a", "DPM++ 3M SDE"))
-"""Samplers that A1111 gives one sigma more, and then takes the smallest from."""
 
 
 def sigmas(
@@ -66,16 +30,17 @@ def sigmas(
     Raises `EngineError` for names that are not known, and less than one step.
     """
     _function(sampler)
-    if schedule == "Automatic":
-        schedule = USUAL_SCHEDULE.get(sampler, "Uniform")
-    if schedule not in SCHEDULE_FUNCTIONS:
+    if schedule not in SCHEDULES:
         raise EngineError(
             f"There is no schedule “{schedule}”. Choose one of {', '.join(SCHEDULES)}."
         )
     if steps < 1:
         raise EngineError(f"A picture needs at least one step, not {steps}.")
     model = sdxl_sigmas() if model_sigmas is None else finite_sigmas(model_sigmas)
-    discard = sampler in _WITHOUT_LAST_BUT_ONE
+    if schedule == "Automatic":
+        schedule = USUAL_SCHEDULE.get(sampler, "Uniform")
+        model = distilled(model) if sampler == "LCM" else model
+    discard = sampler in WITHOUT_LAST_BUT_ONE
     visited = SCHEDULE_FUNCTIONS[schedule](steps + discard, model)
     if discard:
         visited = visited[:-1]
@@ -106,7 +71,9 @@ def sample(
         raise EngineError(f"There are {len(seeds)} seeds for latents of shape {tuple(x.shape)}.")
     levels: list[float] = sigmas.detach().to(torch.float64).tolist()
     start = x.to(torch.float32)
-    tools = _tools(denoise, _noise(start, seeds, noise), callback, start)
+    if noise is None:
+        noise = later_noise("CPU", sampler, seeds, x.shape[1:], sigmas)
+    tools = _tools(denoise, _noise(start, noise), callback, start)
     with torch.no_grad():
         return function(start, levels, tools)
 
@@ -117,14 +84,13 @@ def _function(sampler: str) -> Sampler:
     return SAMPLER_FUNCTIONS[sampler]
 
 
-def _noise(x: Tensor, seeds: Sequence[int], noise: Noise | None) -> NoiseBetween:
+def _noise(x: Tensor, noise: Noise) -> NoiseBetween:
     """Noise by two sigmas, on the device of `x` and in float32."""
     if callable(noise):
         between: Callable[[float, float], Tensor] = noise
         return lambda sigma, following: between(sigma, following).to(x)
-    draws = itertools.islice(cpu_draws(seeds, x.shape[1:]), 1, None) if noise is None else noise
-    following_draws = iter(draws)
-    return lambda sigma, following: next(following_draws).to(x)
+    draws = iter(noise)
+    return lambda sigma, following: next(draws).to(x)
 
 
 def _tools(denoise: Denoise, noise: NoiseBetween, callback: Callback | None, x: Tensor) -> Tools:

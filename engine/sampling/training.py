@@ -39,6 +39,12 @@ def finite_sigmas(model_sigmas: Tensor) -> Tensor:
     return sigmas.clamp(max=largest)
 
 
+def distilled(model_sigmas: Tensor) -> Tensor:
+    """The fifty of a model's sigmas that latent consistency models were distilled at."""
+    stride = max(len(model_sigmas) // 50, 1)
+    return model_sigmas[stride - 1 :: stride]
+
+
 def sigma_at(timesteps: Tensor, model_sigmas: Tensor) -> Tensor:
     """Sigmas at timesteps that may lie between trained ones: linear in the logarithm."""
     logs = model_sigmas.log()
