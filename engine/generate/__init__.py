@@ -1,1 +1,1 @@
-"""Generation: request, prompt, samplers, run, preview, infotext."""
+"""Generation: prompts, the loop of the UNet's calls, batches, previews, infotext."""

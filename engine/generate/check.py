@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from engine.errors import EngineError
-from engine.protocol.request import EMPTY_NEGATIVES, GenerateRequest
-from engine.words.sampler_names import MOST_STEPS, MOST_STEPS_OF_ALL, check_pair
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES, GenerateRequest
+from engine.words.sampler_names import MOST_STEPS, check_names
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
 LARGEST_SEED = 2**64 - 1
@@ -15,23 +15,36 @@ LARGEST_SEED = 2**64 - 1
 
 def check_request(request: GenerateRequest) -> None:
     """Raise `EngineError` in plain words for the first setting that is out of range."""
-    check_pair(request.sampler, request.schedule)
+    check_names(request.sampler, request.schedule)
     for side, pixels in (("width", request.width), ("height", request.height)):
         if pixels and (pixels % 8 or not SMALLEST_SIDE <= pixels <= LARGEST_SIDE):
             raise EngineError(
                 f"The {side} {pixels} does not work: use a multiple of 8 "
                 f"from {SMALLEST_SIDE} to {LARGEST_SIDE}."
             )
-    most = MOST_STEPS.get(request.sampler, MOST_STEPS_OF_ALL)
-    if not 1 <= request.steps <= most:
-        raise EngineError(f"{request.sampler} takes 1 to {most} steps, not {request.steps}.")
+    if not 1 <= request.steps <= MOST_STEPS:
+        raise EngineError(f"A picture takes 1 to {MOST_STEPS} steps, not {request.steps}.")
     if request.batch < 1:
         raise EngineError(f"A batch has at least 1 picture, not {request.batch}.")
-    largest = LARGEST_SEED - (request.batch - 1)
-    if not -1 <= request.seed <= largest:
+    is_varied = request.variation_strength > 0
+    for name, seed, counts_up in (
+        ("seed", request.seed, not is_varied),
+        ("variation seed", request.variation_seed, is_varied),
+    ):
+        largest = LARGEST_SEED - (request.batch - 1 if counts_up else 0)
+        if not -1 <= seed <= largest:
+            raise EngineError(
+                f"The {name} {seed} does not work: use -1 for a random one, or a whole number "
+                f"from 0 to {largest}."
+            )
+    if not 0 <= request.variation_strength <= 1:
         raise EngineError(
-            f"The seed {request.seed} does not work: use -1 for a random one, or a whole number "
-            f"from 0 to {largest}."
+            f"The variation strength {request.variation_strength} does not work: it goes from 0, "
+            "the seed's own noise, to 1, the variation seed's."
+        )
+    if request.noise not in NOISES:
+        raise EngineError(
+            f"There is no noise “{request.noise}”. Choose one of {', '.join(NOISES)}."
         )
     if not math.isfinite(request.cfg_scale):
         raise EngineError(f"The CFG scale {request.cfg_scale} is not a number to work with.")

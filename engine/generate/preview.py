@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from diffusers import TCDScheduler
 
 from engine.protocol.events import Preview
 
@@ -38,58 +32,6 @@ SDXL_RGB = LatentRgb(
     bias=(0.1084, -0.0175, -0.0011),
 )
 """Fitted to SDXL's VAE; the numbers ComfyUI uses."""
-
-
-class X0:
-    """The latest prediction of the finished latents [1, 4, h, w]; None before the first step."""
-
-    latents: torch.Tensor | None = None
-
-
-@contextmanager
-def watch_x0(scheduler: Any) -> Iterator[X0]:
-    """Keep what each `scheduler.step` predicts as the finished latents, until the block ends."""
-    x0 = X0()
-    step = scheduler.step
-    wrapped_before = "step" in vars(scheduler)
-
-    @functools.wraps(step)
-    def watched(
-        model_output: torch.Tensor,
-        timestep: Any,
-        sample: torch.Tensor,
-        return_dict: bool = True,
-        **options: Any,
-    ) -> Any:
-        result = step(model_output, timestep, sample, return_dict=True, **options)
-        x0.latents = _predicted(scheduler, result, model_output, timestep, sample)
-        return result if return_dict else (result.prev_sample,)
-
-    scheduler.step = watched
-    try:
-        yield x0
-    finally:
-        if wrapped_before:
-            scheduler.step = step
-        else:
-            del scheduler.step
-
-
-def _predicted(
-    scheduler: Any, result: Any, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor
-) -> torch.Tensor:
-    """Find x0 where each family of schedulers puts it; TCD keeps only a noised form of it."""
-    x0: torch.Tensor | None = result.get("pred_original_sample", result.get("denoised"))
-    if x0 is not None:
-        return x0
-    if isinstance(scheduler, TCDScheduler):
-        alpha = float(scheduler.alphas_cumprod[timestep.cpu()])
-        signal, noise = math.sqrt(alpha), math.sqrt(1 - alpha)
-        if scheduler.config.prediction_type == "v_prediction":
-            return signal * sample - noise * model_output
-        return (sample - noise * model_output) / signal
-    converted: torch.Tensor = scheduler.model_outputs[-1]
-    return converted
 
 
 def draw_preview(x0: torch.Tensor, latent_rgb: LatentRgb = SDXL_RGB) -> Preview:

@@ -1,10 +1,8 @@
-"""Draw the pictures of a request with diffusers' SDXL pipeline, one by one."""
+"""Draw the pictures of a request, some at once, by a sampling loop of our own."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,27 +10,36 @@ import torch
 from PIL import Image
 
 from engine.embeddings.vocabulary import NO_EMBEDDINGS, Vocabulary
-from engine.errors import CancelledError, EngineError
+from engine.errors import CancelledError
+from engine.generate.at_once import room_for
 from engine.generate.check import check_request
 from engine.generate.decode import decode
-from engine.generate.encode import EmbeddingsCache, PromptEmbeddings, encode_texts
-from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
-from engine.generate.samplers import make_scheduler, sampler_eta, seed_noise
+from engine.generate.denoise import Denoised, Denoiser, Region
+from engine.generate.encode import EmbeddingsCache
+from engine.generate.guidance import EncodedPrompts, encode_prompts
+from engine.generate.noise_levels import training_sigmas
+from engine.generate.picture_noise import PictureNoise
+from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview
 from engine.modes.place import rest
 from engine.protocol.events import Preview
-from engine.protocol.request import GenerateRequest
+from engine.protocol.request import GenerateRequest, draw_seed
+from engine.sampling import sample, sigmas
 from engine.words.lora_tags import split_tags
-from engine.words.sampler_names import SUPPORTED
+
+_ALONE = ("DPM adaptive",)
+"""Samplers whose steps depend on all pictures that are drawn at once."""
 
 
 @dataclass(frozen=True)
 class GeneratedPicture:
-    """A finished picture; drawn again alone with its `seed`, it comes out the same."""
+    """A finished picture; drawn again alone with its seeds, it comes out the same."""
 
     image: Image.Image
     seed: int
     index: int
     """Its place in the batch, from 0."""
+    variation_seed: int | None = None
+    """Where it counts."""
 
 
 @dataclass(frozen=True)
@@ -55,78 +62,50 @@ def generate(
     latent_rgb: LatentRgb | None = None,
     embeddings_cache: EmbeddingsCache | None = None,
     vocabulary: Vocabulary = NO_EMBEDDINGS,
+    before_call: Callable[[int, int], None] | None = None,
 ) -> GenerationReport:
     """Draw `request.batch` pictures with a loaded `StableDiffusionXLPipeline`.
 
     `on_start(seed, total)` tells the drawn seed and the steps of the whole batch, as counted by
-    calls of the UNet (Heun, DPM2 and DPM++ SDE need two a step, but one for the last); then come
-    `on_step(done, total, preview)` and `on_picture`. Noise is drawn on the CPU: picture i has the
-    seed `seed + i` on every device. `vocabulary` has the textual inversions that the prompts name.
+    calls of the UNet for each picture (Heun, DPM2 and DPM++ SDE need two a step, but one for the
+    last); then come `on_step(done, total, preview)` and `on_picture`. As many pictures are drawn at
+    once as there is memory for; their steps count together, and previews show the first of them.
+    `vocabulary` has the textual inversions that the prompts name. `before_call(step, region)` is
+    told of each pass of the UNet before it is made: the place to change weights.
 
     Raises `EngineError` before anything starts when the request cannot be drawn, `CancelledError`
-    within a step once `cancelled()` is true. The pipeline keeps its own scheduler, and weights that
-    are offloaded are back in main memory at the end.
+    within a step once `cancelled()` is true. Weights that are offloaded are back in main memory at
+    the end.
     """
     check_request(request)
-    scheduler = prepare_scheduler(request, pipe.scheduler.config)
-    total = request.batch * len(scheduler.timesteps)
-    seed = draw_seed() if request.seed == -1 else request.seed
+    request = request.with_seeds(draw_seed)
+    levels = training_sigmas(pipe.scheduler.config)
+    table = sigmas(request.schedule, request.steps, request.sampler, levels)
+    calls = count_calls(request.sampler, table)
+    total = request.batch * calls
     _stop_if(cancelled)
-    guided = request.cfg_scale > 1
-    texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
     warnings = list(vocabulary.warnings)
     if split_tags(request.negative_prompt)[1]:
         warnings.append(
             "LoRA tags in the negative prompt switch nothing: write them in the prompt."
         )
     try:
-        embeddings = encode_texts(
-            pipe,
-            texts,
-            request.clip_skip,
-            embeddings_cache,
-            vocabulary,
-            request.empty_negative,
-        )
+        prompts = encode_prompts(pipe, request, calls, embeddings_cache, vocabulary)
+        warnings += prompts.notes
         if on_start is not None:
-            on_start(seed, total)
-        progress = _Progress(request, total, cancelled, on_step, latent_rgb or SDXL_RGB)
-        for index in range(request.batch):
-            _stop_if(cancelled)
-            latents = _denoise(pipe, request, scheduler, embeddings, seed + index, progress)
+            on_start(request.seed, total)
+        progress = _Progress(request, calls, cancelled, on_step, latent_rgb or SDXL_RGB)
+        drawn = _drawn(pipe, request, prompts, table, levels, progress, before_call)
+        for index, (picture, latents) in enumerate(drawn):
             _stop_if(cancelled)
             image, warning = decode(pipe, latents)
             if warning is not None and warning not in warnings:
                 warnings.append(warning)
-            on_picture(GeneratedPicture(image, seed + index, index))
+            varied = picture.variation_seed if picture.variation_strength > 0 else None
+            on_picture(GeneratedPicture(image, picture.seed, index, varied))
     finally:
         rest(pipe)
-    return GenerationReport(seed, total, tuple(warnings))
-
-
-def draw_seed() -> int:
-    """A random seed of the size people pass around: 32 bits."""
-    return random.SystemRandom().randrange(2**32)
-
-
-def prepare_scheduler(request: GenerateRequest, base_config: Any) -> Any:
-    """Build the request's scheduler with its timesteps set: as many as the UNet will be called.
-
-    Raises `EngineError` when there is no such scheduler, or none for this number of steps.
-    """
-    schedule = request.schedule
-    if request.steps == 1 and "SGM Uniform" in SUPPORTED[request.sampler]:
-        # Only this spacing puts a single step at pure noise; the others put it at the very end.
-        schedule = "SGM Uniform"
-    scheduler = make_scheduler(request.sampler, schedule, base_config)
-    scheduler.set_timesteps(request.steps)
-    if scheduler.timesteps.min() < 0:
-        # diffusers' "trailing" tables gain a step below zero at a few counts, by rounding.
-        raise EngineError(
-            f"{request.sampler} with this schedule has no table for {request.steps} steps: "
-            f"take a few more or fewer."
-        )
-    return scheduler
+    return GenerationReport(request.seed, total, tuple(warnings))
 
 
 @dataclass
@@ -134,68 +113,91 @@ class _Progress:
     """Counts UNet calls over a batch, and stops the run when asked."""
 
     request: GenerateRequest
-    total: int
+    calls: int
+    """For each picture."""
     cancelled: Callable[[], bool]
     on_step: Callable[[int, int, Preview | None], None]
     latent_rgb: LatentRgb
     done: int = 0
 
-    def step(self, x0: torch.Tensor | None) -> None:
+    def step(self, x0: torch.Tensor, call: int) -> None:
+        """A call for all pictures of `x0` is done, from 1."""
         _stop_if(self.cancelled)
-        self.done += 1
+        total = self.request.batch * self.calls
+        # A sampler that looks for its own steps may take more than was foreseen.
+        self.done = min(self.done + len(x0), total)
         every = self.request.preview_every
-        due = every and (self.done % every == 0 or self.done == self.total)
-        preview = draw_preview(x0, self.latent_rgb) if due and x0 is not None else None
-        self.on_step(self.done, self.total, preview)
+        is_due = every and (call % every == 0 or call == self.calls)
+        self.on_step(self.done, total, draw_preview(x0, self.latent_rgb) if is_due else None)
 
 
-def _denoise(
+def _drawn(
     pipe: Any,
     request: GenerateRequest,
-    scheduler: Any,
-    embeddings: tuple[PromptEmbeddings, ...],
-    seed: int,
+    prompts: EncodedPrompts,
+    table: torch.Tensor,
+    levels: torch.Tensor,
     progress: _Progress,
-) -> torch.Tensor:
-    """Run the pipeline up to the finished latents [1, 4, height / 8, width / 8]."""
-    positive, *negative = embeddings
-    pipe.set_progress_bar_config(disable=True)
-    seed_noise(scheduler, seed)
-    with _using(pipe, scheduler), watch_x0(scheduler) as x0:
-
-        def on_step_end(_pipe: Any, _i: int, _t: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-            progress.step(x0.latents)
-            return kwargs
-
-        (latents,) = pipe(
-            prompt_embeds=positive.states,
-            pooled_prompt_embeds=positive.pooled,
-            negative_prompt_embeds=negative[0].states if negative else None,
-            negative_pooled_prompt_embeds=negative[0].pooled if negative else None,
-            width=request.width,
-            height=request.height,
-            num_inference_steps=request.steps,
-            guidance_scale=request.cfg_scale,
-            eta=sampler_eta(request.sampler),
-            generator=torch.Generator("cpu").manual_seed(seed),
-            callback_on_step_end=on_step_end,
-            callback_on_step_end_tensor_inputs=[],
-            output_type="latent",
-            return_dict=False,
+    before_call: Callable[[int, int], None] | None,
+) -> Iterator[tuple[GenerateRequest, torch.Tensor]]:
+    """Each picture of a batch: its request, and its latents, float32 [1, 4, height/8, width/8]."""
+    rows = len(prompts.parts) + request.is_guided
+    room = room_for(pipe._execution_device, request.width * request.height, rows)
+    first = 0
+    while first < request.batch:
+        _stop_if(progress.cancelled)
+        count = max(1, room.rows // rows) if request.sampler not in _ALONE else 1
+        last = min(first + count, request.batch)
+        pictures = [request.picture(index) for index in range(first, last)]
+        denoiser = Denoiser(
+            pipe,
+            [Region(prompts)],
+            levels=levels,
+            cfg_scale=prompts.cfg_scale,
+            steps=request.steps,
+            calls=progress.calls,
+            room=room,
+            before_call=before_call,
+            wants_pair=request.is_plus,
         )
-    result: torch.Tensor = latents
-    return result
+        yield from zip(pictures, _draw(pictures, table, denoiser, progress), strict=True)
+        first = last
 
 
-@contextmanager
-def _using(pipe: Any, scheduler: Any) -> Iterator[None]:
-    """Lend the pipeline a scheduler; it gets its own back in any case."""
-    own = pipe.scheduler
-    pipe.scheduler = scheduler
-    try:
-        yield
-    finally:
-        pipe.scheduler = own
+def _draw(
+    pictures: Sequence[GenerateRequest],
+    table: torch.Tensor,
+    denoiser: Denoiser,
+    progress: _Progress,
+) -> Sequence[torch.Tensor]:
+    """The finished latents of pictures that are drawn at once."""
+
+    def denoise(latents: torch.Tensor, sigma: torch.Tensor) -> Denoised:
+        x0 = denoiser(latents, sigma)
+        progress.step(x0[0] if isinstance(x0, tuple) else x0, denoiser.done)
+        return x0
+
+    noises = [PictureNoise(picture, table) for picture in pictures]
+    start = torch.cat([noise.initial for noise in noises]).to(denoiser.pipe._execution_device)
+
+    def later(sigma: float, following: float) -> torch.Tensor:
+        return torch.cat([noise.later(sigma, following) for noise in noises])
+
+    finished = sample(pictures[0].sampler, denoise, start * table[0], table, noise=later)
+    return tuple(finished[:, None])
+
+
+def count_calls(sampler: str, table: torch.Tensor) -> int:
+    """How often a sampler calls for x0 over these sigmas; of one that looks for its own, about."""
+    calls = 0
+
+    def denoise(latents: torch.Tensor, _: torch.Tensor) -> Denoised:
+        nonlocal calls
+        calls += 1
+        return latents * 0
+
+    sample(sampler, denoise, torch.zeros(1, 4, 1, 1), table, seeds=(0,))
+    return calls
 
 
 def _stop_if(cancelled: Callable[[], bool]) -> None:

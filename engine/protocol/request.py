@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,14 +17,26 @@ EmptyNegative = Literal["zeros", "encoded"]
 Forge, diffusers), or the encoded empty text (ComfyUI)."""
 EMPTY_NEGATIVES: tuple[EmptyNegative, ...] = get_args(EmptyNegative)
 
+Noise = Literal["CPU", "GPU", "ComfyUI"]
+"""Whose noise a seed stands for: that of PyTorch's generator on the CPU, of the one on an NVIDIA
+GPU (A1111's and Forge's pictures), or ComfyUI's, which begins with the first and goes on with the
+second. Each is the same on every machine."""
+NOISES: tuple[Noise, ...] = get_args(Noise)
+
+
+def draw_seed() -> int:
+    """A random seed of the size people pass around: 32 bits."""
+    return random.SystemRandom().randrange(2**32)
+
 
 @dataclass(frozen=True)
 class GenerateRequest:
     """Settings of one generation of `batch` pictures; sizes in pixels.
 
-    `seed` -1 draws a random one; picture i of a batch uses `seed + i`. Pictures are written into
-    `output` (created when missing). Sampler and schedule may be spelled as in other programs, such
-    as `dpmpp_2m` and `DPM++ 2M Karras`; a schedule in the sampler's name counts.
+    `seed` -1 draws a random one; picture i of a batch uses `seed + i`, or with a variation the
+    same seed and `variation_seed + i`. Pictures are written into `output` (created when missing).
+    Sampler and schedule may be spelled as in other programs, such as `dpmpp_2m` and `DPM++ 2M
+    Karras`; a schedule in the sampler's name counts.
     """
 
     prompt: str
@@ -43,6 +58,11 @@ class GenerateRequest:
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions that the prompts may name."""
     empty_negative: EmptyNegative = "zeros"
+    noise: Noise = "CPU"
+    variation_seed: int = -1
+    """Whose noise is mixed in; -1 draws a random one."""
+    variation_strength: float = 0.0
+    """From 0, nothing of it, to 1, nothing of the seed's own."""
     lora_names: tuple[tuple[str, str], ...] = ()
     """Path and name of LoRAs of the stack whose tags in the infotext need more than the file's own
     name, which other files of the library have too."""
@@ -52,6 +72,42 @@ class GenerateRequest:
         sampler, schedule = read_sampler_and_schedule(self.sampler, self.schedule)
         object.__setattr__(self, "sampler", sampler)
         object.__setattr__(self, "schedule", schedule)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the negative prompt counts: not at a CFG scale of 1 or less, `AND` and CFG++
+        apart."""
+        joins = re.search(r"\bAND\b", self.prompt) is not None
+        return self.cfg_scale > 1 or joins or self.is_plus
+
+    @property
+    def is_plus(self) -> bool:
+        """Whether the sampler is one of CFG++ (arXiv:2406.08070)."""
+        return self.sampler.endswith("CFG++")
+
+    @property
+    def counting_seed(self) -> int:
+        """The one of the two seeds that counts up over a batch, as in A1111."""
+        return self.variation_seed if self.variation_strength > 0 else self.seed
+
+    def counting_from(self, seed: int) -> GenerateRequest:
+        """The same with another seed in that place."""
+        if self.variation_strength > 0:
+            return replace(self, variation_seed=seed)
+        return replace(self, seed=seed)
+
+    def picture(self, index: int) -> GenerateRequest:
+        """The request for one picture of the batch alone; the seeds are to be known."""
+        return replace(self.counting_from(self.counting_seed + index), batch=1)
+
+    def without_first(self, count: int) -> GenerateRequest:
+        """What is left to draw after the first pictures."""
+        return replace(self.counting_from(self.counting_seed + count), batch=self.batch - count)
+
+    def with_seeds(self, draw: Callable[[], int]) -> GenerateRequest:
+        """The same with a drawn seed in place of each that is -1 and counts."""
+        drawn = replace(self, seed=draw()) if self.seed == -1 else self
+        return drawn.counting_from(draw()) if drawn.counting_seed == -1 else drawn
 
     def name_of(self, ref: LoraRef) -> str:
         """What a LoRA of the stack is called in the infotext."""

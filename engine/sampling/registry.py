@@ -52,26 +52,5 @@ SAMPLER_FUNCTIONS: Mapping[str, Sampler] = MappingProxyType(
 BROWNIAN = frozenset(("DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"))
 """SDE samplers, whose noise is a Brownian motion of each seed."""
 
-USUAL_SCHEDULE: Mapping[str, str] = MappingProxyType(
-    {
-        "DPM++ 2M": "Karras",
-        "DPM++ SDE": "Karras",
-        "DPM++ 2M SDE": "Exponential",
-        "DPM++ 2M SDE Heun": "Exponential",
-        "DPM++ 2S a": "Karras",
-        "DPM++ 3M SDE": "Exponential",
-        "DPM2": "Karras",
-        "DPM2 a": "Karras",
-        "Restart": "Karras",
-        "DDIM": "DDIM",
-        "DDIM CFG++": "DDIM",
-        "PLMS": "DDIM",
-        "UniPC": "SGM Uniform",
-        "UniPC BH2": "SGM Uniform",
-        "TCD": "Simple",
-    }
-)
-"""What `Automatic` means in A1111; for the samplers that are not here, Uniform."""
-
 WITHOUT_LAST_BUT_ONE = frozenset(("DPM2", "DPM2 a", "DPM++ 3M SDE"))
 """Samplers that A1111 gives one sigma more, and then takes the smallest from."""

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from engine.errors import EngineError
 from engine.sampling.noise import later_noise
-from engine.sampling.registry import SAMPLER_FUNCTIONS, USUAL_SCHEDULE, WITHOUT_LAST_BUT_ONE
+from engine.sampling.registry import SAMPLER_FUNCTIONS, WITHOUT_LAST_BUT_ONE
 from engine.sampling.schedules import SCHEDULE_FUNCTIONS
 from engine.sampling.tools import Callback, Denoise, Noise, NoiseBetween, Sampler, Tools
 from engine.sampling.training import distilled, finite_sigmas, sdxl_sigmas
+from engine.words.sampler_names import USUAL_SCHEDULE
 
 SAMPLERS = tuple(SAMPLER_FUNCTIONS)
 SCHEDULES = ("Automatic", *SCHEDULE_FUNCTIONS)

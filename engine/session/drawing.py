@@ -142,6 +142,7 @@ def _infotext(
     info = describe_picture(
         request,
         picture.seed,
+        variation_seed=picture.variation_seed,
         model=model.used(hashes_of(model.checkpoint.path), hashes_of(model.vae)),
         stack=stack,
         lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],

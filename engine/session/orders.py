@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -43,13 +42,12 @@ from engine.protocol.events import (
     Superseded,
 )
 from engine.protocol.jobs import Job
+from engine.protocol.request import draw_seed
 from engine.protocol.stack_edits import Stack, adjusted, changed, toggled
 from engine.protocol.view import EngineView
 from engine.session.work import PrefetchWork, UpkeepWork, Waiting, Work
 
 MOST_JOBS = 10_000
-NEW_SEEDS = 2**32
-"""Random seeds lie below."""
 
 
 class Tell(Protocol):
@@ -131,8 +129,7 @@ class Orders:
         except EngineError as error:
             self._tell(CommandFailed("draw", str(error)), id)
             return
-        if request.seed == -1:
-            request = replace(request, seed=random.randrange(NEW_SEEDS))
+        request = request.with_seeds(draw_seed)
         stack = self._view().wanted if command.stack is None else tuple(command.stack)
         job = Job(id, request, stack, self.load.model if self.load else None, command.forever)
         self._tell(JobQueued(job), id)

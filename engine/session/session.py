@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 import uuid
@@ -40,9 +39,10 @@ from engine.protocol.events import (
 )
 from engine.protocol.jobs import Job
 from engine.protocol.refs import LoraRef
+from engine.protocol.request import draw_seed
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
-from engine.session.orders import NEW_SEEDS, Orders
+from engine.session.orders import Orders
 from engine.session.work import DrawWork, PrefetchWork, SwitchWork, UpkeepWork, Work
 
 if TYPE_CHECKING:
@@ -231,9 +231,7 @@ class Session:
         finally:
             # Not always the job's: a refused stack leaves the one before, lost weights the base.
             self._orders.waiting.tried = worker.live
-        request, drawn = job.request, job.drawn
-        rest = replace(request, seed=request.seed + drawn, batch=request.batch - drawn)
-        finished = worker.draw(rest, cancelled, job.id, on_saved)
+        finished = worker.draw(job.request.without_first(job.drawn), cancelled, job.id, on_saved)
         if finished and job.forever:
             self._draw_again(job)
 
@@ -243,7 +241,7 @@ class Session:
             if job.id in self._orders.stopped:
                 self.tell(GenerationCancelled(0, 0), job.id)
                 return
-            request = replace(job.request, seed=random.randrange(NEW_SEEDS))
+            request = job.request.counting_from(draw_seed())
             fresh = replace(job, request=request, drawn=0, attempts=0, state="waiting")
             self.tell(JobChanged(fresh))
             order = [other.id for other in self._view.jobs if other.id != job.id]

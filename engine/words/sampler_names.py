@@ -1,4 +1,4 @@
-"""Samplers and schedules by the names people know, and which go together; needs no torch."""
+"""Samplers and schedules by the names people know; needs no torch."""
 
 from __future__ import annotations
 
@@ -7,63 +7,49 @@ from types import MappingProxyType
 
 from engine.errors import EngineError
 
-SCHEDULES = ("Automatic", "Uniform", "Karras", "Exponential", "Beta", "SGM Uniform")
-"""`Automatic` is what the sampler is usually run with, else the model's own spacing of steps."""
+SAMPLERS = (
+    "Euler", "Euler a", "Heun", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ SDE", "DPM++ 3M SDE",
+    "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "LMS", "DDIM",
+    "DDIM CFG++", "PLMS", "UniPC", "UniPC BH2", "Restart", "LCM", "TCD", "DDPM", "DEIS", "IPNDM",
+    "HeunPP2", "ER SDE", "Res Multistep", "Res Multistep a", "Euler CFG++", "Euler a CFG++",
+    "DPM++ 2M CFG++", "DPM++ 2S a CFG++",
+)  # fmt: skip
 
-_TIMESTEPS = ("Automatic", "Uniform", "SGM Uniform")
-_OWN = ("Automatic",)
-
-SUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "Euler": SCHEDULES,
-        "Euler a": _TIMESTEPS,
-        "Heun": SCHEDULES,
-        "DPM++ 2M": SCHEDULES,
-        "DPM++ 2M SDE": SCHEDULES,
-        "DPM++ SDE": SCHEDULES,
-        "DPM2": SCHEDULES,
-        "DPM2 a": SCHEDULES,
-        "LMS": SCHEDULES,
-        "DDIM": _TIMESTEPS,
-        "UniPC": SCHEDULES,
-        "LCM": _OWN,
-        "TCD": _OWN,
-    }
-)
-"""The schedules each sampler can take; LCM and TCD bring the steps they were distilled for."""
-
-SAMPLERS = tuple(SUPPORTED)
+SCHEDULES = (
+    "Automatic", "Uniform", "Karras", "Exponential", "Beta", "SGM Uniform", "Simple",
+    "Polyexponential", "DDIM", "KL Optimal", "Align Your Steps", "Turbo", "Linear Quadratic",
+)  # fmt: skip
+"""Each goes with each sampler; `Automatic` is what the sampler is usually run with."""
 
 USUAL_SCHEDULE: Mapping[str, str] = MappingProxyType(
     {
         "DPM++ 2M": "Karras",
-        "DPM++ 2M SDE": "Exponential",
         "DPM++ SDE": "Karras",
+        "DPM++ 2M SDE": "Exponential",
+        "DPM++ 2M SDE Heun": "Exponential",
+        "DPM++ 2S a": "Karras",
+        "DPM++ 3M SDE": "Exponential",
         "DPM2": "Karras",
         "DPM2 a": "Karras",
+        "Restart": "Karras",
+        "DDIM": "DDIM",
+        "DDIM CFG++": "DDIM",
+        "PLMS": "DDIM",
+        "UniPC": "SGM Uniform",
+        "UniPC BH2": "SGM Uniform",
+        "TCD": "Simple",
     }
 )
-"""What `Automatic` means for samplers that are rarely run otherwise (as in A1111)."""
+"""What `Automatic` means in A1111; for the samplers that are not here, Uniform."""
 
-ZERO_SNR_SAMPLERS = ("Euler", "Euler a", "DPM++ 2M", "DPM++ 2M SDE", "DDIM", "UniPC", "LCM", "TCD")
-"""Samplers that can start from pure noise, as models with zero terminal SNR need."""
-
-MOST_STEPS: Mapping[str, int] = MappingProxyType({"LCM": 50, "TCD": 50})
-"""Step limits of distilled samplers; the others take up to `MOST_STEPS_OF_ALL`."""
-
-MOST_STEPS_OF_ALL = 500
+MOST_STEPS = 500
 
 
-def check_pair(sampler: str, schedule: str) -> None:
-    """Raise `EngineError` naming what there is, unless the sampler can take the schedule."""
-    if sampler not in SUPPORTED:
+def check_names(sampler: str, schedule: str) -> None:
+    """Raise `EngineError` naming what there is, unless both are known."""
+    if sampler not in SAMPLERS:
         raise EngineError(f"There is no sampler “{sampler}”. Choose one of {', '.join(SAMPLERS)}.")
     if schedule not in SCHEDULES:
         raise EngineError(
             f"There is no schedule “{schedule}”. Choose one of {', '.join(SCHEDULES)}."
-        )
-    if schedule not in SUPPORTED[sampler]:
-        raise EngineError(
-            f"{sampler} cannot take the schedule {schedule}. "
-            f"It supports {', '.join(SUPPORTED[sampler])}."
         )

@@ -15,16 +15,6 @@ from engine.words.sampler_names import SAMPLERS, SCHEDULES
 _LONGEST = 100
 """Characters: more are no spelling of anything."""
 
-OTHER_SAMPLERS = (
-    "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "DPM adaptive", "DPM fast", "PLMS",
-    "Restart", "DEIS", "IPNDM", "DDPM", "HeunPP2", "ER SDE", "Res Multistep",
-)  # fmt: skip
-OTHER_SCHEDULES = (
-    "Simple", "Polyexponential", "DDIM", "KL Optimal", "Align Your Steps", "Turbo",
-    "Linear Quadratic",
-)  # fmt: skip
-"""Known by name, so that a schedule is told from a sampler's name, and not drawn with here."""
-
 _SAMPLER_SPELLINGS: Mapping[str, str] = {
     "eulerancestral": "Euler a",
     "eulerdiscrete": "Euler",
@@ -50,7 +40,12 @@ _SAMPLER_SPELLINGS: Mapping[str, str] = {
     "dpmpp2sancestral": "DPM++ 2S a",
     "dpmpp3msdegpu": "DPM++ 3M SDE",
     "dpmadaptive": "DPM adaptive",
-    "unipcbh2": "UniPC",
+    "dpmpp2msdeheungpu": "DPM++ 2M SDE Heun",
+    "dpmpp2sancestralcfgpp": "DPM++ 2S a CFG++",
+    "eulerancestralcfgpp": "Euler a CFG++",
+    "resmultistepancestral": "Res Multistep a",
+    "deismultistep": "DEIS",
+    "pndm": "PLMS",
     "unipcmultistep": "UniPC",
 }
 _SCHEDULE_SPELLINGS: Mapping[str, str] = {
@@ -73,10 +68,9 @@ def _squeeze(text: str) -> str:
     return re.sub(r"[\W_]", "", lowered)
 
 
-KNOWN_SCHEDULES = (*SCHEDULES, *OTHER_SCHEDULES)
-_SAMPLERS = {_squeeze(name): name for name in (*SAMPLERS, *OTHER_SAMPLERS)}
+_SAMPLERS = {_squeeze(name): name for name in SAMPLERS}
 _SAMPLERS.update(_SAMPLER_SPELLINGS)
-_SCHEDULES = {_squeeze(name): name for name in KNOWN_SCHEDULES}
+_SCHEDULES = {_squeeze(name): name for name in SCHEDULES}
 _SCHEDULES.update(_SCHEDULE_SPELLINGS)
 _LONGEST_FIRST = sorted(_SCHEDULES, key=len, reverse=True)
 

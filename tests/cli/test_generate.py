@@ -136,15 +136,21 @@ def test_samplers_are_named_as_elsewhere(generate, words, sampler, schedule, cap
 def test_a_picture_is_drawn_again_from_what_it_says(generate, config, capsys) -> None:
     """Everything that was chosen, also in the config file, is in the picture."""
     config.write_text('empty_negative = "encoded"\n')
-    words = ("--clip-skip", "3", "--sampler", "Euler a", "--cfg", "3.3", "--seed", "5")
+    words = (
+        *("--clip-skip", "3", "--sampler", "Euler a", "--cfg", "3.3", "--seed", "5"),
+        *("--noise", "gpu", "--variation-seed", "8", "--variation-strength", "0.25"),
+    )
     assert generate("a (fox:1.1), BREAK night", *words, "--json") == 0
     first = json.loads(capsys.readouterr().out)
     info = infotext(first["pictures"][0]["path"])
-    assert (info.clip_skip, info.empty_negative, info.rng) == (3, "encoded", "CPU")
+    assert (info.clip_skip, info.empty_negative, info.rng) == (3, "encoded", "NV")
+    assert (info.variation_seed, info.variation_strength) == (8, 0.25)
     config.write_text("")
     again = (
         *("--clip-skip", str(info.clip_skip), "--empty-negative", str(info.empty_negative)),
         *("--sampler", f"{info.sampler} {info.schedule}", "--cfg", str(info.cfg_scale)),
+        *("--variation-seed", str(info.variation_seed), "--noise", str(info.noise)),
+        *("--variation-strength", str(info.variation_strength)),
         *("--seed", str(info.seed), "--width", str(info.width), "--height", str(info.height)),
     )
     assert generate(info.prompt, *again, "--json") == 0
@@ -152,7 +158,13 @@ def test_a_picture_is_drawn_again_from_what_it_says(generate, config, capsys) ->
     (one,), (other,) = first["pictures"], second["pictures"]
     assert pixels(one["path"]) == pixels(other["path"])
     assert infotext(one["path"]) == infotext(other["path"])
-    for changed in (["--clip-skip", "2"], ["--empty-negative", "zeros"]):
+    for changed in (
+        ["--clip-skip", "2"],
+        ["--empty-negative", "zeros"],
+        ["--noise", "CPU"],
+        ["--variation-seed", "9"],
+        ["--variation-strength", "0"],
+    ):
         assert generate(info.prompt, *again, *changed) == 0
         assert pixels(capsys.readouterr().out.strip()) != pixels(one["path"])
 

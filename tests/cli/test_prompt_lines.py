@@ -82,6 +82,9 @@ def test_json_with_every_field() -> None:
         "schedule": "karras",
         "batch": 2,
         "clip_skip": 1,
+        "noise": "comfyui",
+        "variation_seed": 2**64 - 1,
+        "variation_strength": 1,
         "loras": ["neon:0.8", "styles/ink:0.4:0"],
     }
     (options,) = read_line(json.dumps(table).encode(), LORAS)
@@ -102,6 +105,9 @@ def test_json_with_every_field() -> None:
         "schedule": "Karras",
         "batch": 2,
         "clip_skip": 1,
+        "noise": "ComfyUI",
+        "variation_seed": 2**64 - 1,
+        "variation_strength": 1.0,
     }
 
 

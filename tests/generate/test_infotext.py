@@ -18,7 +18,7 @@ from engine.generate.infotext import (
     write_infotext,
 )
 from engine.protocol.refs import LoraRef
-from engine.protocol.request import EMPTY_NEGATIVES, GenerateRequest
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES, GenerateRequest
 from engine.words.lora_tags import split_tags
 from engine.words.sampler_names import SAMPLERS, SCHEDULES
 
@@ -124,6 +124,8 @@ infos = st.builds(
     clip_skip=st.none() | st.integers(1, 12),
     empty_negative=st.none() | st.sampled_from(EMPTY_NEGATIVES),
     rng=st.none() | st.just("CPU"),
+    variation_seed=st.none() | st.integers(0, 2**64 - 1),
+    variation_strength=st.none() | st.floats(0, 1).map(lambda value: float(f"{value:.12g}")),
     lora_hashes=named_hashes,
     embedding_hashes=named_hashes,
     extra=st.dictionaries(extra_names, values, max_size=3).map(lambda found: tuple(found.items())),
@@ -166,6 +168,9 @@ requests = st.builds(
     schedule=st.sampled_from(SCHEDULES),
     clip_skip=st.integers(2, 12),
     empty_negative=st.sampled_from(EMPTY_NEGATIVES),
+    noise=st.sampled_from(NOISES),
+    variation_seed=st.integers(0, 2**64 - 9),
+    variation_strength=st.floats(0, 1),
 )
 
 
@@ -174,8 +179,13 @@ def test_a_picture_says_all_that_it_takes_to_draw_it_again(
     request: GenerateRequest, stack: list[LoraRef]
 ) -> None:
     """Every field of a request that changes a picture is in its infotext, exactly."""
+    variation = request.variation_seed if request.variation_strength > 0 else None
     info = parse_infotext(
-        write_infotext(describe_picture(request, 5, model=ModelUsed("m"), stack=stack))
+        write_infotext(
+            describe_picture(
+                request, 5, model=ModelUsed("m"), stack=stack, variation_seed=variation
+            )
+        )
     )
     prompt, tags = split_tags(info.prompt)
     known = {field.name: getattr(info, field.name, None) for field in fields(GenerateRequest)}
@@ -243,6 +253,32 @@ def test_strengths_are_written_exactly(tmp_path: Path) -> None:
     options = dict(tag.options)
     assert float(options["te2"]) == 0.123456789
     assert float(options["lbw"].split(",")[1]) == 2 / 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "noise"),
+    [
+        ("RNG: CPU, Version: v1.10.1", "CPU"),
+        ("RNG: NV, Version: v1.10.1", "GPU"),
+        ("RNG: ComfyUI, Version: loraswitch 1", "ComfyUI"),
+        ("Version: v1.10.1", "GPU"),
+        ("Version: f2.0.1v1.10.1-previous-669-gdfdcbab6", "GPU"),
+        ("RNG: dice", None),
+        ("Version: ComfyUI", None),
+        ("VAE: a", None),
+    ],
+)
+def test_whose_noise_a_picture_was_drawn_with(settings: str, noise: str | None) -> None:
+    assert parse_infotext(f"a fox\nSteps: 2, Seed: 3, {settings}").noise == noise
+
+
+def test_a_variation_is_read_by_a1111s_names() -> None:
+    varied = "Variation seed: 18446744073709551615, Variation seed strength: 0.25"
+    text = f"a fox\nSteps: 2, Seed: 3, {varied}"
+    info = parse_infotext(text)
+    assert (info.variation_seed, info.variation_strength) == (2**64 - 1, 0.25)
+    assert info.extra == ()
+    assert write_infotext(info) == text
 
 
 def test_loras_beside_the_prompt_become_tags() -> None:

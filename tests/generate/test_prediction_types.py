@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler, HeunDiscreteScheduler
 
 from engine.checkpoint import open_checkpoint
 from engine.generate.run import generate
-from engine.words.sampler_names import ZERO_SNR_SAMPLERS
+from engine.sampling import SAMPLERS
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 
 # diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
@@ -83,24 +83,19 @@ def scheduler_of(pipe: Any, scheduler: Any) -> Iterator[None]:
     pipe.scheduler = own
 
 
-LEADING = {**SDXL_NOISE, "timestep_spacing": "leading", "steps_offset": 1}
-TRAILING = {**SDXL_NOISE, "timestep_spacing": "trailing"}
 LINSPACE = {**SDXL_NOISE, "timestep_spacing": "linspace"}
+KARRAS = {**LINSPACE, "use_karras_sigmas": True}
 BY_HAND = [
-    (("v_pred",), "Euler", "Automatic", EulerDiscreteScheduler(**LEADING, **V)),
+    (("v_pred",), "Euler", "Karras", EulerDiscreteScheduler(**KARRAS, **V)),
     (
         ("v_pred",),
-        "DPM++ 2M",
+        "Heun",
         "Karras",
-        DPMSolverMultistepScheduler(**LINSPACE, **V, use_karras_sigmas=True),
+        HeunDiscreteScheduler(**KARRAS, prediction_type="v_prediction"),
     ),
-    (("v_pred", "ztsnr"), "Euler", "Automatic", EulerDiscreteScheduler(**TRAILING, **ZERO_SNR)),
-    (
-        ("v_pred", "ztsnr"),
-        "DDIM",
-        "Automatic",
-        DDIMScheduler(**TRAILING, **ZERO_SNR, clip_sample=False, set_alpha_to_one=False),
-    ),
+    # With four steps the timesteps are whole numbers, which all read alike.
+    (("v_pred",), "Euler", "Automatic", EulerDiscreteScheduler(**LINSPACE, **V)),
+    (("v_pred", "ztsnr"), "Euler", "Uniform", EulerDiscreteScheduler(**LINSPACE, **ZERO_SNR)),
 ]
 
 
@@ -128,13 +123,14 @@ def test_pictures_equal_diffusers_with_the_scheduler_set_by_hand(
             height=64,
             generator=torch.Generator("cpu").manual_seed(request.seed),
         ).images
-    assert ours.tobytes() == theirs.tobytes()
     _, as_epsilon = draw(open_marked(), request)
-    assert ours.tobytes() != as_epsilon.tobytes()
+    pixels, same, other = (np.asarray(image, float) for image in (ours, theirs, as_epsilon))
+    assert np.abs(pixels - same).max() <= 1
+    assert np.abs(pixels - other).max() > 10
 
 
-@pytest.mark.parametrize("sampler", ZERO_SNR_SAMPLERS)
-def test_every_sampler_that_can_draws_from_pure_noise(
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_from_pure_noise(
     open_marked: Any, request_of: Any, sampler: str
 ) -> None:
     pipe = open_marked("v_pred", "ztsnr")
@@ -150,9 +146,9 @@ def test_euler_in_v_prediction_step_by_step(open_marked: Any, request_of: Any) -
     roots = (1 - betas).cumprod(0).sqrt()
     # arXiv:2305.08891, algorithm 1: shift the last to zero, scale the first back.
     roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    # Zero itself would be an infinite sigma; this is the smallest that diffusers lets stand.
-    cumulated = (roots**2).clamp(min=2**-24)
-    timesteps = [999, 749, 499, 249]
+    # Zero itself would be an infinite sigma; this is what A1111 and ComfyUI let stand for it.
+    cumulated = (roots**2).clamp(min=4.8973451890853435e-08)
+    timesteps = [999, 666, 333, 0]
     sigmas = [float(((1 - cumulated[t]) / cumulated[t]).sqrt()) for t in timesteps] + [0.0]
     states: list[tuple[float, torch.Tensor, torch.Tensor]] = []
     forward = pipe.unet.forward
@@ -164,7 +160,7 @@ def test_euler_in_v_prediction_step_by_step(open_marked: Any, request_of: Any) -
 
     pipe.unet.forward = note
     draw(pipe, request_of(sampler="Euler", steps=4, cfg_scale=1))
-    assert [timestep for timestep, _, _ in states] == timesteps
+    assert [timestep for timestep, _, _ in states] == pytest.approx(timesteps, abs=1e-3)
     for number, (_, scaled, velocity) in enumerate(states[:-1]):
         sigma, following = sigmas[number], sigmas[number + 1]
         sample = scaled.double() * (sigma**2 + 1) ** 0.5

@@ -1,4 +1,4 @@
-"""Previews: x0 from every scheduler, and colours from latents."""
+"""Previews: colours from latents."""
 
 from __future__ import annotations
 
@@ -7,51 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview, watch_x0
-from engine.generate.samplers import make_scheduler, seed_noise
-from engine.words.sampler_names import SAMPLERS
-
-# diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array_:DeprecationWarning", "ignore:Should have t"
-)
-
-
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_last_x0_is_the_picture(sampler: str, prediction: str) -> None:
-    """Every sampler ends at its own last prediction, up to the noise it leaves there."""
-    scheduler = make_scheduler(sampler, "Automatic", {"prediction_type": prediction})
-    seed_noise(scheduler, 1)
-    scheduler.set_timesteps(6)
-    generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(1, 4, 8, 8, generator=generator) * scheduler.init_noise_sigma
-    options = {"generator": generator} if sampler in ("Euler a", "DPM2 a", "LCM", "TCD") else {}
-    with watch_x0(scheduler) as x0:
-        assert x0.latents is None
-        for t in scheduler.timesteps:
-            model_output = scheduler.scale_model_input(latents, t).tanh()
-            (latents,) = scheduler.step(model_output, t, latents, return_dict=False, **options)
-            assert x0.latents is not None
-            assert x0.latents.isfinite().all()
-    # LMS extrapolates from older steps; DDIM, and TCD from x0, stop at the first noise level.
-    tolerance = {"LMS": 0.3, "DDIM": 0.1, "TCD": 0.1}.get(sampler, 1e-4)
-    assert (x0.latents - latents).abs().max() < tolerance
-
-
-def test_watching_ends_with_the_block() -> None:
-    scheduler = make_scheduler("Euler", "Karras", {})
-    plain = scheduler.step
-
-    def interrupted() -> None:
-        with watch_x0(scheduler):
-            assert scheduler.step != plain
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert "step" not in vars(scheduler)
-    assert scheduler.step == plain
+from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview
 
 
 def colour_at(preview: Any, x: int, y: int) -> tuple[int, ...]:

@@ -9,18 +9,14 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from engine.errors import CancelledError, EngineError
 from engine.generate.encode import EmbeddingsCache
 from engine.generate.quiet import quiet_libraries
-from engine.generate.run import generate, prepare_scheduler
-
-# diffusers' schedulers meet numpy 2 with hundreds of thousands of these.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array_:DeprecationWarning", "ignore:Should have t"
-)
+from engine.generate.run import GeneratedPicture, generate
 
 
 @pytest.mark.parametrize(
@@ -29,10 +25,10 @@ pytestmark = pytest.mark.filterwarnings(
 def test_a_batch_equals_its_pictures_drawn_alone(draw: Any, request_of: Any, sampler: str) -> None:
     batch = draw(request_of(sampler=sampler, seed=7, batch=3, steps=2))
     assert [(picture.seed, picture.index) for picture in batch] == [(7, 0), (8, 1), (9, 2)]
-    assert len({picture.image.tobytes() for picture in batch}) == 3
+    assert distance(batch[0], batch[1]) > 2
     for picture in batch:
         (alone,) = draw(request_of(sampler=sampler, seed=picture.seed, steps=2))
-        assert alone.image.tobytes() == picture.image.tobytes()
+        assert distance(alone, picture) <= 1
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ SDE", "DPM++ 2M SDE", "LCM"])
@@ -45,7 +41,9 @@ def test_seeds_of_all_64_bits_draw(draw: Any, request_of: Any, sampler: str) -> 
     assert len(set(pictures)) == 3
     batch = draw(request_of(sampler=sampler, seed=largest - 1, batch=2, steps=2))
     assert [picture.seed for picture in batch] == [largest - 1, largest]
-    assert [picture.image.tobytes() for picture in batch] == [pictures[1], pictures[0]]
+    for picture in batch:
+        (alone,) = draw(request_of(sampler=sampler, seed=picture.seed, steps=2))
+        assert distance(alone, picture) <= 1
 
 
 def test_an_empty_negative_is_drawn_as_the_request_says(draw: Any, request_of: Any) -> None:
@@ -81,8 +79,8 @@ def test_without_guidance_the_negative_prompt_does_not_count(draw: Any, request_
 def test_steps_are_counted_as_calls_of_the_unet(
     pipe: Any, request_of: Any, sampler: str, calls: int
 ) -> None:
-    request = request_of(sampler=sampler, steps=5)
-    assert len(prepare_scheduler(request, pipe.scheduler.config).timesteps) == calls
+    report, _ = report_of(pipe, request_of(sampler=sampler, steps=5))
+    assert report.total_steps == calls
 
 
 def test_start_tells_the_drawn_seed_and_all_steps(pipe: Any, request_of: Any, draw: Any) -> None:
@@ -95,6 +93,48 @@ def test_start_tells_the_drawn_seed_and_all_steps(pipe: Any, request_of: Any, dr
     assert [picture.seed for picture in pictures] == [seed, seed + 1]
     again = draw(dataclasses.replace(request, seed=seed))
     assert again[1].image.tobytes() == pictures[1].image.tobytes()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_pictures_come_as_they_are_finished_however_many_at_once(
+    pipe: Any, request_of: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("engine.generate.at_once.MOST_PIXELS", {"cpu": at_once * 64 * 64})
+    seen: list[tuple[str, int]] = []
+    generate(
+        pipe,
+        request_of(batch=5, steps=2),
+        cancelled=lambda: False,
+        on_step=lambda done, *_: seen.append(("step", done)),
+        on_picture=lambda picture: seen.append(("picture", picture.index)),
+    )
+    expected: list[tuple[str, int]] = []
+    for start in range(0, 5, at_once):
+        group = range(start, min(start + at_once, 5))
+        expected += [("step", 2 * start + len(group)), ("step", 2 * start + 2 * len(group))]
+        expected += [("picture", index) for index in group]
+    assert seen == expected
+
+
+def test_a_batch_that_does_not_fit_is_drawn_in_halves(
+    pipe: Any, draw: Any, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = draw(request_of(batch=4, steps=2))
+    tried: list[int] = []
+    forward = pipe.unet.forward
+
+    def small(sample: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        tried.append(len(sample))
+        if len(sample) > 3:
+            raise torch.OutOfMemoryError
+        return forward(sample, *rest, **options)
+
+    monkeypatch.setattr(pipe.unet, "forward", small)
+    halves = draw(request_of(batch=4, steps=2))
+    assert tried == [8, 4, *[2] * 8]
+    for one, other in zip(whole, halves, strict=True):
+        assert distance(one, other) <= 1
+    assert len(draw(request_of(batch=2, steps=1))) == 2
 
 
 @pytest.mark.parametrize(("every", "shown"), [(0, []), (1, [1, 2, 3, 4, 5]), (2, [2, 4, 5])])
@@ -135,7 +175,6 @@ def calls(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> Calls:
 def test_cancelling_takes_effect_within_a_step(
     pipe: Any, draw: Any, request_of: Any, calls: Calls, at: int
 ) -> None:
-    own = pipe.scheduler
     steps: list[int] = []
     with pytest.raises(CancelledError):
         draw(
@@ -146,7 +185,6 @@ def test_cancelling_takes_effect_within_a_step(
     assert steps == list(range(1, at + 1))
     assert calls.unet == at + 1
     assert calls.vae == 0
-    assert pipe.scheduler is own
 
 
 def test_cancelling_after_the_last_step_spares_the_decoding(
@@ -189,15 +227,21 @@ def test_cancelling_a_batch_keeps_the_finished_pictures(pipe: Any, request_of: A
         ({"height": -64}, "height -64"),
         ({"width": 80_000}, "width 80000"),
         ({"steps": 0}, "not 0"),
-        ({"steps": 51, "sampler": "LCM"}, "1 to 50 steps"),
-        ({"steps": 61, "schedule": "SGM Uniform"}, "61 steps"),
+        ({"steps": 501}, "1 to 500 steps"),
         ({"sampler": ""}, "no sampler"),
         ({"schedule": "Karass"}, "no schedule"),
-        ({"sampler": "LCM", "schedule": "Karras"}, "cannot take"),
         ({"batch": 0}, "at least 1 picture"),
         ({"seed": -2}, "seed -2"),
         ({"seed": 2**64}, "seed 18446744073709551616"),
         ({"seed": 2**64 - 1, "batch": 2}, "0 to 18446744073709551614"),
+        ({"variation_seed": -2}, "variation seed -2"),
+        (
+            {"variation_seed": 2**64 - 1, "batch": 2, "variation_strength": 1},
+            "variation seed .* 0 to 18446744073709551614",
+        ),
+        ({"variation_strength": 1.5}, "variation strength 1.5"),
+        ({"variation_strength": math.nan}, "variation strength nan"),
+        ({"noise": "TPU"}, "CPU, GPU, ComfyUI"),
         ({"empty_negative": "nothing"}, "one of zeros, encoded"),
         ({"cfg_scale": math.nan}, "CFG scale"),
         ({"clip_skip": 0}, "Clip skip"),
@@ -223,7 +267,7 @@ def test_a_single_step_starts_from_pure_noise(
     unet = pipe.unet.forward
 
     def note_timestep(sample: torch.Tensor, timestep: Any, *rest: Any, **options: Any) -> Any:
-        seen.append(float(timestep))
+        seen.append(round(float(timestep), 3))
         return unet(sample, timestep, *rest, **options)
 
     monkeypatch.setattr(pipe.unet, "forward", note_timestep)
@@ -249,6 +293,12 @@ def half_vae(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         vae.post_quant_conv.weight.mul_(5e4)
     monkeypatch.setattr(pipe, "vae", vae.half())
     return vae
+
+
+def distance(one: GeneratedPicture, other: GeneratedPicture) -> int:
+    """The largest difference of two pictures, of 255."""
+    pixels = (np.asarray(picture.image).astype(int) for picture in (one, other))
+    return int(abs(next(pixels) - next(pixels)).max())
 
 
 def report_of(pipe: Any, request: Any) -> tuple[Any, Any]:
@@ -297,21 +347,6 @@ def test_a_model_that_overflows_is_reported(
     report, _ = report_of(pipe, request_of())
     (warning,) = report.warnings
     assert "the model overflowed" in warning
-
-
-def test_the_scheduler_comes_back_after_an_error(
-    pipe: Any, draw: Any, request_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = pipe.scheduler
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr(pipe.unet, "forward", fail)
-    with pytest.raises(torch.OutOfMemoryError):
-        draw(request_of())
-    assert pipe.scheduler is own
-    assert "step" not in vars(own)
 
 
 def test_nothing_is_written_to_the_terminal(

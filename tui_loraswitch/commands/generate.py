@@ -53,10 +53,10 @@ the model is loaded once. A line may have sd-scripts' options: --n NEGATIVE,
 --w and --h SIZE, --s STEPS, --d SEED (or several: 1,2,3), --l CFG, and --am
 STRENGTHS of the LoRAs that --lora names, in that order. Or it is a JSON object
 with prompt, negative_prompt, seed, steps, cfg_scale, width, height, sampler,
-schedule, batch, clip_skip, and loras (a list of names as for --lora). What a
-line does not say is as this command's options have it. Empty lines and lines
-that begin with # are passed over. All lines of a file are checked first; those
-of standard input as they come.
+schedule, batch, clip_skip, noise, variation_seed, variation_strength, and loras
+(a list of names as for --lora). What a line does not say is as this command's
+options have it. Empty lines and lines that begin with # are passed over. All
+lines of a file are checked first; those of standard input as they come.
 
 The result of each line is a line of JSON on stdout, as soon as it is made:
 its number, prompt, pictures, seed, seconds, stack and warnings, or an error.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from engine.errors import EngineError
 from engine.generate.check import check_request
 from engine.protocol.refs import LoraRef
-from engine.protocol.request import GenerateRequest
+from engine.protocol.request import NOISES, GenerateRequest, Noise
 from engine.words.lora_tags import TagOrder
 from engine.words.prompt import parse_prompt
 from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
@@ -74,6 +74,25 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         "own (and 1 means 2)",
     )
     parser.add_argument(
+        "--noise",
+        metavar="KIND",
+        type=known_noise,
+        default=_DEFAULTS.noise,
+        help="whose noise a seed stands for: CPU (the default), GPU as in A1111 and Forge, or "
+        "ComfyUI; each draws the same on every machine",
+    )
+    parser.add_argument(
+        "--variation-seed", metavar="SEED", type=int, default=-1, help="-1 (the default) draws one"
+    )
+    parser.add_argument(
+        "--variation-strength",
+        metavar="SHARE",
+        type=float,
+        default=_DEFAULTS.variation_strength,
+        help="how much of the variation seed's noise is mixed in, from 0 (the default) to 1; a "
+        "batch then keeps --seed and counts up the other",
+    )
+    parser.add_argument(
         "--batch", type=int, default=1, help="number of pictures, each with the next seed"
     )
 
@@ -112,6 +131,9 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         preview_every=0,
         embeddings=settings.embeddings,
         empty_negative=settings.empty_negative,
+        noise=args.noise,
+        variation_seed=args.variation_seed,
+        variation_strength=args.variation_strength,
     )
     try:
         # The prompt is read for its tags.
@@ -138,6 +160,14 @@ def known_schedule(text: str) -> str:
     if schedule not in SCHEDULES:
         raise _no_such("schedule", text, SCHEDULES)
     return schedule
+
+
+def known_noise(text: str) -> Noise:
+    """A type for argparse: a kind of noise, in any case."""
+    for noise in NOISES:
+        if text.casefold() == noise.casefold():
+            return noise
+    raise _no_such("noise", text, NOISES)
 
 
 def _no_such(what: str, text: str, names: tuple[str, ...]) -> argparse.ArgumentTypeError:

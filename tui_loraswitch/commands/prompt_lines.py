@@ -16,7 +16,7 @@ from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from tui_loraswitch.commands.lora_names import parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
-from tui_loraswitch.commands.picture_options import known_sampler, known_schedule
+from tui_loraswitch.commands.picture_options import known_noise, known_sampler, known_schedule
 from tui_loraswitch.control.wanted_lora import TEXT_ENCODER_2, WantedLora
 
 LONGEST_LINE = 2 << 20
@@ -206,5 +206,8 @@ _FIELDS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "schedule": ("schedule", lambda value: known_schedule(_text(value))),
     "batch": ("batch", _whole),
     "clip_skip": ("clip_skip", _whole),
+    "noise": ("noise", lambda value: known_noise(_text(value))),
+    "variation_seed": ("variation_seed", _whole),
+    "variation_strength": ("variation_strength", _real),
     "loras": ("lora", _loras),
 }

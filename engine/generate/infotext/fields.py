@@ -16,7 +16,8 @@ _KNOWN = (
     "vae", "vae hash", "clip skip", "clip stop at layer", "base clip skip", "empty negative",
     "zero negative", "prediction type", "rng", "loras", "lora weights", "lora tenc weights",
     "lora hashes", "ti hashes", "hashes", "civitai resources", "sui models", "version",
-    "swarm version", "app version", "parts from",
+    "swarm version", "app version", "parts from", "variation seed", "variation seed strength",
+    "variation strength",
     *(name for slot in FOOOCUS_SLOTS for name in slot),
 )  # fmt: skip
 """All names that are read here, as A1111 writes them or would."""

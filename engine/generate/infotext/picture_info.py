@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from engine.protocol.request import Noise
 from engine.sdxl.prediction import Prediction
 from engine.words.lora_tags import LoraTag
+
+_OF_A1111 = re.compile(r"[vf][0-9]+\.[0-9]")
+"""How the versions of A1111 (`v1.10.1`) and Forge (`f2.0.1`) begin."""
 
 NamedHashes = tuple[tuple[str, str], ...]
 
@@ -55,7 +60,9 @@ class Infotext:
     empty_negative: str | None = None
     """What stood for an empty negative prompt: `zeros` or `encoded`."""
     rng: str | None = None
-    """Where the noise was drawn, in A1111's words: `CPU`, `GPU` or `NV`."""
+    """Where the noise was drawn, in A1111's words: `CPU`, `GPU` or `NV`; or `ComfyUI`."""
+    variation_seed: int | None = None
+    variation_strength: float | None = None
     loras: tuple[LoraTag, ...] = ()
     """Those named beside the prompt, as SwarmUI, Fooocus and Civitai's generator do it."""
     lora_hashes: NamedHashes = ()
@@ -63,6 +70,14 @@ class Infotext:
     """Of textual inversions: A1111's `TI hashes`."""
     extra: tuple[tuple[str, str], ...] = ()
     version: str | None = None
+
+    @property
+    def noise(self) -> Noise | None:
+        """Whose noise its seed stands for; A1111 and Forge name none for that of GPUs."""
+        if self.rng is None:
+            return "GPU" if _OF_A1111.match(self.version or "") else None
+        known: dict[str, Noise] = {"cpu": "CPU", "gpu": "GPU", "nv": "GPU", "comfyui": "ComfyUI"}
+        return known.get(self.rng.casefold())
 
     @property
     def drawable_prompt(self) -> str:

@@ -8,7 +8,8 @@ from engine.generate.infotext.numbers import real, size, whole
 from engine.generate.infotext.picture_info import Infotext
 from engine.generate.infotext.resources import read_resources
 from engine.generate.infotext.sections import split_sections
-from engine.words.sampler_spellings import KNOWN_SCHEDULES, read_sampler, read_schedule
+from engine.words.sampler_names import SCHEDULES
+from engine.words.sampler_spellings import read_sampler, read_schedule
 
 _FEWEST_KNOWN = 2
 _OWN_VAE = ("automatic", "default", "default (model)", "none")
@@ -60,6 +61,8 @@ def _from_fields(prompt: str, negative_prompt: str, fields: Fields) -> Infotext:
         clip_skip=_clip_skip(fields.take("clip skip", "clip stop at layer", "base clip skip")),
         empty_negative=_empty_negative(fields),
         rng=fields.take_text("rng"),
+        variation_seed=whole(fields.take("variation seed")),
+        variation_strength=real(fields.take("variation seed strength", "variation strength")),
         loras=resources.loras,
         lora_hashes=resources.lora_hashes,
         embedding_hashes=resources.embedding_hashes,
@@ -78,7 +81,7 @@ def _sampler_and_schedule(fields: Fields) -> tuple[str | None, str | None]:
     schedule = fields.take_text("schedule type")
     for other in ("scheduler", "sampler sigma", "schedule"):
         if schedule is None and (value := fields.peek_text(other)) is not None:
-            if read_schedule(value) in KNOWN_SCHEDULES:
+            if read_schedule(value) in SCHEDULES:
                 schedule = fields.take_text(other)
             elif written is None:
                 written = fields.take_text(other)

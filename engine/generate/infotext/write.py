@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.block_weights import block_numbers
 from engine.generate.infotext.picture_info import Infotext, ModelUsed, NamedHashes
 from engine.generate.infotext.sections import NEGATIVE, escape, tidy
 from engine.generate.infotext.settings_text import quote
 from engine.protocol.refs import LoraRef, summed
-from engine.protocol.request import GenerateRequest
+from engine.protocol.request import GenerateRequest, Noise
 from engine.words.lora_tags import LoraTag, split_tags, writable_name
 from engine.words.plain_number import plain_number
 from engine.words.prompt import is_empty
@@ -19,6 +19,7 @@ def describe_picture(
     request: GenerateRequest,
     seed: int,
     *,
+    variation_seed: int | None = None,
     model: ModelUsed,
     stack: Iterable[LoraRef] = (),
     lora_hashes: Iterable[tuple[str, str]] = (),
@@ -31,11 +32,12 @@ def describe_picture(
     The stack is written into the prompt as tags, in place of tags typed there; a LoRA that is in it
     twice gets one tag with the sum. Tags in the negative prompt have switched nothing. The hashes
     of LoRAs are AutoV3 (12 digits), each with the LoRA's name; those of the textual inversions used
-    are the first 12 digits of the file's SHA-256. `index` is the picture's place in its batch.
+    are the first 12 digits of the file's SHA-256. `index` is the picture's place in its batch,
+    and `variation_seed` its own, where that counts.
     """
     (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
     tags = (_tag(ref, request.name_of(ref)) for ref in summed(stack))
-    says_no_negative = request.cfg_scale > 1 and is_empty(request.negative_prompt)
+    says_no_negative = request.is_guided and is_empty(request.negative_prompt)
     batch = [("Batch size", str(request.batch)), ("Batch pos", str(index))]
     return Infotext(
         prompt=" ".join(filter(None, (tidy(prompt), *tags))),
@@ -56,7 +58,9 @@ def describe_picture(
         # SDXL has no state before the second, so that 1 means 2.
         clip_skip=max(2, request.clip_skip),
         empty_negative=request.empty_negative if says_no_negative else None,
-        rng="CPU",
+        rng=_RNG[request.noise],
+        variation_seed=variation_seed,
+        variation_strength=(request.variation_strength if variation_seed is not None else None),
         lora_hashes=_named_hashes(lora_hashes),
         embedding_hashes=_named_hashes(embedding_hashes),
         extra=tuple(batch) if request.batch > 1 else (),
@@ -71,7 +75,7 @@ def write_infotext(info: Infotext) -> str:
         ("Steps", info.steps),
         ("Sampler", info.sampler),
         ("Schedule type", info.schedule),
-        ("CFG scale", None if info.cfg_scale is None else plain_number(info.cfg_scale)),
+        ("CFG scale", _number(info.cfg_scale)),
         ("Seed", info.seed),
         ("Size", size),
         ("Model hash", info.model_hash),
@@ -83,6 +87,8 @@ def write_infotext(info: Infotext) -> str:
         ("Clip skip", info.clip_skip),
         ("Empty negative", info.empty_negative),
         ("RNG", info.rng),
+        ("Variation seed", info.variation_seed),
+        ("Variation seed strength", _number(info.variation_strength)),
         ("Lora hashes", _hash_list(info.lora_hashes)),
         ("TI hashes", _hash_list(info.embedding_hashes)),
         *info.extra,
@@ -95,6 +101,14 @@ def write_infotext(info: Infotext) -> str:
         ", ".join(f"{name}: {quote(str(value))}" for name, value in fields if value is not None),
     )
     return "\n".join(filter(None, lines))
+
+
+_RNG: Mapping[Noise, str] = {"CPU": "CPU", "GPU": "NV", "ComfyUI": "ComfyUI"}
+"""By A1111's words, where it has them: its `GPU` is that of whatever machine it runs on."""
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else plain_number(value)
 
 
 def _tag(ref: LoraRef, name: str) -> str:
