@@ -87,7 +87,8 @@ files:
       auto undoes a choice
       yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
       ComfyUI does; idle_minutes = 60 ends a host that nobody needs for so long,
-      0 never; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
+      0 never; wildcards = "~/wildcards" and styles = "~/styles.csv" are those of
+      generate; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
   {log}
       the log
   ./outputs

@@ -136,3 +136,11 @@ def test_any_text_is_decided_or_refused(text: str, seed: int) -> None:
     except EngineError:
         return
     assert resolve_chance(text, seed, lambda name: [f"<{name}>"]) == first
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "/", "/etc/x", "[", "*[", "**/**/**/**/none", "a\\b", "a\0b"]
+)
+def test_odd_names_of_wildcards_are_not_there(wildcards: Wildcards, name: str) -> None:
+    with pytest.raises(EngineError, match="There is no wildcard"):
+        wildcards.lines(name)

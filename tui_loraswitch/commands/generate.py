@@ -11,7 +11,6 @@ from typing import Any
 from engine.files.hidden_files import sweep
 from engine.host.runtime import HostPlace
 from engine.protocol.events import Event, GenerationFinished, ModelInfo, PictureSaved
-from engine.protocol.request import GenerateRequest
 from engine.words.clean import clean_line
 from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
@@ -22,6 +21,7 @@ from tui_loraswitch.commands.options import (
     add_library_option,
     add_model_options,
     add_output_option,
+    add_wildcards_and_styles_options,
     settings_from,
 )
 from tui_loraswitch.commands.outcome import OK, UsageError, say
@@ -33,7 +33,7 @@ from tui_loraswitch.config.settings import AppSettings
 
 SUMMARY = "draw pictures without the app"
 
-DESCRIPTION = """\
+DESCRIPTION = r"""\
 Draw pictures with the same engine as the app, and write the path of each to
 stdout. Settings and LoRAs are inside the PNGs as A1111 infotext. Where a host
 runs ("loraswitch serve"), it draws them, and no model is loaded.
@@ -47,6 +47,10 @@ Fields by name come last, in options and in tags: te2= is the strength for the
 second text encoder; lbw= are block weights: 12 or 20 numbers as in A1111's
 extension, names such as lbw=IN04=0.5,MID=0, or a preset (ALL, NONE, INS, MID,
 OUTS, NOBASE, and those of [block_weights] in the config file).
+
+Dynamic prompts: {red|blue} is one of them, {2$$a|b|c} two, __name__ a line of a
+file in --wildcards; the seed decides, for each picture of a --batch anew. The
+prompt that comes of it is in the PNG. \{ and \} are plain.
 
 Many prompts: - reads them from standard input, --file from a file, one a line;
 the model is loaded once. A line may have sd-scripts' options: --n NEGATIVE,
@@ -105,6 +109,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_option(parser)
     add_library_option(parser)
     add_embeddings_option(parser)
+    add_wildcards_and_styles_options(parser)
     add_model_options(parser)
     add_own_engine_option(parser)
 
@@ -137,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     if args.detach:
         from tui_loraswitch.commands.generate_many import Line, draw_lines
 
-        return draw_lines([Line(1, args.prompt, [wanted])], settings, host, detach=True)
+        return draw_lines([Line(1, args.prompt, wanted)], settings, host, detach=True)
     return _draw_one(args, wanted, settings, host)
 
 
@@ -148,7 +153,7 @@ def _begin(args: argparse.Namespace, settings: AppSettings, host: HostPlace | No
 
 
 def _draw_one(
-    args: argparse.Namespace, wanted: Wanted, settings: AppSettings, host: HostPlace | None
+    args: argparse.Namespace, wanted: list[Wanted], settings: AppSettings, host: HostPlace | None
 ) -> int:
     from tui_loraswitch.commands.engine_run import open_engine
 
@@ -161,13 +166,13 @@ def _draw_one(
 
         with open_engine(on_event, host) as engine:
             engine.require_model(settings)
-            finished = engine.draw(wanted.request, wanted.stack)
+            finished = [engine.draw(one.request, one.stack) for one in wanted]
             model = engine.model
-    warnings = warnings_of(finished)
+    warnings = list(dict.fromkeys(words for one in finished for words in warnings_of(one)))
     for warning in warnings:
         say(warning)
     if args.json:
-        print(json.dumps(_as_json(wanted.request, model, finished, warnings), indent=2))
+        print(json.dumps(_as_json(wanted, model, finished, warnings), indent=2))
     return OK
 
 
@@ -178,24 +183,34 @@ def _print_path(picture: PictureSaved) -> None:
 
 
 def _as_json(
-    request: GenerateRequest,
+    wanted: list[Wanted],
     model: ModelInfo,
-    finished: GenerationFinished,
+    finished: list[GenerationFinished],
     warnings: list[str],
 ) -> dict[str, Any]:
-    first = finished.pictures[0]
-    settings = asdict(replace(request, width=first.width, height=first.height))
+    """All of one command; where chance decides, each picture says what its prompt and stack are."""
+    first = finished[0].pictures[0]
+    pictures = [picture_as_json(picture) for one in finished for picture in one.pictures]
+    stacks = [_stack_as_json(one) for one in finished]
+    if len(wanted) > 1:
+        for picture, one, stack in zip(pictures, wanted, stacks, strict=True):
+            picture |= {"prompt": one.request.prompt, "loras": stack}
+    settings = asdict(replace(wanted[0].request, width=first.width, height=first.height))
     for name in ("output", "seed", "preview_every", "embeddings", "lora_names"):
         del settings[name]
     return {
-        "pictures": list(map(picture_as_json, finished.pictures)),
+        "pictures": pictures,
         "seed": first.seed,
-        "seconds": round(finished.seconds, 3),
+        "seconds": round(sum(one.seconds for one in finished), 3),
         "model": model_as_json(model),
-        "loras": [
-            member_as_json(ref) | {"modules": lora.matched}
-            for ref, lora in zip(finished.stack, finished.loras, strict=True)
-        ],
+        "loras": stacks[0],
         "settings": settings,
         "warnings": warnings,
     }
+
+
+def _stack_as_json(finished: GenerationFinished) -> list[dict[str, Any]]:
+    return [
+        member_as_json(ref) | {"modules": lora.matched}
+        for ref, lora in zip(finished.stack, finished.loras, strict=True)
+    ]

@@ -82,7 +82,7 @@ def _checked(
             for options in read_line(data, args.lora):
                 line.prompt = options["prompt"]
                 one = _with_defaults(args, options)
-                line.wanted.append(wanted_pictures(one, settings, library))
+                line.wanted += wanted_pictures(one, settings, library)
         except UsageError as error:
             line.fault = str(error)
         if line.wanted or line.fault:

@@ -136,6 +136,24 @@ def add_embeddings_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_wildcards_and_styles_options(parser: argparse.ArgumentParser) -> None:
+    """Where dynamic prompts find wildcards, and the file of styles."""
+    parser.add_argument(
+        "--wildcards",
+        metavar="FOLDER",
+        type=expanded,
+        default=_ABSENT,
+        help="a folder of text files: __name__ in a prompt is a line of name.txt in it",
+    )
+    parser.add_argument(
+        "--styles",
+        metavar="FILE",
+        type=expanded,
+        default=_ABSENT,
+        help="a file of styles for --style, as A1111's styles.csv",
+    )
+
+
 def add_empty_negative_option(parser: argparse.ArgumentParser) -> None:
     """What stands for an empty negative prompt."""
     parser.add_argument(
@@ -242,6 +260,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         remembered_model=remembered,
         config_path=config_path(),
         embeddings=config.embeddings,
+        wildcards=config.wildcards,
+        styles=config.styles,
         vae=None if config.vae == "auto" else config.vae,
         parts_from=None if config.parts_from == "auto" else config.parts_from,
         predictions=dict(config.predictions.items()),
@@ -267,6 +287,10 @@ def _check_paths(given: dict[str, Any]) -> None:
                 raise UsageError(
                     f"--{option} {folder}: there is no such folder, or it is closed to you."
                 )
+    if "wildcards" in given and not is_folder(given["wildcards"]):
+        raise UsageError(f"--wildcards {given['wildcards']}: there is no such folder.")
+    if "styles" in given and not is_file(given["styles"]):
+        raise UsageError(f"--styles {given['styles']}: there is no such file.")
     if "model" in given:
         _check_model("--model", given["model"])
     if isinstance(model := given.get("parts_from"), Path):

@@ -15,6 +15,7 @@ from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
 from engine.words.sampler_spellings import read_sampler, read_schedule
 from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.resolved_prompts import resolved
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.wanted_lora import WantedLora
 
@@ -42,6 +43,13 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a LoRA with its strength (1 when left out), or with one for the UNet and one for "
         "the text encoders; give it again for a stack",
+    )
+    parser.add_argument(
+        "--style",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a style of the file --styles names; give it again for more, one after the other",
     )
     parser.add_argument("--negative", metavar="TEXT", default="", help="what it shall not show")
     parser.add_argument("--seed", type=int, default=-1, help="-1 (the default) draws one")
@@ -97,11 +105,21 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted_pictures(args: argparse.Namespace, settings: AppSettings, library: Library) -> Wanted:
-    """What the options and the tags of the prompt come to.
+def wanted_pictures(
+    args: argparse.Namespace, settings: AppSettings, library: Library
+) -> list[Wanted]:
+    """What the options and the tags of the prompt come to: one batch, or single pictures.
 
+    Where chance decides, each picture has a prompt of its own, and may have a stack of its own.
     Raises `UsageError` for all that can be refused without the model.
     """
+    try:
+        return [_wanted(one, settings, library) for one in resolved(args, settings)]
+    except EngineError as error:
+        raise UsageError(str(error)) from error
+
+
+def _wanted(args: argparse.Namespace, settings: AppSettings, library: Library) -> Wanted:
     request = _checked_request(args, settings)
     loras = (*args.lora, *_tagged(args.prompt, settings.tag_order))
     stack = library.resolve(loras, settings.block_weights)

@@ -42,7 +42,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "empty_negative": EMPTY_NEGATIVES,
 }
 _MINUTES = "idle_minutes"
-_PATHS = ("model", "output", "vae", "parts_from")
+_PATHS = ("model", "output", "vae", "parts_from", "wildcards", "styles")
 _PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings")
 _BLOCK_WEIGHTS = "block_weights"
@@ -68,6 +68,10 @@ class Config:
     models: tuple[Path, ...] = ()
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions."""
+    wildcards: Path | None = None
+    """The folder of wildcard files for dynamic prompts."""
+    styles: Path | None = None
+    """A1111's `styles.csv`."""
     device: str = "auto"
     dtype: str = "auto"
     backup: BackupChoice = "auto"

@@ -45,6 +45,10 @@ class AppSettings:
     """Where a model chosen in the app is remembered; None: nowhere."""
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions that prompts may name."""
+    wildcards: Path | None = None
+    """The folder of wildcard files that dynamic prompts name."""
+    styles: Path | None = None
+    """A file of styles, as A1111's `styles.csv`."""
     vae: Path | None = None
     """A file or diffusers folder; None is the model's own."""
     parts_from: Path | None = None
