@@ -12,9 +12,10 @@ from engine.modes.place import free_bytes
 
 log = logging.getLogger(__name__)
 
+MOST_PICTURES = 4
 MOST_PIXELS = {"cpu": 4 * 512 * 512}
 MOST_PIXELS_OF_GPUS = 4 * 1024 * 1024
-"""Of the pictures drawn at once: with more the UNet is not quicker, and each comes later."""
+"""Of all that are drawn at once: with more the UNet is hardly quicker, and each comes later."""
 
 
 @dataclass
@@ -35,4 +36,4 @@ def room_for(device: torch.device, pixels: int, rows: int) -> Room:
     """Room for pictures of so many pixels, each of them `rows` latents; for one at least."""
     most = MOST_PIXELS.get(device.type, MOST_PIXELS_OF_GPUS)
     fitting = free_bytes(str(device)) // UNET_BYTES_PER_PIXEL
-    return Room(rows * max(1, min(most, fitting) // pixels))
+    return Room(rows * max(1, min(MOST_PICTURES, min(most, fitting) // pixels)))
