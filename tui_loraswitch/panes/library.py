@@ -9,7 +9,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
@@ -39,6 +41,8 @@ class FilterInput(Input):
     }
     FilterInput:focus { background: $surface; }
     """
+    virtual_size = Reactive(Size(0, 0))
+    """The room that the words take; Textual's own lays the whole screen out at every letter."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "leave", "to the list", id="filter.leave",
                 tooltip="Keep the filter and go to the list", priority=True),

@@ -69,19 +69,14 @@ class LibraryView:
         self._rebuild()
 
     def _rebuild(self) -> None:
-        matches = self._index.filter(self.query)
-        visible = (
-            matches
-            if self.show_hidden
-            else [entry for entry in matches if entry.fits_sdxl or entry.error]
-        )
-        self.shown, self.hidden = len(visible), len(matches) - len(visible)
+        found = self._index.find(self.query, show_hidden=self.show_hidden)
+        self.shown, self.hidden = len(found.entries), found.hidden
         # Most keystrokes of a query that finds thousands find the same thousands.
         shape = self.sort, bool(self.query), tuple(self._folds.items())
-        if visible != self._visible or shape != self._shape:
-            self._visible, self._shape = visible, shape
+        if found.entries != self._visible or shape != self._shape:
+            self._visible, self._shape = found.entries, shape
             is_tree = self.sort == "folders"
-            self.rows = build_rows(visible, self._is_open) if is_tree else flat_rows(visible)
+            self.rows = build_rows(found, self._is_open) if is_tree else flat_rows(found.entries)
 
     def _is_open(self, key: str, count: int) -> bool:
         # A search shows what it found: folders are open then, whatever they were before.

@@ -66,7 +66,9 @@ class PicturePane(Pane, can_focus=True):
     PicturePane {
         padding: 0;
         & > #picture-area { height: 1fr; align: center middle; }
-        & #picture-words { width: auto; height: auto; color: $text-muted; text-align: center; }
+        & #picture-words {
+            height: 1fr; color: $text-muted; text-align: center; content-align: center middle;
+        }
         & > #picture-line { color: $text-muted; text-align: center; }
     }
     """
@@ -140,7 +142,7 @@ class PicturePane(Pane, can_focus=True):
 
     def _say(self, words: str) -> None:
         if self._drawn is None:
-            self.query_one("#picture-words", Static).update(words)
+            self.query_one("#picture-words", Static).update(words, layout=False)
 
     def _show_progress(self, step: int, total: int, seconds: float) -> None:
         left = f" · {duration(seconds / step * (total - step))} left" if 0 < step < total else ""
@@ -190,7 +192,7 @@ class PicturePane(Pane, can_focus=True):
 
     def _show_words(self, words: str, drawn: Drawn) -> None:
         self._show_only("picture-words", drawn)
-        self.query_one("#picture-words", Static).update(words)
+        self.query_one("#picture-words", Static).update(words, layout=False)
 
     async def _draw_by_protocol(self, drawn: Drawn, width: int, height: int) -> None:
         fitted = await in_background(fit_protocol, drawn.source, width, height, self._terminal)

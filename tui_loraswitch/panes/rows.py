@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
 from engine.library.entry import LibraryEntry
-from engine.library.search import natural_key
+from engine.library.search import Found, natural_key
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,26 @@ class Rows(Sequence[Row]):
                 if isinstance(wanted, FolderRow) and part.key == wanted.key:
                     return start
             elif isinstance(wanted, LoraRow):
-                key, path = wanted.entry.key, wanted.entry.path
-                for number, entry in enumerate(part.entries, start):
-                    # Keys are compared first: paths take ten times as long.
-                    if entry.key == key and entry.path == path:
-                        return number
+                place = _place_of(wanted.entry, part.entries)
+                if place is not None:
+                    return start + place
         return None
 
     def _add(self, part: FolderRow | _Run, length: int) -> None:
         self._parts.append(part)
         self._starts.append(self._length)
         self._length += length
+
+
+def _place_of(wanted: LibraryEntry, entries: Sequence[LibraryEntry]) -> int | None:
+    # Mostly it is the very same one, and that can be told without looking into each.
+    same_objects = list(map(id, entries))
+    if id(wanted) in same_objects:
+        return same_objects.index(id(wanted))
+    key, path = wanted.key, wanted.path
+    # Keys are compared first: paths take ten times as long.
+    same = (n for n, entry in enumerate(entries) if entry.key == key and entry.path == path)
+    return next(same, None)
 
 
 @dataclass
@@ -133,15 +143,15 @@ class _Folder:
         return folder
 
 
-def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bool]) -> Rows:
-    """Rows for entries already sorted; `is_open(key, count)` says whether a folder is unfolded.
+def build_rows(found: Found, is_open: Callable[[str, int], bool]) -> Rows:
+    """Rows for what was found; `is_open(key, count)` says whether a folder is unfolded.
 
     Library folders themselves are rows only when there are several.
     """
     # Thousands of LoRAs lie in tens of folders: whatever can be is done once for each folder.
-    groups: dict[str, list[LibraryEntry]] = {}
-    for entry in entries:
-        groups.setdefault(entry.place, []).append(entry)
+    groups = defaultdict[str, list[LibraryEntry]](list)
+    for entry, place in zip(found.entries, found.places, strict=True):
+        groups[place].append(entry)
     several = len({group[0].root for group in groups.values()}) > 1
     top, mixed = _Folder("", ""), list[_Folder]()
     for group in groups.values():
@@ -154,7 +164,7 @@ def build_rows(entries: Sequence[LibraryEntry], is_open: Callable[[str, int], bo
     # Library folders of one name are one row, with the LoRAs of both in their order.
     for folder in mixed:
         together = {id(entry) for entry in folder.entries}
-        folder.entries = [entry for entry in entries if id(entry) in together]
+        folder.entries = [entry for entry in found.entries if id(entry) in together]
     rows = Rows()
     _append(rows, top, 0, is_open)
     return rows
