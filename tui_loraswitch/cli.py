@@ -7,26 +7,14 @@ import io
 import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from engine.demo import vocabulary
 from engine.errors import CancelledError, EngineError
 from engine.words.clean import clean_line
-from tui_loraswitch.commands import (
-    app,
-    bench,
-    generate,
-    inspect,
-    listing,
-    queue,
-    serve,
-    status,
-    stop,
-    switch,
-    unload,
-    verify,
-)
+from tui_loraswitch.commands import app
 from tui_loraswitch.commands.hosts import add_own_engine_option
 from tui_loraswitch.commands.log_file import log_to_file
 from tui_loraswitch.commands.options import (
@@ -55,6 +43,21 @@ from tui_loraswitch.commands.places import config_path, log_path
 from tui_loraswitch.config.config import ConfigError
 
 log = logging.getLogger(__name__)
+
+_COMMANDS = {
+    "generate": ("generate", "draw pictures without the app"),
+    "list": ("listing", "list the LoRAs of the library"),
+    "inspect": ("inspect", "tell what a LoRA or model file is, and what it would change"),
+    "verify": ("verify", "switch LoRAs and prove that the base model is unchanged"),
+    "bench": ("bench", "measure how fast LoRAs are switched on this machine"),
+    "serve": ("serve", "own the model, for screens and scripts that come and go"),
+    "status": ("status", "show the hosts that run, and what they are at"),
+    "switch": ("switch", "make a stack of LoRAs live on the host that runs"),
+    "queue": ("queue", "show what waits to be drawn on the host that runs, and change it"),
+    "unload": ("unload", "give a host's GPU memory back; its stack and queue are kept"),
+    "stop": ("stop", "end a host; its stack and queue are there again at the next start"),
+}
+"""The module of each command, which is imported when it is named, and what it does."""
 
 _DESCRIPTION = """\
 SDXL with a library of LoRAs, in a terminal: switch LoRAs on the loaded model
@@ -102,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _allow_any_name()
     try:
         with leaving_on_signals():
-            args = _parser().parse_args(argv)
+            words = sys.argv[1:] if argv is None else list(argv)
+            args = _parser(words).parse_args(words)
             if args.version:
                 print(_versions())
                 return 0
@@ -139,7 +143,8 @@ def _run(args: argparse.Namespace) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Collection[str] = ()) -> argparse.ArgumentParser:
+    """The parser of these words: of a command that is not among them it knows the name alone."""
     parser = Parser(
         prog="loraswitch",
         description=_DESCRIPTION,
@@ -162,22 +167,14 @@ def _parser() -> argparse.ArgumentParser:
     add_images_option(parser)
     add_own_engine_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in (
-        ("generate", generate),
-        ("list", listing),
-        ("inspect", inspect),
-        ("verify", verify),
-        ("bench", bench),
-        ("serve", serve),
-        ("status", status),
-        ("switch", switch),
-        ("queue", queue),
-        ("unload", unload),
-        ("stop", stop),
-    ):
+    for name, (module, summary) in _COMMANDS.items():
+        if name not in words:
+            commands.add_parser(name, help=summary)
+            continue
+        command = import_module(f"tui_loraswitch.commands.{module}")
         subparser = commands.add_parser(
             name,
-            help=command.SUMMARY,
+            help=summary,
             description=command.DESCRIPTION,
             epilog=f"{command.EXAMPLES}\n{EXIT_CODES}",
         )

@@ -11,14 +11,21 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from engine.host.runtime import HostError, HostPlace, NoAnswerError
+from engine.host.runtime import HostError, HostPlace, NoAnswerError, OlderHostError
 from engine.protocol.advance import advance
-from engine.protocol.codec import ProtocolError, Refusal, decode_from_host, encode_command
+from engine.protocol.codec import (
+    VERSION,
+    ProtocolError,
+    Refusal,
+    decode_from_host,
+    encode_command,
+)
 from engine.protocol.commands import Command
 from engine.protocol.events import EventMessage
 from engine.protocol.frames import LENGTH, LONGEST_FROM_HOST, framed
 from engine.protocol.hello import Want, client_hello, read_hello
 from engine.protocol.view import EngineView
+from engine.words.clean import clean_line
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +159,8 @@ def _greeted(place: HostPlace, want: Want) -> tuple[socket.socket, dict[str, Any
     status = hello.get("status")
     if not isinstance(status, dict):
         connection.close()
-        raise HostError(str(hello.get("refused", "The host says nothing of itself.")))
+        words = clean_line(str(hello.get("refused", "The host says nothing of itself.")))
+        raise (OlderHostError if hello["protocol"] < VERSION else HostError)(words)
     connection.settimeout(None if want == "stop" else GREETING_SECONDS)
     return connection, status | {"version": hello.get("loraswitch"), "protocol": hello["protocol"]}
 

@@ -28,6 +28,10 @@ class NoAnswerError(HostError):
     """Nobody answers where a host should be: it is just starting or ending, or it hangs."""
 
 
+class OlderHostError(HostError):
+    """The host that runs is of an older version: it tells how it is, and ends when asked to."""
+
+
 @dataclass(frozen=True)
 class HostPlace:
     """The files of one host, by its name."""

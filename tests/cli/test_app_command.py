@@ -16,7 +16,7 @@ from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.app.pastes import GOES_ON_SECONDS
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import app as command
-from tui_loraswitch.commands.engine_run import connected
+from tui_loraswitch.commands.attach import connected
 from tui_loraswitch.commands.places import index_path
 
 

@@ -41,8 +41,8 @@ def test_every_option_of_a_model_is_passed_on(tiny_checkpoint, spawned, monkeypa
     words += ["--prediction", "v-zsnr", "--idle", "7.5"]
     assert main(["serve", "--detach", *words]) == 0
     assert main(["serve", "--detach", "--demo"]) == 0
-    given, demo = (vars(_parser().parse_args(each)) for each in spawned)
-    asked: dict[str, Any] = vars(_parser().parse_args(["serve", *words]))
+    given, demo = (vars(_parser(each).parse_args(each)) for each in spawned)
+    asked: dict[str, Any] = vars(_parser(["serve"]).parse_args(["serve", *words]))
     # The host is started in another folder.
     assert given["model"] == given["vae"] == given["parts_from"] == tiny_checkpoint
     assert given == asked

@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
-from engine.library import LibraryIndex, ScanProgress, scan_folders
 from engine.library.entry import LibraryEntry
+from engine.library.index import LibraryIndex
+from engine.library.scan import ScanProgress, scan_folders
 from tests.demo.conftest import demo_loras
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import CancelledError, FileFormatError
-from engine.library import claimed_tensors_hash, hash_file
+from engine.files.hashes import claimed_tensors_hash, hash_file
 
 
 @pytest.fixture

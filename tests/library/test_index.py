@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.library import LibraryEntry, LibraryIndex, TriggerWords
+from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.index import LibraryIndex
 
 ROOT = Path("/loras")
 FULL = LibraryEntry(

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine.files.header import Header
-from engine.library import LibraryIndex, ScanProgress, scan_folders
 from engine.library import read_entry as read_entry_module
+from engine.library.index import LibraryIndex
+from engine.library.scan import ScanProgress, scan_folders
 from engine.library.sidecars import SIDECAR_ENDINGS
 from tests.support.bounds import bounded
 

@@ -10,13 +10,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import engine.library.scan as scan_module
-from engine.library import (
-    LibraryEntry,
-    LibraryIndex,
-    ScanProgress,
-    TriggerWords,
-    scan_folders,
-)
+from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.index import LibraryIndex
+from engine.library.scan import ScanProgress, scan_folders
 from engine.library.walk import FoundFile
 
 from .conftest import WriteLora

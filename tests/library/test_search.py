@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.library import (
-    LibraryEntry,
+from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.search import (
     Query,
     SearchIndex,
     SortOrder,
-    TriggerWords,
+    Term,
     filter_entries,
+    natural_key,
     sort_entries,
 )
-from engine.library.search import Term, natural_key
 
 ROOT = Path("/loras")
 

@@ -121,7 +121,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> list[ModelFile]:
             on_found(model)
         return []
 
-    monkeypatch.setattr("tui_loraswitch.app.services.find_models", find)
+    monkeypatch.setattr("tui_loraswitch.control.model_files.find_models", find)
     return models
 
 

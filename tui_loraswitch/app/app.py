@@ -62,6 +62,7 @@ from tui_loraswitch.panes.messages import (
     EntryHighlighted,
     LibraryFound,
     LibraryReread,
+    OlderHostFound,
     ProblemNoticed,
     PromptChanged,
     PromptLeft,
@@ -176,6 +177,12 @@ class LoraSwitchApp(App[None]):
     @on(EngineLost)
     def _miss_engine(self, message: EngineLost) -> None:
         self._following.lose(message.reason, message.starts_again)
+
+    @on(OlderHostFound)
+    def _meet_older_host(self, message: OlderHostFound) -> None:
+        from tui_loraswitch.app.older_host import say_older
+
+        say_older(self, message, self._services.replace_host)
 
     @on(ReadingTaken)
     def _show_reading(self, message: ReadingTaken) -> None:

@@ -12,7 +12,6 @@ from engine.block_weights import BlockWeights
 from engine.protocol.commands import Command
 from engine.protocol.refs import LoraRef
 from tui_loraswitch.config.ui_state import UiState
-from tui_loraswitch.screens.help import HelpScreen
 
 if TYPE_CHECKING:
     from tui_loraswitch.app.app import LoraSwitchApp
@@ -110,4 +109,6 @@ def ask(app: LoraSwitchApp, words: str, answers: Mapping[str, Callable[[], objec
 def show_help(app: LoraSwitchApp) -> None:
     """Show the keys of the focused pane and of the app, unless a dialog is open."""
     if app.screen is app.main:
+        from tui_loraswitch.screens.help import HelpScreen
+
         app.push_screen(HelpScreen(app.main.focused_title, app.main.active_bindings, app))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.host.logout import logout_warning
 from engine.protocol.events import (
     CommandFailed,
     EventMessage,
@@ -34,6 +33,8 @@ class Following:
 
     def attach(self, view: EngineView) -> None:
         """Show an engine that is there now, and see that it has a model."""
+        from engine.host.logout import logout_warning
+
         app = self._app
         self._services.watch_process(app.link.status.get("pid"))
         if app.link.place is not None and (warning := logout_warning()) is not None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
@@ -22,6 +22,7 @@ from engine.demo import DEMO_LORAS
 from engine.errors import EngineError
 from engine.files.hidden_files import sweep
 from engine.files.saving import in_words
+from engine.host.runtime import OlderHostError
 from engine.library.entry import LibraryEntry
 from engine.monitor.reading import Reading
 from engine.protocol.events import ModelInfo
@@ -29,7 +30,6 @@ from tui_loraswitch.app.engine_link import EngineLink
 from tui_loraswitch.config.config import ConfigError, remember
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState, save_state
-from tui_loraswitch.control.model_files import ModelFile, find_models
 from tui_loraswitch.panes.messages import (
     EngineLost,
     LibraryFound,
@@ -39,6 +39,9 @@ from tui_loraswitch.panes.messages import (
     ReadingTaken,
     ScanProgressed,
 )
+
+if TYPE_CHECKING:
+    from tui_loraswitch.control.model_files import ModelFile
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +99,10 @@ class Services:
         """Have the link find an engine, or start one."""
         if not self._connecting.locked():
             self._thread(self._start_engine).start()
+
+    def replace_host(self) -> None:
+        """End an older host that has nothing to draw, and start one of this version."""
+        self._thread(self._replace_host).start()
 
     def watch_process(self, pid: int | None) -> None:
         """Read the memory of the process that holds the model; None is this one."""
@@ -168,10 +175,31 @@ class Services:
     def _start_engine(self) -> None:
         try:
             with self._connecting:
-                self.link.connect()
+                self._connect()
         except EngineError as error:
             log.warning("no engine: %s", error)
             self._post(EngineLost(str(error), starts_again=False))
+
+    def _connect(self) -> None:
+        try:
+            self.link.connect()
+        except OlderHostError:
+            from tui_loraswitch.app.older_host import watch_queue
+
+            assert self.link.place is not None, "only a host can be older"
+            if not watch_queue(self.link.place, self._post, self._stopping.wait):
+                self.link.connect()
+
+    def _replace_host(self) -> None:
+        from tui_loraswitch.app.older_host import stop_if_empty
+
+        try:
+            assert self.link.place is not None, "only a host can be older"
+            stop_if_empty(self.link.place)
+        except EngineError as error:
+            self._post(EngineLost(str(error), starts_again=False))
+        else:
+            self._start_engine()
 
     def _start_monitor(self) -> None:
         from engine.monitor.sampler import Sampler
@@ -193,6 +221,8 @@ class Services:
         post: Callable[[Message], object],
         closed: threading.Event,
     ) -> None:
+        from tui_loraswitch.control.model_files import find_models
+
         found: list[ModelFile] = []
         last_partial = time.monotonic()
 

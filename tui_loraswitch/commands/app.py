@@ -11,8 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.files.saving import in_words
-from tui_loraswitch.commands.attach import attach_to_host
-from tui_loraswitch.commands.engine_run import connected
+from tui_loraswitch.commands.attach import attach_to_host, connected
 from tui_loraswitch.commands.hosts import place_for
 from tui_loraswitch.commands.options import given_options, settings_from
 from tui_loraswitch.commands.outcome import OK, UsageError, end_process, say, unexpected

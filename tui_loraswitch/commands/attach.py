@@ -1,4 +1,4 @@
-"""Get the app the host that runs, or one that is started for it."""
+"""Get the engine of a host that runs, of one that is started for the app, or of this process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from collections.abc import Callable
 
 from engine.client.engine import Engine
 from engine.host.runtime import HostPlace, NoAnswerError
-from tui_loraswitch.commands.engine_run import connected
 from tui_loraswitch.commands.hosts import serve_arguments
-from tui_loraswitch.commands.places import host_log_path
+from tui_loraswitch.commands.places import host_log_path, index_path
 from tui_loraswitch.config.settings import AppSettings
 
 ATTACH_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+
+
+def connected(place: HostPlace | None, on_lost: Callable[[str], None]) -> Engine:
+    """The engine of the host at `place`, or (None) a new one in this process."""
+    if place is None:
+        from engine.session import Session
+
+        return Session(index=index_path())
+    from engine.client.remote import RemoteEngine
+
+    return RemoteEngine(place, on_lost)
 
 
 def attach_to_host(

@@ -22,8 +22,6 @@ from tui_loraswitch.config.settings import AppSettings
 if TYPE_CHECKING:
     from engine.bench.results import BenchReport
 
-SUMMARY = "measure how fast LoRAs are switched on this machine"
-
 DESCRIPTION = """\
 Measure switching on this machine: from the base to a LoRA (its file on the
 disk, in the page cache, in memory), from one LoRA to another, at another

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from engine.client.blocking import BlockingClient, UnexpectedError
-from engine.client.engine import Engine
 from engine.errors import EngineError
 from engine.host.runtime import HostPlace
 from engine.protocol.commands import CancelJob, Command, Draw, Load, SetStack, Unload, Verify
@@ -25,8 +24,9 @@ from engine.protocol.events import (
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView
+from tui_loraswitch.commands.attach import connected
 from tui_loraswitch.commands.outcome import CANCELLED, FAILED, end_process, say
-from tui_loraswitch.commands.places import index_path, log_path
+from tui_loraswitch.commands.places import log_path
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
 
@@ -106,17 +106,6 @@ class EngineRun:
         for id in self.client.asked:
             self.engine.send(CancelJob(id))
         return self.engine.close(CLOSE_SECONDS)
-
-
-def connected(place: HostPlace | None, on_lost: Callable[[str], None]) -> Engine:
-    """The engine of the host at `place`, or (None) a new one in this process."""
-    if place is None:
-        from engine.session import Session
-
-        return Session(index=index_path())
-    from engine.client.remote import RemoteEngine
-
-    return RemoteEngine(place, on_lost)
 
 
 def needed_load(view: EngineView, settings: AppSettings) -> Load | None:

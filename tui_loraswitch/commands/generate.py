@@ -31,8 +31,6 @@ from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
 
-SUMMARY = "draw pictures without the app"
-
 DESCRIPTION = r"""\
 Draw pictures with the same engine as the app, and write the path of each to
 stdout. Settings and LoRAs are inside the PNGs as A1111 infotext. Where a host

@@ -28,7 +28,7 @@ from engine.protocol.events import (
 )
 from engine.protocol.text import plural
 from engine.words.sampler_spellings import read_sampler
-from tui_loraswitch.commands import engine_run
+from tui_loraswitch.commands import attach, engine_run
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
 from tui_loraswitch.commands.picture_json import member_as_json, picture_as_json, warnings_of
@@ -152,7 +152,7 @@ class _Run:
         """Commands that are no jobs."""
         self._failed = 0
         self._lost = False
-        self._engine = engine_run.connected(place, self._lose)
+        self._engine = attach.connected(place, self._lose)
         self._engine.attach(self._inbox.put)
 
     def draw(self, lines: Iterable[Line], settings: AppSettings) -> int:

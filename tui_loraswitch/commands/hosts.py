@@ -7,10 +7,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from engine.client.remote import host_status
 from engine.demo import DEMO_LORAS
 from engine.host.runtime import HostPlace, living_hosts, place_of
-from engine.protocol.codec import VERSION
 from tui_loraswitch.commands.outcome import UsageError, say
 from tui_loraswitch.config.settings import AppSettings
 
@@ -54,6 +52,9 @@ def usable_host(settings: AppSettings) -> HostPlace | None:
     place = place_for(settings.device)
     if not place.is_alive():
         return None
+    from engine.client.remote import host_status
+    from engine.protocol.codec import VERSION
+
     status = host_status(place)
     if status["protocol"] != VERSION:
         say(f"The host {place.name} is of another version: using an engine of this command's own.")
@@ -82,6 +83,8 @@ def running_host(args: argparse.Namespace) -> HostPlace | None:
 
 def settings_at(place: HostPlace, settings: AppSettings) -> AppSettings:
     """The settings for a host's own model: with the demo's LoRAs where that is the demo."""
+    from engine.client.remote import host_status
+
     wanted = host_status(place)["wanted_model"]
     if wanted is not None:
         return replace(settings, model=Path(wanted))

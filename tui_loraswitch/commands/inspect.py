@@ -32,8 +32,6 @@ from tui_loraswitch.config.config import DTYPES, expanded
 if TYPE_CHECKING:
     from engine.switch.examine import Examination
 
-SUMMARY = "tell what a LoRA or model file is, and what it would change"
-
 DESCRIPTION = """\
 Tell what a safetensors file is and for which base model, with the reason; for
 a LoRA also its families, rank, parts, trigger words, metadata and modules, and

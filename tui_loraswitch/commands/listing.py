@@ -21,8 +21,6 @@ from tui_loraswitch.control.triggers import best_triggers
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUMMARY = "list the LoRAs of the library"
-
 DESCRIPTION = """\
 List the LoRAs of the library: the folders of --loras, else those of the last
 time, else the demo's. The model is not loaded. On a terminal a table is shown;

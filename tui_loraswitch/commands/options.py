@@ -6,13 +6,11 @@ import argparse
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from engine.errors import FileFormatError
-from engine.files.header import read_header
-from engine.lora.identify import identify
 from engine.protocol.modes import MODE_CHOICES
 from engine.protocol.request import EMPTY_NEGATIVES
 from engine.sdxl.prediction import PREDICTION_CHOICES
@@ -29,6 +27,9 @@ from tui_loraswitch.config.config import (
     load_config,
 )
 from tui_loraswitch.config.settings import AppSettings
+
+if TYPE_CHECKING:
+    from engine.lora.identify import Identity
 
 DEFAULT_OUTPUT = Path("outputs")
 
@@ -299,6 +300,13 @@ def _check_paths(given: dict[str, Any]) -> None:
         _check_vae(vae)
 
 
+def _identity(path: Path) -> Identity:
+    from engine.files.header import read_header
+    from engine.lora.identify import identify
+
+    return identify(read_header(path))
+
+
 def _check_model(option: str, path: Path) -> None:
     if is_folder(path):
         if not is_file(path / "model_index.json"):
@@ -308,7 +316,7 @@ def _check_model(option: str, path: Path) -> None:
             )
         return
     try:
-        identity = identify(read_header(path))
+        identity = _identity(path)
     except FileFormatError as error:
         raise UsageError(f"{option} {error}") from error
     if identity.kind == "lora":
@@ -326,7 +334,7 @@ def _check_model(option: str, path: Path) -> None:
 
 def _require_parts(path: Path, config: Config) -> None:
     """Raise `UsageError` for a UNet alone, unless a model is named that completes it."""
-    if is_file(path) and config.parts_from == "auto" and identify(read_header(path)).kind == "unet":
+    if is_file(path) and config.parts_from == "auto" and _identity(path).kind == "unet":
         raise UsageError(
             f"--model {path}: this is a UNet alone; name a whole SDXL model whose text encoders "
             "and VAE it is to use: --parts-from MODEL."
@@ -341,7 +349,7 @@ def _check_vae(path: Path) -> None:
             )
         return
     try:
-        identity = identify(read_header(path))
+        identity = _identity(path)
     except FileFormatError as error:
         raise UsageError(f"--vae {error}") from error
     # A whole checkpoint has a VAE in it, too.

@@ -24,8 +24,6 @@ from tui_loraswitch.commands.outcome import NO_HOST, OK, UsageError
 if TYPE_CHECKING:
     from tui_loraswitch.commands.engine_run import EngineRun
 
-SUMMARY = "show what waits to be drawn on the host that runs, and change it"
-
 DESCRIPTION = """\
 Show the jobs of the host's queue in the order in which they will be drawn:
 short id, state, pictures drawn, seed, stack, prompt. A job during which the

@@ -11,8 +11,6 @@ from tui_loraswitch.commands.outcome import FAILED, OK, end_process, say
 from tui_loraswitch.commands.places import host_log_path, host_state_path
 from tui_loraswitch.control.load_command import load_command
 
-SUMMARY = "own the model, for screens and scripts that come and go"
-
 DESCRIPTION = """\
 Run the host: the process that keeps the model loaded, switches LoRAs, draws
 what the queue holds, and serves screens and scripts on a Unix socket. The app

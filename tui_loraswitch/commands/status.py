@@ -9,8 +9,6 @@ from typing import Any
 from engine.protocol.text import gib, plural
 from tui_loraswitch.commands.outcome import NO_HOST, OK
 
-SUMMARY = "show the hosts that run, and what they are at"
-
 DESCRIPTION = """\
 Show each host: its model, stack, queue, clients and memory. The exit code is 0
 where a host answers, and 3 where none does.

@@ -8,8 +8,6 @@ from tui_loraswitch.commands.hosts import place_for
 from tui_loraswitch.commands.options import add_device_option
 from tui_loraswitch.commands.outcome import NO_HOST, OK, say
 
-SUMMARY = "end a host; its stack and queue are there again at the next start"
-
 DESCRIPTION = """\
 End the host and give the GPU back. What is being drawn is stopped; stack, queue
 and prompt are kept for the next host. Without --device the only host is meant.

@@ -15,8 +15,6 @@ from tui_loraswitch.commands.outcome import NO_HOST, OK, UsageError, say
 from tui_loraswitch.commands.picture_json import member_as_json
 from tui_loraswitch.commands.progress import ProgressLine
 
-SUMMARY = "make a stack of LoRAs live on the host that runs"
-
 DESCRIPTION = """\
 Have the host ("loraswitch serve") switch to a stack of LoRAs, or to the base,
 and show what is live then and how long it took. Screens on the host show it at

@@ -10,8 +10,6 @@ from tui_loraswitch.commands.options import add_device_option
 from tui_loraswitch.commands.outcome import NO_HOST, OK
 from tui_loraswitch.commands.progress import ProgressLine
 
-SUMMARY = "give a host's GPU memory back; its stack and queue are kept"
-
 DESCRIPTION = """\
 Have the host drop its model, so that others can use the GPU. A picture that is
 being drawn is finished first. Stack, queue and prompt are kept; the next

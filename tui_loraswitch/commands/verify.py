@@ -21,8 +21,6 @@ from tui_loraswitch.commands.outcome import FAILED, OK, UsageError, say
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.commands.scan import scan_library
 
-SUMMARY = "switch LoRAs and prove that the base model is unchanged"
-
 DESCRIPTION = """\
 Load the model, switch to each SDXL LoRA of the library once, go back to the
 base, and compare every weight with the fingerprint taken when the model was

@@ -17,9 +17,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.errors import FileFormatError
-from engine.files.header import read_header
 from engine.library.entry import LibraryEntry
-from engine.library.previews import embedded_previews
 from engine.words.clean import clean_line
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
@@ -136,6 +134,9 @@ def read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | No
 
 
 def _previews(entry: LibraryEntry) -> Iterator[Source]:
+    from engine.files.header import read_header
+    from engine.library.previews import embedded_previews
+
     yield from entry.previews
     with suppress(FileFormatError):  # its row says why
         yield from embedded_previews(read_header(entry.path))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
 from engine.library.entry import LibraryEntry
-from engine.library.names import LibraryNames
-from engine.library.search import SearchIndex
 from engine.monitor.reading import Reading
 from engine.protocol.events import EventMessage
 from engine.protocol.view import EngineView
-from tui_loraswitch.control.model_files import ModelFile
+
+if TYPE_CHECKING:
+    from engine.library.names import LibraryNames
+    from engine.library.search import SearchIndex
+    from tui_loraswitch.control.model_files import ModelFile
 
 
 class EngineAttached(Message):
@@ -47,6 +51,14 @@ class EngineLost(Message):
     def __init__(self, reason: str, starts_again: bool) -> None:
         super().__init__()
         self.reason, self.starts_again = reason, starts_again
+
+
+class OlderHostFound(Message):
+    """A host of the older `version` runs, with `left` jobs that are not drawn yet."""
+
+    def __init__(self, version: str, left: int) -> None:
+        super().__init__()
+        self.version, self.left = version, left
 
 
 class ReadingTaken(Message):
