@@ -9,7 +9,6 @@ import platform
 import sys
 from collections.abc import Collection, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from engine.demo import vocabulary
 from engine.errors import CancelledError, EngineError
@@ -189,6 +188,8 @@ def _versions() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

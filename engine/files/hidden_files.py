@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ def hold(number: int) -> bool | None:
 def _create(directory: int) -> tuple[int, str]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     while True:
-        name = f".loraswitch-{secrets.token_hex(8)}.part"
+        name = f".loraswitch-{os.urandom(8).hex()}.part"
         number = os.open(name, flags, 0o666, dir_fd=directory)
         # A sweep that comes in the moment before the lock takes the file for an abandoned one.
         if hold(number) is not False and os.fstat(number).st_nlink:

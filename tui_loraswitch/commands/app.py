@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from tui_loraswitch.images.terminal import detect_image_protocol
 
     app = build_app(settings, detect_image_protocol(settings.image_protocol))
+    # Looking for garbage among all that was imported would hold the first frame.
+    gc.freeze()
     app.run()
     code = app.return_code or OK
     if app.signal is not None:

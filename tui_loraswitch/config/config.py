@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import tomli_w
-
 from engine.block_weights import block_numbers, parse_block_weights
 from engine.errors import EngineError, FileFormatError
 from engine.files.regular_file import read_regular
@@ -129,6 +127,8 @@ def remember(path: Path, choices: Mapping[str, object]) -> None:
     The file is written whole or not at all, and only when something changes. Raises OSError when
     it cannot be written, ValueError for a path that is not UTF-8, `ConfigError` when it is broken.
     """
+    import tomli_w
+
     table = _parse(path, _read_text(path))
     changed = {**table, **{key: _plain(value) for key, value in choices.items()}}
     if changed == table:
