@@ -78,6 +78,24 @@ assert (constants.MAX_FPS, constants.SMOOTH_SCROLL) == (30, False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_first_frame_waits_for_nothing_that_only_threads_and_dialogs_need() -> None:
+    later = {
+        "sqlite3", "msgspec", "PIL", "engine.library.scan", "engine.lora.identify",
+        "tui_loraswitch.screens.help", "tui_loraswitch.commands.generate", "importlib.metadata",
+    }  # fmt: skip
+    code = f"""
+import sys
+from tui_loraswitch.cli import _parser
+from tui_loraswitch.commands.app import build_app
+from tui_loraswitch.commands.options import settings_from
+app = build_app(settings_from(_parser().parse_args(["--demo"])))
+early = {later} & set(sys.modules)
+assert not early, early
+"""
+    done = run(code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_textual_settings_of_the_user_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_FPS", "42")
     code = """

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.screen import Screen
+
 from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
 from engine.protocol.commands import SetStack, ToggleLora
+from tui_loraswitch.panes.library import FilterInput
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import FolderRow, LoraRow
 
@@ -48,6 +51,24 @@ async def test_the_list_narrows_while_typing_and_escape_shows_all_again(start):
         assert driver.list.highlighted.name == "neon"
         await driver.press("slash", "escape")
         await driver.until(lambda: len(shown_names(driver)) == 7)
+
+
+async def test_a_letter_in_the_filter_lays_nothing_out_anew(start, monkeypatch):
+    laid_out: list[str] = []
+    lay_out = Screen._refresh_layout
+
+    def counting(self, *args, **options):
+        laid_out.append(self.query_one(FilterInput).value)
+        return lay_out(self, *args, **options)
+
+    async with start() as driver:
+        await driver.press("/", *"a placeholder's length")
+        monkeypatch.setattr(Screen, "_refresh_layout", counting)
+        await driver.press(*" and more than the line has room for, to its")
+        # It is still scrolled to what is typed.
+        await driver.press("e", "n", "d")
+        await driver.sees("to itsend")
+        assert laid_out == []
 
 
 async def test_a_filter_without_matches_says_so(start):
