@@ -13,8 +13,9 @@ import pytest
 
 from engine.errors import FileFormatError
 from engine.files.hashes import hash_file
-from engine.library import LibraryIndex, hash_store
+from engine.library import hash_store
 from engine.library.hash_store import HashStore
+from engine.library.index import LibraryIndex
 
 PATIENCE = 30.0
 
