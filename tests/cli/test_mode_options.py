@@ -16,7 +16,7 @@ from tui_loraswitch.control.load_command import load_command
 
 def test_modes_are_given_or_remembered(config: Path) -> None:
     def settings_of(*words: str) -> Any:
-        return settings_from(_parser().parse_args(words))
+        return settings_from(_parser(words).parse_args(words))
 
     assert (settings_of().mode, settings_of().compiled) == ("auto", False)
     remember(config, given_options(_parser().parse_args(["--mode", "tiled", "--compile", "on"])))

@@ -23,7 +23,7 @@ from tui_loraswitch.control.load_command import load_command
 
 
 def settings_of(*words: str) -> AppSettings:
-    return settings_from(_parser().parse_args(words))
+    return settings_from(_parser(words).parse_args(words))
 
 
 def asked_of(settings: AppSettings, model: Path | None) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from tui_loraswitch.config.settings import AppSettings
 
 
 def settings_of(*words: str) -> AppSettings:
-    return settings_from(_parser().parse_args(words))
+    return settings_from(_parser(words).parse_args(words))
 
 
 @pytest.fixture
