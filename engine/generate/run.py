@@ -14,12 +14,12 @@ from engine.errors import CancelledError
 from engine.generate.at_once import room_for
 from engine.generate.check import check_request
 from engine.generate.decode import decode
-from engine.generate.denoise import Denoised, Denoiser, Region
+from engine.generate.denoise import Denoised, Denoiser
 from engine.generate.encode import EmbeddingsCache
-from engine.generate.guidance import EncodedPrompts, encode_prompts
 from engine.generate.noise_levels import training_sigmas
 from engine.generate.picture_noise import PictureNoise
 from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview
+from engine.generate.regions import EncodedRegions, Stacks, encode_regions
 from engine.modes.place import rest
 from engine.protocol.events import Preview
 from engine.protocol.request import GenerateRequest, draw_seed
@@ -62,7 +62,7 @@ def generate(
     latent_rgb: LatentRgb | None = None,
     embeddings_cache: EmbeddingsCache | None = None,
     vocabulary: Vocabulary = NO_EMBEDDINGS,
-    before_call: Callable[[int, int], None] | None = None,
+    stacks: Stacks | None = None,
 ) -> GenerationReport:
     """Draw `request.batch` pictures with a loaded `StableDiffusionXLPipeline`.
 
@@ -70,8 +70,8 @@ def generate(
     calls of the UNet for each picture (Heun, DPM2 and DPM++ SDE need two a step, but one for the
     last); then come `on_step(done, total, preview)` and `on_picture`. As many pictures are drawn at
     once as there is memory for; their steps count together, and previews show the first of them.
-    `vocabulary` has the textual inversions that the prompts name. `before_call(step, region)` is
-    told of each pass of the UNet before it is made: the place to change weights.
+    `vocabulary` has the textual inversions that the prompts name. `stacks` makes the LoRAs live
+    that count in each pass of the UNet, where it is not one stack for all.
 
     Raises `EngineError` before anything starts when the request cannot be drawn, `CancelledError`
     within a step once `cancelled()` is true. Weights that are offloaded are back in main memory at
@@ -90,12 +90,12 @@ def generate(
             "LoRA tags in the negative prompt switch nothing: write them in the prompt."
         )
     try:
-        prompts = encode_prompts(pipe, request, calls, embeddings_cache, vocabulary)
-        warnings += prompts.notes
+        regions = encode_regions(pipe, request, calls, embeddings_cache, vocabulary, stacks)
+        warnings += regions.notes
         if on_start is not None:
             on_start(request.seed, total)
         progress = _Progress(request, calls, cancelled, on_step, latent_rgb or SDXL_RGB)
-        drawn = _drawn(pipe, request, prompts, table, levels, progress, before_call)
+        drawn = _drawn(pipe, request, regions, table, levels, progress, stacks)
         for index, (picture, latents) in enumerate(drawn):
             _stop_if(cancelled)
             image, warning = decode(pipe, latents)
@@ -134,14 +134,14 @@ class _Progress:
 def _drawn(
     pipe: Any,
     request: GenerateRequest,
-    prompts: EncodedPrompts,
+    regions: EncodedRegions,
     table: torch.Tensor,
     levels: torch.Tensor,
     progress: _Progress,
-    before_call: Callable[[int, int], None] | None,
+    stacks: Stacks | None,
 ) -> Iterator[tuple[GenerateRequest, torch.Tensor]]:
     """Each picture of a batch: its request, and its latents, float32 [1, 4, height/8, width/8]."""
-    rows = len(prompts.parts) + request.is_guided
+    rows = regions.rows
     room = room_for(pipe._execution_device, request.width * request.height, rows)
     first = 0
     while first < request.batch:
@@ -151,13 +151,13 @@ def _drawn(
         pictures = [request.picture(index) for index in range(first, last)]
         denoiser = Denoiser(
             pipe,
-            [Region(prompts)],
+            regions.regions,
             levels=levels,
-            cfg_scale=prompts.cfg_scale,
+            cfg_scale=regions.cfg_scale,
             steps=request.steps,
             calls=progress.calls,
             room=room,
-            before_call=before_call,
+            before_call=stacks.use if stacks is not None else None,
             wants_pair=request.is_plus,
         )
         yield from zip(pictures, _draw(pictures, table, denoiser, progress), strict=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.block_weights import BlockWeights
+from engine.words.course import STEADY, Course
 
 
 @dataclass(frozen=True, init=False)
@@ -19,7 +20,9 @@ class LoraRef:
     what lies beside a link (PEFT's `adapter_config.json`) goes with it.
 
     `text_encoder` counts for both text encoders unless `text_encoder_2` is given. `blocks` are
-    factors on top, by block of the model (see `engine.block_weights`).
+    factors on top, by block of the model (see `engine.block_weights`). `course` says how the
+    strengths change over the steps of a picture (see `engine.words.course`); a stack that is live
+    while nothing is drawn has the strengths that stand here.
     """
 
     path: Path
@@ -27,6 +30,7 @@ class LoraRef:
     text_encoder: float
     text_encoder_2: float | None
     blocks: BlockWeights
+    course: Course
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class LoraRef:
         text_encoder: float = 1.0,
         text_encoder_2: float | None = None,
         blocks: BlockWeights = (),
+        course: Course = STEADY,
     ) -> None:
         # Unlike `Path.expanduser`, this leaves a `~name` as it is where nobody has that name.
         given = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
@@ -44,6 +49,7 @@ class LoraRef:
             ("text_encoder", text_encoder),
             ("text_encoder_2", text_encoder_2),
             ("blocks", tuple(blocks)),
+            ("course", course),
         ):
             object.__setattr__(self, name, value)
 
@@ -61,15 +67,31 @@ class LoraRef:
         """The same file with one strength for everything."""
         return replace(self, unet=strength, text_encoder=strength, text_encoder_2=None)
 
+    def over(self, steps: int) -> tuple[LoraRef, ...]:
+        """The member at each of the steps of a picture, with the strengths that it has there."""
+        if self.course == STEADY:
+            return (self,) * steps
+        pairs = self.course.strengths(steps, self.unet, self.text_encoder)
+        return tuple(self._at_step(step, steps, *pair) for step, pair in enumerate(pairs))
+
+    def _at_step(self, step: int, steps: int, unet: float, text_encoder: float) -> LoraRef:
+        second = self.text_encoder_2
+        if second is not None and not self.course.counts_at(step, steps):
+            second = 0.0
+        return replace(
+            self, unet=unet, text_encoder=text_encoder, text_encoder_2=second, course=STEADY
+        )
+
 
 def summed(stack: Iterable[LoraRef]) -> tuple[LoraRef, ...]:
     """A stack with its members of one file as one, whose strengths are the sums of theirs.
 
-    That is how a LoRA counts that is in a stack twice. Members with other block weights stay apart.
+    That is how a LoRA counts that is in a stack twice. Members with other block weights, and those
+    whose strengths change in other ways, stay apart.
     """
-    members: dict[tuple[Path, BlockWeights], LoraRef] = {}
+    members: dict[tuple[object, ...], LoraRef] = {}
     for ref in stack:
-        key = ref.path, ref.blocks
+        key = ref.path, ref.blocks, ref.course
         members[key] = _add(members[key], ref) if key in members else ref
     return tuple(members.values())
 

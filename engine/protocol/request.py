@@ -63,6 +63,12 @@ class GenerateRequest:
     """Whose noise is mixed in; -1 draws a random one."""
     variation_strength: float = 0.0
     """From 0, nothing of it, to 1, nothing of the seed's own."""
+    region_stacks: tuple[tuple[LoraRef, ...], ...] = ()
+    """The LoRAs of each region of the prompt, beside those of the stack."""
+    region_ratios: str = ""
+    """Widths and heights of the regions, as in Regional Prompter: `1,2`."""
+    region_masks: tuple[Path, ...] = ()
+    """Pictures that say where the regions lie, white on black."""
     lora_names: tuple[tuple[str, str], ...] = ()
     """Path and name of LoRAs of the stack whose tags in the infotext need more than the file's own
     name, which other files of the library have too."""

@@ -35,6 +35,7 @@ from engine.protocol.hello import program_version
 from engine.protocol.modes import Mode
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
+from engine.session.changing import changing_stack
 from engine.session.opened import OpenedModel
 
 log = logging.getLogger(__name__)
@@ -101,17 +102,19 @@ class Drawer:
             on_saved(saved[-1])
 
         try:
-            report = generate(
-                checkpoint.pipeline,
-                request,
-                cancelled=cancelled,
-                on_start=on_start,
-                on_step=on_step,
-                on_picture=on_picture,
-                latent_rgb=LatentRgb(**checkpoint.latent_rgb),
-                embeddings_cache=self.embeddings,
-                vocabulary=vocabulary,
-            )
+            with changing_stack(switcher, request) as stacks:
+                report = generate(
+                    checkpoint.pipeline,
+                    request,
+                    cancelled=cancelled,
+                    on_start=on_start,
+                    on_step=on_step,
+                    on_picture=on_picture,
+                    latent_rgb=LatentRgb(**checkpoint.latent_rgb),
+                    embeddings_cache=self.embeddings,
+                    vocabulary=vocabulary,
+                    stacks=stacks,
+                )
         except CancelledError:
             tell(GenerationCancelled(done, total))
             return False

@@ -50,6 +50,11 @@ class Course:
     every: int = 1
     """Steps of one turn."""
 
+    def __post_init__(self) -> None:
+        """Refuse turns that no step can be counted in, whoever says them."""
+        if not (1 <= self.turn <= self.turns <= _MOST and 1 <= self.every <= _MOST):
+            raise ValueError(f"has turns beyond 1 to {_MOST}")
+
     def counts_at(self, step: int, steps: int) -> bool:
         """Whether the member is there at a step, counted from 0.
 

@@ -14,6 +14,7 @@ from engine.protocol.commands import Command
 from engine.protocol.events import Event, EventMessage
 from engine.protocol.refs import LoraRef
 from engine.protocol.view import EngineView
+from engine.words.course import Course, Point
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: not set(name) & {0, 0x2F})
@@ -51,6 +52,10 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(instances(args[0]), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*map(instances, args))
+    if kind is Course:
+        points = st.lists(st.builds(Point, simple[float], simple[float]), max_size=2).map(tuple)
+        turns = st.integers(1, 5)
+        return st.builds(Course, points, points, simple[float], simple[float], st.just(1), turns)
     hints = typing.get_type_hints(kind)
     fields = {field.name: instances(hints[field.name]) for field in dataclasses.fields(kind)}
     return st.builds(LoraRef if kind is LoraRef else kind, **fields)

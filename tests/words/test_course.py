@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.block_weights import PRESETS
 from engine.errors import EngineError
-from engine.words.course import Course, Point, strengths
+from engine.words.course import STEADY, Course, Point, strengths
 from engine.words.lora_tags import LoraTag, split_tags
 from tui_loraswitch.control.wanted_lora import WantedLora
 
@@ -149,7 +149,12 @@ def test_names_with_signs_of_points_stay_names() -> None:
     assert _tag("<lora:a:b@1:0.5>").name == "a:b@1"
 
 
-def test_a_changing_strength_is_not_drawn_as_one_strength() -> None:
-    wanted = WantedLora.of_tag(_tag("<lora:x:0@0,1@1>"))
-    with pytest.raises(EngineError, match="changes over the steps"):
-        wanted.ref(Path("x.safetensors"), PRESETS)
+def test_a_changing_strength_goes_with_the_member_of_the_stack() -> None:
+    wanted = WantedLora.of_tag(_tag("<lora:x:0@0,1@1:te2=0.5:start=0.5>"))
+    ref = wanted.ref(Path("x.safetensors"), PRESETS)
+    assert [(r.unet, r.text_encoder, r.text_encoder_2_strength) for r in ref.over(5)] == [
+        (0, 0, 0), (0, 0, 0), (0.5, 0.5, 0.5), (0.75, 0.75, 0.5), (1, 1, 0.5),
+    ]  # fmt: skip
+    assert {r.course for r in ref.over(5)} == {STEADY}
+    # While nothing is drawn it is the last point.
+    assert (ref.unet, ref.text_encoder) == (1, 1)

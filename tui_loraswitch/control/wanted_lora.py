@@ -38,11 +38,6 @@ class WantedLora:
 
         Raises `EngineError` for a field that is not known or whose value cannot be read.
         """
-        if self.course != STEADY:
-            raise EngineError(
-                f"The strength of the LoRA {self.name} changes over the steps; here a LoRA has one "
-                "strength for all steps of a picture. Write <lora:name:0.8>."
-            )
         fields = dict(self.fields)
         second, blocks = fields.pop(TEXT_ENCODER_2, None), fields.pop(BLOCK_WEIGHTS, "")
         for name in fields:
@@ -57,6 +52,7 @@ class WantedLora:
             self.text_encoder,
             None if second is None else self._number(second),
             parse_block_weights(blocks, presets) if blocks else (),
+            self.course,
         )
 
     def _number(self, text: str) -> float:

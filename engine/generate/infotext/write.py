@@ -118,7 +118,8 @@ def _tag(ref: LoraRef, name: str) -> str:
         options.append(("te2", plain_number(ref.text_encoder_2)))
     if ref.blocks:
         options.append(("lbw", block_numbers(ref.blocks)))
-    return str(LoraTag(writable_name(name), ref.unet, ref.text_encoder, tuple(options)))
+    name = writable_name(name)
+    return str(LoraTag(name, ref.unet, ref.text_encoder, tuple(options), ref.course))
 
 
 _NO_ENDS = dict.fromkeys(map(ord, ",:\r\n"))

@@ -1,0 +1,75 @@
+"""Stacks that change while a picture is drawn: over the steps, and from region to region."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+
+from engine.generate.regions import regions_of
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
+from engine.switch.switcher import LoraSwitcher
+from engine.words.course import STEADY
+
+
+class ChangingStack:
+    """The stack of every pass of the UNet, which is made live before the pass.
+
+    `stack` counts in the whole picture; `own` are the members that each region has beside it.
+    Between two passes only the weights are written that differ.
+    """
+
+    def __init__(
+        self, switcher: LoraSwitcher, stack: Stack, own: Sequence[Stack], steps: int
+    ) -> None:
+        self._switcher = switcher
+        self._stacks = [_over((*stack, *members), steps) for members in own]
+
+    def use(self, step: int, region: int) -> None:
+        """Make the stack of a step and a region live, both counted from 0."""
+        stack = self._stacks[region][step]
+        if stack != self._switcher.stack:
+            self._switcher.apply(stack)
+
+    def text_at(self, step: int, region: int) -> Hashable:
+        """Equal for two places whose text encoders have equal weights."""
+        return tuple(
+            (ref.path, ref.text_encoder, ref.text_encoder_2_strength, ref.blocks)
+            for ref in self._stacks[region][step]
+            if ref.text_encoder or ref.text_encoder_2_strength
+        )
+
+
+@contextmanager
+def changing_stack(
+    switcher: LoraSwitcher, request: GenerateRequest
+) -> Iterator[ChangingStack | None]:
+    """The stacks of a picture that needs several, None where the live one is for all of it.
+
+    At the end the stack that was live is live again, bit for bit, whatever happened inside. Raises
+    `EngineError` for regions that cannot be read, and what a switch raises.
+    """
+    stack, regions = switcher.stack, regions_of(request)
+    own: list[Stack] = [()] if regions.base or not regions.regions else []
+    own += request.region_stacks or ((),) * len(regions.regions)
+    if not any(own) and all(ref.course == STEADY for ref in stack):
+        yield None
+        return
+    for ref in (*stack, *(ref for members in own for ref in members)):
+        switcher.prefetch(ref)
+    try:
+        yield ChangingStack(switcher, stack, own, request.steps)
+    finally:
+        if switcher.stack != stack or switcher.state == "recovering":
+            switcher.apply(stack)
+
+
+def _over(stack: Stack, steps: int) -> list[Stack]:
+    """The stack at each step, without the members that have no strength there."""
+    members = [ref.over(steps) for ref in stack]
+    return [tuple(refs[step] for refs in members if _counts(refs[step])) for step in range(steps)]
+
+
+def _counts(ref: LoraRef) -> bool:
+    return any((ref.unet, ref.text_encoder, ref.text_encoder_2_strength))
