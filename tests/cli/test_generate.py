@@ -219,7 +219,8 @@ def test_a_lora_for_another_model_is_refused_in_one_line(
         (("a", "--steps", "0"), "steps"),
         (("a", "--batch", "0"), "at least 1"),
         (("a", "--seed", "-5"), "seed"),
-        (("a", "--sampler", "LCM", "--schedule", "karras"), "cannot take the schedule"),
+        (("a", "--variation-strength", "2"), "variation strength 2"),
+        (("a", "--variation-seed", "-2"), "variation seed -2"),
         (("a", "--sampler", "dpmpp_2m_karras", "--schedule", "exponential"), "give one of them"),
         (("a", "--clip-skip", "0"), "Clip skip starts at 1"),
         (("a", "--seed", str(2**64)), "18446744073709551615"),
@@ -247,8 +248,9 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
 
 @pytest.mark.parametrize(
     "words",
-    [["--sampler", "best"], ["--sampler", "DPM++ 3M SDE"], ["--schedule", "simple"],
-     ["--seed", "x"], ["--clip-skip", "x"], ["--empty-negative", "x"], ["--lora", ""]],
+    [["--sampler", "best"], ["--sampler", "DPM++ 4M"], ["--schedule", "steep"],
+     ["--seed", "x"], ["--clip-skip", "x"], ["--empty-negative", "x"], ["--lora", ""],
+     ["--noise", "x"]],
 )  # fmt: skip
 def test_words_that_make_no_sense_leave_with_2(words, capsys) -> None:
     with pytest.raises(SystemExit) as leaving:
