@@ -17,6 +17,7 @@ from engine.generate.denoise import Region
 from engine.generate.encode import EmbeddingsCache
 from engine.generate.guidance import EncodedPrompts, Guidance, encode_prompts
 from engine.protocol.request import GenerateRequest
+from engine.words.lora_tags import split_tags
 from engine.words.prompt_language.regions import Box, Regions, read_regions
 
 BASE_SHARE = 0.2
@@ -108,6 +109,8 @@ def regions_of(request: GenerateRequest) -> Regions:
     """The regions that a request's prompt is written in; raises `EngineError` for what is wrong."""
     masks = request.region_masks
     regions = read_regions(request.prompt, request.region_ratios, bool(masks))
+    # LoRAs for all of the picture are no prompt for it.
+    regions = replace(regions, base=split_tags(regions.base)[0].strip())
     if request.region_stacks and len(request.region_stacks) != len(regions.regions):
         raise EngineError("Each region has its LoRAs, or none has any of its own.")
     if masks and len(masks) != len(regions.regions):

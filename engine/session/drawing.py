@@ -69,7 +69,8 @@ class Drawer:
         stack = switcher.stack
         warnings = list[str]()
         require_folder(request.output)
-        self._hashes.begin(ref.path for ref in stack)
+        members = (*stack, *(ref for own in request.region_stacks for ref in own))
+        self._hashes.begin(ref.path for ref in members)
         vocabulary = self._inversions.find(
             (request.prompt, request.negative_prompt),
             token_widths(checkpoint.pipeline),
@@ -141,7 +142,8 @@ def _infotext(
     hashes_of: Callable[[Path | None], FileHashes | None],
 ) -> str:
     """What a picture says of itself."""
-    loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in stack)
+    members = (*stack, *(ref for own in request.region_stacks for ref in own))
+    loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in members)
     info = describe_picture(
         request,
         picture.seed,

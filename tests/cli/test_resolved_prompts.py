@@ -130,3 +130,19 @@ def test_what_cannot_be_decided_is_refused_before_the_model(
     code, out, err = generate(*words)
     assert (code, out) == (2, "")
     assert said in " ".join(err.split())
+
+
+def test_regions_have_loras_of_their_own_and_say_so(generate: Any) -> None:
+    code, out, said = generate(
+        "night ADDBASE a fox <lora:neon:0.5> ADDCOL a cat <lora:ink:0@0,1@1>", "--ratios", "1,2"
+    )
+    assert code == 0, said
+    assert _prompts(out.splitlines()) == [
+        "night ADDBASE a fox <lora:neon:0.5> ADDCOL a cat <lora:ink:0@0,1@1>"
+    ]
+
+
+def test_a_mask_for_each_region(generate: Any, tmp_path: Path) -> None:
+    code, _, said = generate("a fox ADDCOL a cat", "--mask", str(tmp_path / "missing.png"))
+    assert code != 0
+    assert "1 masks for 2 regions" in said

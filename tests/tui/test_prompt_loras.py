@@ -187,7 +187,7 @@ async def test_comfyuis_order_of_strengths(start, settings):
         ("broken", "truncated"),
         ("neon:much", "is not a number"),
         ("neon:1:lbw=nose", "no block weights named"),
-        ("neon:1:start=5", "“start=” of the LoRA neon is not known"),
+        ("neon:1:pace=5", "“pace=” of the LoRA neon is not known"),
     ],
 )
 async def test_a_tag_that_cannot_be_is_refused_and_nothing_is_drawn(

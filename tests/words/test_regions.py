@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.words.lora_tags import split_tags
-from engine.words.prompt_language.regions import MOST_REGIONS, Box, Region, Regions, read_regions
+from engine.words.prompt_language.regions import (
+    MOST_REGIONS,
+    Box,
+    Region,
+    Regions,
+    read_regions,
+    tags_by_region,
+    write_regions,
+)
 
 
 def _boxes(text: str, ratios: str = "") -> list[tuple[float, ...]]:
@@ -109,3 +117,27 @@ def test_boxes_cover_the_picture_once(words: list[str], data: st.DataObject) -> 
     for x in (0.003, 0.31, 0.997):
         for y in (0.003, 0.77, 0.997):
             assert sum(b.x0 <= x < b.x1 and b.y0 <= y < b.y1 for b in boxes) == 1
+
+
+def test_tags_belong_to_their_region_or_to_all() -> None:
+    text = "photo <lora:all:0.5> ADDBASE fox <lora:neon:1> ADDCOL cat <lora:ink:0@0,1@1>"
+    whole, own = tags_by_region(text)
+    assert [tag.name for tag in whole] == ["all"]
+    assert [[tag.name for tag in tags] for tags in own] == [["neon"], ["ink"]]
+    assert tags_by_region("a fox <lora:neon:1>")[1] == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["fox <lora:a:1> ADDCOL cat", "all ADDBASE fox ADDROW cat ADDCOL dog", "x ADDCOMM a ADDCOL b"],
+)
+def test_a_prompt_is_written_with_other_tags_in_the_same_places(text: str) -> None:
+    regions = read_regions(text)
+    own = [[f"<lora:own{n}:1>"] for n, _ in enumerate(regions.regions)]
+    written = write_regions(text, ["<lora:whole:0.5>"], own)
+    whole, read = tags_by_region(written)
+    assert [str(tag) for tag in whole] == ["<lora:whole:0.5>"]
+    assert [[str(tag) for tag in tags] for tags in read] == own
+    assert [region.box for region in read_regions(written).regions] == [
+        region.box for region in regions.regions
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
@@ -11,11 +12,13 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.request import NOISES, GenerateRequest, Noise
 from engine.words.lora_tags import TagOrder
 from engine.words.prompt import parse_prompt
+from engine.words.prompt_language.regions import tags_by_region
 from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
 from engine.words.sampler_spellings import read_sampler, read_schedule
 from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.resolved_prompts import resolved
+from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.wanted_lora import WantedLora
 
@@ -101,6 +104,21 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         "batch then keeps --seed and counts up the other",
     )
     parser.add_argument(
+        "--ratios",
+        metavar="RATIOS",
+        default="",
+        help="widths and heights of the prompt's regions (ADDCOL, ADDROW), such as 1,2; all alike "
+        "when left out",
+    )
+    parser.add_argument(
+        "--mask",
+        metavar="FILE",
+        type=expanded,
+        action="append",
+        default=[],
+        help="a picture, white where the next region of the prompt lies; one for each region",
+    )
+    parser.add_argument(
         "--batch", type=int, default=1, help="number of pictures, each with the next seed"
     )
 
@@ -121,9 +139,11 @@ def wanted_pictures(
 
 def _wanted(args: argparse.Namespace, settings: AppSettings, library: Library) -> Wanted:
     request = _checked_request(args, settings)
-    loras = (*args.lora, *_tagged(args.prompt, settings.tag_order))
-    stack = library.resolve(loras, settings.block_weights)
-    return Wanted(replace(request, lora_names=library.written(stack)), stack)
+    whole, own = _tagged(args.prompt, settings.tag_order)
+    stack = library.resolve((*args.lora, *whole), settings.block_weights)
+    stacks = tuple(library.resolve(tags, settings.block_weights) for tags in own)
+    names = library.written((*stack, *chain.from_iterable(stacks)))
+    return Wanted(replace(request, region_stacks=stacks, lora_names=names), stack)
 
 
 def _checked_request(args: argparse.Namespace, settings: AppSettings) -> GenerateRequest:
@@ -152,6 +172,8 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         noise=args.noise,
         variation_seed=args.variation_seed,
         variation_strength=args.variation_strength,
+        region_ratios=args.ratios,
+        region_masks=tuple(path.absolute() for path in args.mask),
     )
     try:
         # The prompt is read for its tags.
@@ -194,12 +216,14 @@ def _no_such(what: str, text: str, names: tuple[str, ...]) -> argparse.ArgumentT
     )
 
 
-def _tagged(prompt: str, order: TagOrder) -> list[WantedLora]:
+def _tagged(prompt: str, order: TagOrder) -> tuple[list[WantedLora], list[list[WantedLora]]]:
+    """The LoRAs that the prompt names for all of the picture, and for each of its regions."""
     try:
-        tags = parse_prompt(prompt, order).loras
+        parse_prompt(prompt, order)
+        whole, own = tags_by_region(prompt, order)
     except EngineError as error:
         raise UsageError(str(error)) from error
-    return list(map(WantedLora.of_tag, tags))
+    return list(map(WantedLora.of_tag, whole)), [list(map(WantedLora.of_tag, o)) for o in own]
 
 
 def _whole(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from engine.client.engine import Engine
@@ -228,14 +229,15 @@ class Control:
         """
         if not self.state.prompt.strip():
             raise CannotError("The prompt is empty: write what the picture shall show.")
-        tagged = self.prompt_loras.find(self.state.prompt)
+        tagged, own = self.prompt_loras.find(self.state.prompt)
         if new_seed:
             self.state = replace(self.state, seed=random.randint(0, MAX_NEW_SEED))
         stack = (*self.view.wanted, *tagged)
         request = replace(
             self.state.request(self.settings.output),
             embeddings=self.settings.embeddings,
-            lora_names=self.prompt_loras.written(stack),
+            region_stacks=own,
+            lora_names=self.prompt_loras.written((*stack, *chain.from_iterable(own))),
         )
         # One that is being cancelled may be asked for again.
         left = self.view.waiting if self.view.stopping else self.view.jobs

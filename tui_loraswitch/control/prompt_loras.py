@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
 from engine.library.names import LibraryNames, find_output_name, names_for_tags
 from engine.protocol.stack_edits import Stack
-from engine.words.lora_tags import split_tags
+from engine.words.lora_tags import LoraTag
+from engine.words.prompt_language.regions import tags_by_region
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.wanted_lora import WantedLora
 
@@ -32,20 +33,23 @@ class PromptLoras:
         self._entries, self._is_complete = entries, is_complete
         self._known_names = names
 
-    def find(self, prompt: str) -> Stack:
-        """The files that the prompt's tags name, with what they ask for.
+    def find(self, prompt: str) -> tuple[Stack, tuple[Stack, ...]]:
+        """The files that the prompt's tags name: for all of the picture, and for each region.
 
         Raises `EngineError` for a tag that cannot be read, for a name that no file has or that
         several have, and for a file that is not for SDXL.
         """
-        _, tags = split_tags(prompt, self._settings.tag_order)
-        wanted = [WantedLora.of_tag(tag) for tag in tags]
-        presets = self._settings.block_weights
-        return tuple(lora.ref(self._find(lora.name).path, presets) for lora in wanted)
+        whole, own = tags_by_region(prompt, self._settings.tag_order)
+        return self._refs(whole), tuple(map(self._refs, own))
 
     def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Paths with the names for their tags, where the file's own name means another as well."""
         return names_for_tags(stack, self._names)
+
+    def _refs(self, tags: Iterable[LoraTag]) -> Stack:
+        presets = self._settings.block_weights
+        wanted = map(WantedLora.of_tag, tags)
+        return tuple(lora.ref(self._find(lora.name).path, presets) for lora in wanted)
 
     @property
     def _names(self) -> LibraryNames[LibraryEntry]:

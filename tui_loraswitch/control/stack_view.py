@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
-from engine.words.lora_tags import tag_names
+from engine.words.prompt_language.regions import tags_by_region
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class StackView:
             is_live = view.wanted == view.live
             switching = view.working == "switch" or (view.model is not None and not is_live)
             return cls(view.wanted, view.live, switching)
-        own = max(0, len(job.stack) - len(tag_names(job.request.prompt)))
+        tagged, _ = tags_by_region(job.request.prompt)
+        own = max(0, len(job.stack) - len(tagged))
         if job.stack[:own] != view.wanted:
             # Something else was wished since it was asked for, which waits until it is drawn.
             return cls(view.wanted, view.live)

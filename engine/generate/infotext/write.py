@@ -13,6 +13,7 @@ from engine.protocol.request import GenerateRequest, Noise
 from engine.words.lora_tags import LoraTag, split_tags, writable_name
 from engine.words.plain_number import plain_number
 from engine.words.prompt import is_empty
+from engine.words.prompt_language.regions import read_regions, write_regions
 
 
 def describe_picture(
@@ -29,18 +30,28 @@ def describe_picture(
 ) -> Infotext:
     """Gather what belongs into a picture: the request, its own seed, the model and the live stack.
 
-    The stack is written into the prompt as tags, in place of tags typed there; a LoRA that is in it
-    twice gets one tag with the sum. Tags in the negative prompt have switched nothing. The hashes
-    of LoRAs are AutoV3 (12 digits), each with the LoRA's name; those of the textual inversions used
-    are the first 12 digits of the file's SHA-256. `index` is the picture's place in its batch,
-    and `variation_seed` its own, where that counts.
+    The stack is written into the prompt as tags, in place of tags typed there, and that of a region
+    into the region's prompt; a LoRA that is in a stack twice gets one tag with the sum. Tags in the
+    negative prompt have switched nothing. The hashes of LoRAs are AutoV3 (12 digits), each with the
+    LoRA's name; those of the textual inversions used are the first 12 digits of the file's SHA-256.
+    `index` is the picture's place in its batch, and `variation_seed` its own, where that counts.
     """
+
+    def tags(stack: Iterable[LoraRef]) -> list[str]:
+        return [_tag(ref, request.name_of(ref)) for ref in summed(stack)]
+
+    whole, own = tags(stack), [tags(members) for members in request.region_stacks]
     (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
-    tags = (_tag(ref, request.name_of(ref)) for ref in summed(stack))
+    if read_regions(request.prompt).regions:
+        written = write_regions(request.prompt, whole, own)
+    else:
+        written = " ".join(filter(None, (tidy(prompt), *whole)))
     says_no_negative = request.is_guided and is_empty(request.negative_prompt)
-    batch = [("Batch size", str(request.batch)), ("Batch pos", str(index))]
+    extra = [("RP Ratios", request.region_ratios)] if request.region_ratios else []
+    if request.batch > 1:
+        extra += [("Batch size", str(request.batch)), ("Batch pos", str(index))]
     return Infotext(
-        prompt=" ".join(filter(None, (tidy(prompt), *tags))),
+        prompt=written,
         negative_prompt=tidy(negative),
         steps=request.steps,
         sampler=request.sampler,
@@ -63,7 +74,7 @@ def describe_picture(
         variation_strength=(request.variation_strength if variation_seed is not None else None),
         lora_hashes=_named_hashes(lora_hashes),
         embedding_hashes=_named_hashes(embedding_hashes),
-        extra=tuple(batch) if request.batch > 1 else (),
+        extra=tuple(extra),
         version=version,
     )
 

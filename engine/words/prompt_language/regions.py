@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from engine.errors import EngineError
+from engine.words.lora_tags import LoraTag, TagOrder, split_tags
 from engine.words.prompt_language.notes import quoted
 
 MOST_REGIONS = 64
@@ -89,6 +90,38 @@ def read_regions(text: str, ratios: str = "", masks: bool = False) -> Regions:
             heights, widths = fitting
     boxes = _boxes(heights, widths)
     return Regions(base or "", tuple(map(Region, texts, boxes)), notes)
+
+
+def tags_by_region(
+    text: str, order: TagOrder = "te, unet"
+) -> tuple[tuple[LoraTag, ...], tuple[tuple[LoraTag, ...], ...]]:
+    """The `<lora:…>` tags that count in all of the picture, and those of each region.
+
+    Raises `EngineError` for tags and regions that cannot be read.
+    """
+    found = read_regions(text)
+    own = tuple(split_tags(region.text, order)[1] for region in found.regions)
+    return split_tags(found.base, order)[1], own
+
+
+def write_regions(text: str, whole: Sequence[str], own: Sequence[Sequence[str]]) -> str:
+    """The prompt with these tags in place of those in it: for all of the picture, and by region."""
+    found = read_regions(text)
+    base = " ".join(filter(None, (_without_tags(found.base), *whole)))
+    if not found.regions:
+        return base
+    tags = own or [()] * len(found.regions)
+    texts = [
+        " ".join(filter(None, (_without_tags(region.text), *members)))
+        for region, members in zip(found.regions, tags, strict=True)
+    ]
+    words = [word for word in _WORD.findall(text) if word in ("ADDCOL", "ADDROW")]
+    pieces = [texts[0], *(f"{word} {part}" for word, part in zip(words, texts[1:], strict=True))]
+    return " ".join(filter(None, (f"{base} ADDBASE" if base else "", *pieces)))
+
+
+def _without_tags(text: str) -> str:
+    return " ".join(split_tags(text)[0].split())
 
 
 def _beginning(text: str) -> tuple[str | None, str | None, list[str]]:
