@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,7 +23,7 @@ def restart(x: Tensor, sigmas: Sequence[float], tools: Tools) -> Tensor:
     From 20 steps on, the sigmas are taken anew between the ends, so that the steps of the way back
     are among those asked for.
     """
-    last = sigmas[0]
+    last = math.inf
     for i, (sigma, following) in enumerate(_way(sigmas)):
         if sigma > last:
             x = x + (sigma**2 - last**2) ** 0.5 * tools.noise(last, sigma)
