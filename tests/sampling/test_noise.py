@@ -72,8 +72,8 @@ def test_without_noise_an_sde_draws_from_torchsdes_tree(sampler: str) -> None:
 
     def noise(sigma: float, following: float) -> torch.Tensor:
         ends = torch.tensor([following, sigma])
-        ends = ends.clamp(low, high)
-        grown = torch.stack([tree(ends[0], ends[1]) for tree in trees])
+        first, last = (round(min(max(float(e), float(low)), float(high)), 6) for e in ends)
+        grown = torch.stack([tree(first, last) for tree in trees])
         return -grown / (ends[1] - ends[0]).sqrt()
 
     x = initial_noise("CPU", [5, 6], SHAPE) * levels[0]

@@ -1,6 +1,5 @@
 """Every sampler on every schedule, against float64 samplers written from the definitions."""
 
-import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -42,23 +41,37 @@ def test_every_sampler_has_a_reference() -> None:
     assert {*reference.DETERMINISTIC, *reference.STOCHASTIC, *CFG_PP} == set(SAMPLERS)
 
 
-@pytest.mark.parametrize("model", [gaussian, bent])
+CASES = [
+    *((bent, schedule, 20) for schedule in SCHEDULES),
+    # Few steps and many, a number that does not divide the model's, and a smooth denoiser.
+    (gaussian, "Automatic", 8), (bent, "Karras", 37), (gaussian, "DDIM", 37), (bent, "Beta", 7),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - CFG_PP))
-def test_a_sampler_on_every_schedule_as_defined(sampler: str, model: reference.Model) -> None:
+def test_a_sampler_on_every_schedule_as_defined(sampler: str) -> None:
     function = {**reference.DETERMINISTIC, **reference.STOCHASTIC}[sampler]
-    allowed = 1e-5 if sampler in reference.DETERMINISTIC else 1e-4
-    if sampler == "DPM adaptive":
-        # The length of its steps follows an error, and what rounding changes there adds up.
-        allowed = 1e-3
-    for schedule, steps in itertools.product(SCHEDULES, (8, 20, 37)):
-        if sampler in ("LMS", "PLMS") and schedule == "Linear Quadratic" and steps < 20:
-            continue  # Its last step is a thousand times the first: float32 cannot tell.
+    for model, schedule, steps in CASES:
         levels = sigmas(schedule, steps, sampler=sampler)
         x, noise = start(levels), draws()
-        ours = sample(sampler, lambda x, s: model(x, s.view(-1, 1, 1, 1)), x, levels, noise=draws())
+        ours = sample(
+            sampler, lambda x, s, model=model: model(x, s.view(-1, 1, 1, 1)), x, levels,
+            noise=draws(),
+        )  # fmt: skip
         theirs = function(
             model, x.double(), levels.double().tolist(),
             lambda a, b, noise=noise: next(noise).double(),
         )  # fmt: skip
         assert ours.dtype == torch.float32
-        assert off(ours, theirs) <= allowed, (schedule, steps)
+        assert off(ours, theirs) <= allowed(sampler, schedule), (model, schedule, steps)
+
+
+def allowed(sampler: str, schedule: str) -> float:
+    if sampler == "DPM adaptive":
+        # The length of its steps follows an error, and what rounding changes there adds up.
+        return 1e-3
+    if (sampler, schedule) == ("LMS", "Linear Quadratic"):
+        # After even steps comes one 5 times as long, and extrapolating so far magnifies rounding:
+        # the reference loses as much in float32.
+        return 1e-4
+    return 1e-5 if sampler in reference.DETERMINISTIC else 1e-4
