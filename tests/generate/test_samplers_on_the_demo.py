@@ -25,7 +25,8 @@ from engine.words.sampler_names import USUAL_SCHEDULE
 SAMPLERS = {function: name for name, function in SAMPLER_FUNCTIONS.items()}.values()
 SCHEDULES = {function: name for name, function in SCHEDULE_FUNCTIONS.items()}.values()
 PAIRS = [
-    *((sampler, "Automatic") for sampler in SAMPLERS),
+    # Without guidance CFG++ is the plain sampler.
+    *((sampler, "Automatic") for sampler in SAMPLERS if "CFG++" not in sampler),
     *(("DPM++ 2M", schedule) for schedule in SCHEDULES if schedule not in USUAL_SCHEDULE.values()),
 ]
 
