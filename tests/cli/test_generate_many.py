@@ -141,7 +141,7 @@ def test_pictures_of_the_host_are_those_of_an_own_engine(host, words, prompts, c
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("fox --s 0", "line 3: DPM"),
+        ("fox --s 0", "line 3: A picture takes 1 to 500"),
         ("fox --ar 1", "line 3: “--ar”"),
         ("fox <lora:nothing:1>", "line 3: There is no LoRA “nothing”"),
         ("fox <lora:neon:x>", "line 3: “x” in the tag"),
