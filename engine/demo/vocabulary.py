@@ -9,13 +9,13 @@ COLOURS = (
 )  # fmt: skip
 SIZES = ("small", "large")
 THINGS = (
-    "fish", "tree", "flower", "moon", "star", "cloud", "heart", "circle", "ring", "square",
-    "triangle", "cross",
+    "cat", "dog", "rabbit", "bird", "fish", "house", "tree", "flower", "boat", "face", "sun", "moon",
+    "star", "cloud", "heart", "circle", "ring", "square", "triangle", "cross",
 )  # fmt: skip
 PLACES = ("on the left", "on the right", "at the top", "at the bottom")
-GROUNDS = ("hills", "waves", "city")
+GROUNDS = ("hills", "waves", "city", "mountains", "forest")
 EXAMPLES = (
-    "a large red star on a blue background",
+    "a large white cat on a green background, hills",
     "a yellow moon on a black background, city",
 )
 
