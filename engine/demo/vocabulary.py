@@ -9,8 +9,8 @@ COLOURS = (
 )  # fmt: skip
 SIZES = ("small", "large")
 THINGS = (
-    "cat", "dog", "rabbit", "bird", "fish", "house", "tree", "flower", "boat", "face", "sun", "moon",
-    "star", "cloud", "heart", "circle", "ring", "square", "triangle", "cross",
+    "cat", "dog", "rabbit", "bird", "fish", "house", "tree", "flower", "boat", "face", "sun",
+    "moon", "star", "cloud", "heart", "circle", "ring", "square", "triangle", "cross",
 )  # fmt: skip
 PLACES = ("on the left", "on the right", "at the top", "at the bottom")
 GROUNDS = ("hills", "waves", "city", "mountains", "forest")

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,11 @@ def test_two_hundred_random_switches_leave_no_trace(demo_parts: Parts, dtype: to
         assert torch.equal(now.view(torch.int16), weight.view(torch.int16)), name
 
 
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
-@pytest.mark.parametrize("path", demo_loras(), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("path", "dtype"),
+    zip(demo_loras(), cycle(HALVES), strict=False),
+    ids=lambda value: getattr(value, "stem", str(value)),
+)
 def test_merged_weights_are_the_reference_rounded_once(
     demo_parts: Parts, path: Path, dtype: torch.dtype
 ) -> None:

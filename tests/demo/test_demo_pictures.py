@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,14 @@ def switcher(demo: Checkpoint) -> LoraSwitcher:
 def draw(demo: Checkpoint, switcher: LoraSwitcher, tmp_path: Path) -> Draw:
     """Draw a prompt with a stack of (name, strength): float pixels [side, side, 3] in 0..255."""
 
-    def picture(prompt: str, *stack: tuple[str, float], seed: int = 7) -> np.ndarray:
+    def picture(
+        prompt: str, *stack: tuple[str, float], seed: int = 7, **settings: object
+    ) -> np.ndarray:
         switcher.apply([LoraRef(DEMO_LORAS / f"{name}.safetensors", s) for name, s in stack])
         found: list[GeneratedPicture] = []
         side = demo.default_size
         request = GenerateRequest(prompt, tmp_path, seed=seed, steps=16, width=side, height=side)
+        request = replace(request, **settings)
         generate(
             demo.pipeline,
             request,
@@ -123,3 +127,27 @@ def test_the_slider_means_the_opposite_below_zero(draw: Draw) -> None:
     cold, neutral, warm = (warmth(strength) for strength in (-1.0, 0.0, 1.0))
     assert cold < neutral - 15
     assert warm > neutral + 15
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_two_things_stand_apart(draw: Draw, seed: int) -> None:
+    prompt = "a red heart on the left and a yellow star on the right on a white background"
+    pixels = draw(prompt, seed=seed)
+    side = len(pixels)
+    red = (pixels[..., 0] > 150) & (pixels[..., 1] < 110)
+    yellow = (pixels[..., 1] > 150) & (pixels[..., 2] < 130)
+    assert red[:, : side // 2].sum() > 10 * red[:, side // 2 :].sum()
+    assert yellow[:, side // 2 :].sum() > 10 * yellow[:, : side // 2].sum()
+    assert red.mean() > 0.04
+    assert yellow.mean() > 0.03
+    between = pixels[side // 3 : 2 * side // 3, side // 2 - 3 : side // 2 + 3]
+    assert between.mean() > 200, "nothing where they would melt"
+
+
+def test_four_steps_look_like_twenty(draw: Draw) -> None:
+    prompt = "a large orange fish on a blue background"
+    many = draw(prompt, steps=20)
+    few = draw(prompt, ("speed/four_steps", 1.0), steps=4, sampler="LCM", cfg_scale=1.0)
+    plain = draw(prompt, steps=4, sampler="LCM", cfg_scale=1.0)
+    assert np.abs(few - many).mean() < 18
+    assert np.abs(few - many).mean() < 0.8 * np.abs(plain - many).mean()

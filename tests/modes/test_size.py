@@ -46,4 +46,4 @@ def test_what_is_the_mapped_file_takes_no_memory(tiny_checkpoint: Path) -> None:
 
 
 def test_the_demo_is_small() -> None:
-    assert bytes_of(DEMO_MODEL, torch.float32).pixels == 128 * 128
+    assert bytes_of(DEMO_MODEL, torch.float32).pixels == 192 * 192

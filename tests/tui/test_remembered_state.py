@@ -11,7 +11,7 @@ from engine.protocol.events import CommandFailed, ModelLoaded, StateChanged
 from tests.tui.conftest import MODEL
 from tui_loraswitch.config.ui_state import DEMO_PROMPT, RememberedState, UiState, save_state
 
-DEMO = replace(MODEL, name="loraswitch_demo", is_demo=True, default_size=128)
+DEMO = replace(MODEL, name="loraswitch_demo", is_demo=True, default_size=192)
 
 
 def choose(driver, model: Path | None) -> None:
