@@ -50,6 +50,8 @@ def test_a_state_file_may_spell_samplers_as_elsewhere(tmp_path):
     path.write_text('{"sampler": "dpmpp_2m_sde_gpu", "schedule": "exponential"}')
     state = load_state(path)
     assert (state.sampler, state.schedule) == ("DPM++ 2M SDE", "Exponential")
+    path.write_text('{"noise": "TPU"}')
+    assert load_state(path).noise == "CPU"
     path.write_text('{"sampler": "Euler a Karras", "empty_negative": "encoded"}')
     state = load_state(path)
     assert (state.sampler, state.schedule) == ("Euler a", "Karras")
@@ -65,14 +67,15 @@ def test_no_state_file_gives_the_defaults(tmp_path):
 FORM = {
     "steps": "20", "sampler": "Euler", "schedule": "Automatic", "cfg_scale": "5,5",
     "seed": "-1", "size": "1216 × 832", "batch": "2", "clip_skip": "3",
-    "empty_negative": "encoded",
+    "noise": "GPU", "empty_negative": "encoded",
 }  # fmt: skip
 
 
 def test_the_form_reads_what_people_type():
     state = read_form(FORM, UiState(prompt="kept"))
     assert (state.steps, state.cfg_scale, state.width, state.height) == (20, 5.5, 1216, 832)
-    assert (state.clip_skip, state.empty_negative) == (3, "encoded")
+    assert (state.clip_skip, state.noise, state.empty_negative) == (3, "GPU", "encoded")
+    assert state.request(Path("/out")).noise == "GPU"
     assert state.prompt == "kept"
     assert read_form(FORM | {"seed": str(2**64 - 1), "batch": "1"}, state).seed == 2**64 - 1
     assert read_form(FORM | {"size": "auto"}, state).width == 0

@@ -11,7 +11,7 @@ from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from engine.files.saving import replace_file
-from engine.protocol.request import EmptyNegative, GenerateRequest
+from engine.protocol.request import NOISES, EmptyNegative, GenerateRequest, Noise
 from engine.words.sampler_spellings import read_sampler_and_schedule
 from tui_loraswitch.config.settings import AppSettings
 
@@ -37,6 +37,8 @@ class UiState:
     batch: int = 1
     clip_skip: int = 2
     """Which layer of the text encoders counts, from the end."""
+    noise: Noise = "CPU"
+    """Whose noise a seed stands for."""
     empty_negative: EmptyNegative = "zeros"
     """What stands for an empty negative prompt; the config file remembers it, not the state."""
     sort: str = "folders"
@@ -64,6 +66,7 @@ _OF_DRAFTS = (
     "schedule",
     "batch",
     "clip_skip",
+    "noise",
     "empty_negative",
 )
 """What of a state is in a request, under the same names."""
@@ -91,7 +94,8 @@ def _state_of(table: dict[str, Any]) -> UiState:
             sound[field.name] = value
     state = UiState(**sound)
     sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
-    return replace(state, sampler=sampler, schedule=schedule)
+    noise = state.noise if state.noise in NOISES else "CPU"
+    return replace(state, sampler=sampler, schedule=schedule, noise=noise)
 
 
 def _remembered_fields() -> list[Field[Any]]:

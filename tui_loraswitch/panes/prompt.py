@@ -150,6 +150,7 @@ def settings_words(state: UiState, default_size: int | None) -> Content:
         f"{width}×{height}" if width else "",
         f"batch {state.batch}" if state.batch > 1 else "",
         f"clip skip {state.clip_skip}" if state.clip_skip > 2 else "",
+        f"{state.noise} noise" if state.noise != "CPU" else "",
         "empty negative encoded" if state.empty_negative == "encoded" else "",
     ]
     return Content(" · ".join(fact for fact in facts if fact))

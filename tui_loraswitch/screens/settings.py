@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from engine.errors import EngineError
-from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES, EmptyNegative, Noise
 from engine.words.sampler_names import SAMPLERS, SCHEDULES
 from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.screens.settings_form import read_form
@@ -22,6 +22,12 @@ from tui_loraswitch.screens.settings_form import read_form
 _EMPTY_NEGATIVE_WORDS: Mapping[EmptyNegative, str] = {
     "zeros": "zeros, as in A1111",
     "encoded": "the empty text, as in ComfyUI",
+}
+
+_NOISE_WORDS: Mapping[Noise, str] = {
+    "CPU": "CPU, as in diffusers",
+    "GPU": "GPU, as in A1111 and Forge",
+    "ComfyUI": "ComfyUI",
 }
 
 
@@ -36,14 +42,14 @@ class SettingsScreen(ModalScreen[UiState | None]):
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
-        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 9; grid-gutter: 0 1; }
+        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 10; grid-gutter: 0 1; }
         & Label { color: $text-muted; }
         & Input { border: none !important; height: 1; padding: 0 1 !important; }
         & Input:focus { background: $primary 28%; }
         & Select { height: 1; }
         & SelectCurrent { border: none !important; height: 1; padding: 0 1 !important; }
         & Select:focus > SelectCurrent { background: $primary 28%; }
-        & #form-note { color: $text-muted; height: 3; padding-top: 1; }
+        & #form-note { color: $text-muted; height: 2; }
         & #form-note.-trouble { color: $text-error; }
     }
     """
@@ -88,6 +94,14 @@ class SettingsScreen(ModalScreen[UiState | None]):
                 yield Input(str(state.batch), id="batch", compact=True)
                 yield Label("clip skip")
                 yield Input(str(state.clip_skip), id="clip_skip", compact=True)
+                yield Label("noise")
+                yield Select(
+                    [(_NOISE_WORDS[name], name) for name in NOISES],
+                    value=state.noise,
+                    allow_blank=False,
+                    compact=True,
+                    id="noise",
+                )
                 yield Label("no negative")
                 yield Select(
                     [(_EMPTY_NEGATIVE_WORDS[name], name) for name in EMPTY_NEGATIVES],

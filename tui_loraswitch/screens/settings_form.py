@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
-from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES, EmptyNegative, Noise
 from tui_loraswitch.config.ui_state import UiState
 
 MAX_BATCH = 64
@@ -37,6 +37,7 @@ def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
         height=height,
         batch=_whole("batch", texts["batch"]),
         clip_skip=_whole("clip skip", texts["clip_skip"]),
+        noise=_noise(texts["noise"]),
         empty_negative=_empty_negative(texts["empty_negative"]),
     )
     if new.batch > MAX_BATCH:
@@ -63,6 +64,10 @@ def _number(name: str, text: str) -> float:
 
 def _empty_negative(name: str) -> EmptyNegative:
     return next(known for known in EMPTY_NEGATIVES if known == name)
+
+
+def _noise(name: str) -> Noise:
+    return next(known for known in NOISES if known == name)
 
 
 def _size(text: str) -> tuple[int, int]:
