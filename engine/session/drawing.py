@@ -69,8 +69,9 @@ class Drawer:
         stack = switcher.stack
         warnings = list[str]()
         require_folder(request.output)
-        members = (*stack, *(ref for own in request.region_stacks for ref in own))
-        self._hashes.begin(ref.path for ref in members)
+        own = [ref.path for members in request.region_stacks for ref in members]
+        looked = self._hashes.look(own)
+        self._hashes.begin(ref.path for ref in stack)
         vocabulary = self._inversions.find(
             (request.prompt, request.negative_prompt),
             token_widths(checkpoint.pipeline),
@@ -104,6 +105,9 @@ class Drawer:
 
         try:
             with changing_stack(switcher, request) as stacks:
+                # Its LoRAs are read by now.
+                self._hashes.use(looked)
+                self._hashes.begin(own)
                 report = generate(
                     checkpoint.pipeline,
                     request,

@@ -140,6 +140,8 @@ def test_regions_have_loras_of_their_own_and_say_so(generate: Any) -> None:
     assert _prompts(out.splitlines()) == [
         "night ADDBASE a fox <lora:neon:0.5> ADDCOL a cat <lora:ink:0@0,1@1>"
     ]
+    written = parse_infotext(read_infotext(Path(out.strip())) or "")
+    assert [name for name, _ in written.lora_hashes] == ["neon", "ink"]
 
 
 def test_a_mask_for_each_region(generate: Any, tmp_path: Path) -> None:
