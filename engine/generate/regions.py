@@ -18,6 +18,7 @@ from engine.generate.encode import EmbeddingsCache
 from engine.generate.guidance import EncodedPrompts, Guidance, encode_prompts
 from engine.protocol.request import GenerateRequest
 from engine.words.lora_tags import split_tags
+from engine.words.prompt_language.parts import tags_that_never_change
 from engine.words.prompt_language.regions import Box, Regions, read_regions
 
 BASE_SHARE = 0.2
@@ -68,7 +69,11 @@ def encode_regions(
     masks: list[torch.Tensor | None] = [None]
     if found.regions:
         masks = list(region_masks(found, request.region_masks, height, width))
-    regions, rows, notes = list[Region](), 0, list(found.notes)
+    regions, rows, notes = (
+        list[Region](),
+        0,
+        [*found.notes, *tags_that_never_change(request.prompt)],
+    )
     for number, (prompt, mask) in enumerate(zip(prompts, masks, strict=True)):
         own = replace(request, prompt=prompt)
 

@@ -367,3 +367,9 @@ def test_nothing_is_written_to_the_terminal(
         assert not any(type(handler) is logging.StreamHandler for handler in handlers)
         logging.getLogger(f"{library}.somewhere").warning("for the log file")
     assert len(caplog.records) == 2
+
+
+def test_a_tag_in_brackets_that_change_is_said(pipe: Any, request_of: Any) -> None:
+    request = request_of(prompt="[<lora:ink:1> fox:cat:0.5]")
+    (warning,) = report_of(pipe, request)[0].warnings
+    assert "counts at all steps" in warning
