@@ -92,11 +92,11 @@ async def take(size: tuple[int, int], home: Path) -> None:
     label = f"{size[0]}x{size[1]}"
     async with shots.app.run_test(size=size, notifications=True) as pilot:
         await shots.until(pilot, ModelLoaded)
-        await find(pilot, "stripes", "enter")
+        await find(pilot, "neon", "enter")
         await shots.until(pilot, Switched)
         await pilot.press("g")
         await shots.until(pilot, GenerationFinished)
-        shots.save(f"stripes-{label}")
+        shots.save(f"neon-{label}")
         await find(pilot, "warmth", "space")
         await shots.until(pilot, Switched, 2)
         await pilot.press("v")

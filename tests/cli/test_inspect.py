@@ -169,7 +169,7 @@ def test_the_demos_loras_are_fitted_to_the_demo(home: Path, capsys) -> None:
     shutil.copy(own, copy)
     assert main(["inspect", str(copy)]) == 0
     out = capsys.readouterr().out
-    assert "is made for 48x36 at rank 2, the model has 320x4x3x3 (103 more do not fit" in out
+    assert "is made for 48x36 at rank 3, the model has 320x4x3x3 (103 more do not fit" in out
     assert "It fits the embedded demo: inspect it with --demo." in out
     assert fit_of(copy, capsys, "--demo")["report"]["matched"] == 104
     assert fit_of(copy, capsys, "--model", str(DEMO_MODEL))["fits"]
