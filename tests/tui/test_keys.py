@@ -257,7 +257,7 @@ async def test_settings_are_edited_by_keyboard(start, session):
         assert session.sent(Draw)[0].request.steps == 12
 
 
-async def test_clip_skip_and_the_empty_negative_are_among_the_settings(
+async def test_clip_skip_the_empty_negative_and_noise_are_among_the_settings(
     start, session, settings, tmp_path
 ):
     path = tmp_path / "config.toml"
@@ -267,9 +267,10 @@ async def test_clip_skip_and_the_empty_negative_are_among_the_settings(
         request = session.sent(Draw)[0].request
         assert (request.clip_skip, request.empty_negative) == (2, "zeros")
         await driver.press("o", *["tab"] * 7, "backspace", "3", "tab", "enter", "down", "enter")
-        await driver.press("ctrl+s", "g")
+        await driver.press("tab", "enter", "down", "enter", "ctrl+s", "g")
         request = session.sent(Draw)[1].request
         assert (request.clip_skip, request.empty_negative) == (3, "encoded")
+        assert request.noise == "GPU"
         assert "clip skip 3" in driver.text
         await driver.until(lambda: path.exists() and "empty_negative" in path.read_text())
     assert tomllib.loads(path.read_text())["empty_negative"] == "encoded"

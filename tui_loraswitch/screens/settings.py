@@ -94,14 +94,6 @@ class SettingsScreen(ModalScreen[UiState | None]):
                 yield Input(str(state.batch), id="batch", compact=True)
                 yield Label("clip skip")
                 yield Input(str(state.clip_skip), id="clip_skip", compact=True)
-                yield Label("noise")
-                yield Select(
-                    [(_NOISE_WORDS[name], name) for name in NOISES],
-                    value=state.noise,
-                    allow_blank=False,
-                    compact=True,
-                    id="noise",
-                )
                 yield Label("no negative")
                 yield Select(
                     [(_EMPTY_NEGATIVE_WORDS[name], name) for name in EMPTY_NEGATIVES],
@@ -109,6 +101,14 @@ class SettingsScreen(ModalScreen[UiState | None]):
                     allow_blank=False,
                     compact=True,
                     id="empty_negative",
+                )
+                yield Label("noise")
+                yield Select(
+                    [(_NOISE_WORDS[name], name) for name in NOISES],
+                    value=state.noise,
+                    allow_blank=False,
+                    compact=True,
+                    id="noise",
                 )
             words = f"size {own} is what the model was trained on; seed -1 is random"
             yield Static(words, id="form-note", markup=False)
