@@ -165,4 +165,4 @@ def test_a_region_does_not_change_with_the_lora_of_another(
     merged = drawing.draw(request_of)
     drawing.switcher.apply((NEON,))
     neon = drawing.draw(request_of)
-    assert 3 * bleeding(both, left_alone) < bleeding(merged, neon)
+    assert 2 * bleeding(both, left_alone) < bleeding(merged, neon)
