@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -60,6 +61,10 @@ def changing_stack(
         switcher.prefetch(ref)
     try:
         yield ChangingStack(switcher, stack, own, request.steps)
+    except BaseException as error:
+        # What the failed drawing holds would take the memory that the way back needs.
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         if switcher.stack != stack or switcher.state == "recovering":
             switcher.apply(stack)

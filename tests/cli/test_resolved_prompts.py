@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from engine.generate.infotext import parse_infotext
 from engine.generate.save import read_infotext
@@ -142,9 +143,26 @@ def test_regions_have_loras_of_their_own_and_say_so(generate: Any) -> None:
     ]
     written = parse_infotext(read_infotext(Path(out.strip())) or "")
     assert [name for name, _ in written.lora_hashes] == ["neon", "ink"]
+    assert ("RP Ratios", "1,2") in written.extra
 
 
 def test_a_mask_for_each_region(generate: Any, tmp_path: Path) -> None:
     code, _, said = generate("a fox ADDCOL a cat", "--mask", str(tmp_path / "missing.png"))
     assert code != 0
     assert "1 masks for 2 regions" in said
+
+
+def test_pictures_say_where_regions_lie(generate: Any, tmp_path: Path) -> None:
+    def drawn(edge: int) -> bytes:
+        words = []
+        for name, box in (("left", (0, 0, edge, 64)), ("right", (edge, 0, 64, 64))):
+            mask = Image.new("L", (64, 64), 0)
+            mask.paste(255, box)
+            mask.save(tmp_path / f"{name}.png")
+            words += ["--mask", str(tmp_path / f"{name}.png")]
+        code, out, said = generate("a fox ADDCOL a cat <lora:ink:1>", "--seed", "5", *words)
+        assert code == 0, said
+        with Image.open(out.strip()) as picture:
+            return picture.tobytes()
+
+    assert drawn(16) != drawn(48)

@@ -55,7 +55,10 @@ def test_masks_are_as_many_as_regions(tmp_path: Path) -> None:
     request = GenerateRequest("a ADDCOL b", tmp_path, region_masks=(tmp_path / "one.png",))
     with pytest.raises(EngineError, match="1 masks for 2 regions"):
         regions_of(request)
-    assert len(regions_of(replace(request, region_masks=())).regions) == 2
+    without = replace(request, region_masks=())
+    assert len(regions_of(without).regions) == 2
+    with pytest.raises(EngineError, match="Each region"):
+        regions_of(replace(without, region_stacks=((),)))
 
 
 def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:

@@ -15,10 +15,14 @@ from PIL import Image
 
 from engine.errors import EngineError, FileFormatError
 from engine.monitor.reading import GpuReading, Reading
+from engine.protocol.jobs import Job
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import MemoryReport
+from engine.protocol.request import GenerateRequest
 from engine.protocol.text import duration, file_size, stack_words
+from engine.protocol.view import EngineView
 from tui_loraswitch.config.ui_state import UiState, load_state, save_state
+from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
 from tui_loraswitch.images.terminal import TerminalImages, parse_answers
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines, sparkline
@@ -266,3 +270,11 @@ def test_words_for_amounts():
     assert stack_words((A, LoraRef("c.safetensors", 0.8, 0.6))) == "a 1.00 + c 0.80/0.60"
     weighed = LoraRef("c.safetensors", 0.8, 0.8, 0.5, (("MID", 0.0),))
     assert stack_words((A, weighed), (A,)) == "<a> 1.00 + c 0.80/0.80/0.50 lbw"
+
+
+@pytest.mark.parametrize("prompt", ["<lora:x:loud>", "a ADDCOL b ADDBASE c", "ADDCOL " * 99])
+def test_a_prompt_of_another_client_that_cannot_be_read_is_shown_without_tags(prompt):
+    member = LoraRef("/loras/ink.safetensors")
+    job = Job("1", GenerateRequest(prompt, Path("/out")), (member,), state="running")
+    shown = StackView.of(EngineView(wanted=(member,), live=(member,), jobs=(job,)))
+    assert (shown.wanted, shown.tagged) == ((member,), ())

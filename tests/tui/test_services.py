@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -161,3 +162,14 @@ def test_what_happens_while_the_app_attaches_is_shown_after_what_was_before():
     assert isinstance(attached, EngineAttached)
     assert isinstance(changed, ViewChanged)
     assert (attached.view.state, changed.view.state) == ("empty", "base")
+
+
+def test_the_library_is_left_out_of_searches_for_garbage(settings, session):
+    gc.unfreeze()
+    messages: list[Message] = []
+    collect(Services(settings, messages.append, link(session)), messages)
+    entries = messages[-1].by_name.entries
+    tracked = {id(one) for one in gc.get_objects()}
+    assert entries
+    assert not any(id(entry) in tracked for entry in entries)
+    gc.unfreeze()

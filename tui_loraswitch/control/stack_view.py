@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from engine.errors import EngineError
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 from engine.words.prompt_language.regions import tags_by_region
@@ -28,8 +29,7 @@ class StackView:
             is_live = view.wanted == view.live
             switching = view.working == "switch" or (view.model is not None and not is_live)
             return cls(view.wanted, view.live, switching)
-        tagged, _ = tags_by_region(job.request.prompt)
-        own = max(0, len(job.stack) - len(tagged))
+        own = max(0, len(job.stack) - _count_tags(job.request.prompt))
         if job.stack[:own] != view.wanted:
             # Something else was wished since it was asked for, which waits until it is drawn.
             return cls(view.wanted, view.live)
@@ -45,3 +45,11 @@ class StackView:
     def is_tagged(self, number: int) -> bool:
         """Whether a member of the wanted stack, by its place, is there for a job alone."""
         return number >= len(self.wanted) - len(self.tagged)
+
+
+def _count_tags(prompt: str) -> int:
+    """How many LoRAs a prompt names for all of the picture."""
+    try:
+        return len(tags_by_region(prompt)[0])
+    except EngineError:
+        return 0  # a prompt of another client, with which nothing can be drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -14,17 +14,17 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from engine.errors import EngineError
-from engine.protocol.request import EMPTY_NEGATIVES, NOISES, EmptyNegative, Noise
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES
 from engine.words.sampler_names import SAMPLERS, SCHEDULES
 from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.screens.settings_form import read_form
 
-_EMPTY_NEGATIVE_WORDS: Mapping[EmptyNegative, str] = {
+_EMPTY_NEGATIVE_WORDS: Mapping[str, str] = {
     "zeros": "zeros, as in A1111",
     "encoded": "the empty text, as in ComfyUI",
 }
 
-_NOISE_WORDS: Mapping[Noise, str] = {
+_NOISE_WORDS: Mapping[str, str] = {
     "CPU": "CPU, as in diffusers",
     "GPU": "GPU, as in A1111 and Forge",
     "ComfyUI": "ComfyUI",
@@ -95,21 +95,11 @@ class SettingsScreen(ModalScreen[UiState | None]):
                 yield Label("clip skip")
                 yield Input(str(state.clip_skip), id="clip_skip", compact=True)
                 yield Label("no negative")
-                yield Select(
-                    [(_EMPTY_NEGATIVE_WORDS[name], name) for name in EMPTY_NEGATIVES],
-                    value=state.empty_negative,
-                    allow_blank=False,
-                    compact=True,
-                    id="empty_negative",
+                yield _choice(
+                    EMPTY_NEGATIVES, state.empty_negative, "empty_negative", _EMPTY_NEGATIVE_WORDS
                 )
                 yield Label("noise")
-                yield Select(
-                    [(_NOISE_WORDS[name], name) for name in NOISES],
-                    value=state.noise,
-                    allow_blank=False,
-                    compact=True,
-                    id="noise",
-                )
+                yield _choice(NOISES, state.noise, "noise", _NOISE_WORDS)
             words = f"size {own} is what the model was trained on; seed -1 is random"
             yield Static(words, id="form-note", markup=False)
 
@@ -133,8 +123,10 @@ class SettingsScreen(ModalScreen[UiState | None]):
             self.dismiss(state)
 
 
-def _choice(names: tuple[str, ...], value: str, id: str) -> Select[str]:
+def _choice(
+    names: Sequence[str], value: str, id: str, words: Mapping[str, str] | None = None
+) -> Select[str]:
+    """One of some names; `words` say what they mean, where that is shown instead."""
     chosen = value if value in names else names[0]
-    return Select(
-        [(name, name) for name in names], value=chosen, allow_blank=False, compact=True, id=id
-    )
+    shown = [((words or {}).get(name, name), name) for name in names]
+    return Select(shown, value=chosen, allow_blank=False, compact=True, id=id)
