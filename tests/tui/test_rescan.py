@@ -46,6 +46,6 @@ async def test_a_file_that_was_replaced_is_no_longer_marked_as_refused(start, lo
 
 async def test_one_reading_at_a_time(start) -> None:
     async with start() as driver:
-        with driver.app._services._scanning:
+        with driver.app.services._scanning:
             await driver.press("R")
             assert driver.toasts[-1] == "The library is being read."

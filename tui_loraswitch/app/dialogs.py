@@ -14,11 +14,11 @@ from engine.protocol.refs import LoraRef
 from tui_loraswitch.config.ui_state import UiState
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app.app import LoraSwitchApp
+    from tui_loraswitch.app.app_base import AppBase
     from tui_loraswitch.app.services import Services
 
 
-def choose_model(app: LoraSwitchApp, services: Services) -> None:
+def choose_model(app: AppBase, services: Services) -> None:
     """Offer the models in the model folders, and have the chosen one loaded."""
     from tui_loraswitch.screens.models import ModelsScreen, ModelWish
 
@@ -40,7 +40,7 @@ def choose_model(app: LoraSwitchApp, services: Services) -> None:
     services.find_models(control.last_file, screen.post_message, screen.closed)
 
 
-def edit_settings(app: LoraSwitchApp, services: Services) -> None:
+def edit_settings(app: AppBase, services: Services) -> None:
     """Edit steps, sampler, seed and size of the next picture."""
     from tui_loraswitch.screens.settings import SettingsScreen
 
@@ -59,7 +59,7 @@ def edit_settings(app: LoraSwitchApp, services: Services) -> None:
     app.push_screen(SettingsScreen(app.control.state, model.default_size if model else None), take)
 
 
-def type_strength(app: LoraSwitchApp, ref: LoraRef) -> None:
+def type_strength(app: AppBase, ref: LoraRef) -> None:
     """Edit the strengths of a member of the stack."""
     from tui_loraswitch.screens.strength import StrengthScreen
 
@@ -70,7 +70,7 @@ def type_strength(app: LoraSwitchApp, ref: LoraRef) -> None:
     app.push_screen(StrengthScreen(ref), change)
 
 
-def weigh_blocks(app: LoraSwitchApp, ref: LoraRef, is_tagged: bool) -> None:
+def weigh_blocks(app: AppBase, ref: LoraRef, is_tagged: bool) -> None:
     """Edit the block weights of a member of the stack; those in a tag are edited there."""
     from tui_loraswitch.screens.block_weights import BlockWeightsScreen
 
@@ -84,7 +84,7 @@ def weigh_blocks(app: LoraSwitchApp, ref: LoraRef, is_tagged: bool) -> None:
         app.push_screen(BlockWeightsScreen(ref, app.control.settings.block_weights), weigh)
 
 
-def show_jobs(app: LoraSwitchApp) -> None:
+def show_jobs(app: AppBase) -> None:
     """Show the queue, to reorder, drop and pause."""
     from tui_loraswitch.screens.jobs import JobsScreen
 
@@ -94,7 +94,7 @@ def show_jobs(app: LoraSwitchApp) -> None:
     app.push_screen(JobsScreen(app.control.view, app.view_changed, send))
 
 
-def ask(app: LoraSwitchApp, words: str, answers: Mapping[str, Callable[[], object]]) -> None:
+def ask(app: AppBase, words: str, answers: Mapping[str, Callable[[], object]]) -> None:
     """Let the user choose what to do."""
     from tui_loraswitch.screens.question import QuestionScreen
 
@@ -106,7 +106,7 @@ def ask(app: LoraSwitchApp, words: str, answers: Mapping[str, Callable[[], objec
     app.push_screen(QuestionScreen(words, tuple(answers)), answer)
 
 
-def show_help(app: LoraSwitchApp) -> None:
+def show_help(app: AppBase) -> None:
     """Show the keys of the focused pane and of the app, unless a dialog is open."""
     if app.screen is app.main:
         from tui_loraswitch.screens.help import HelpScreen

@@ -20,13 +20,13 @@ from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.services import Services
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app.app import LoraSwitchApp
+    from tui_loraswitch.app.app_base import AppBase
 
 
 class Following:
     """Carries the engine's view to the control and the panes, and says what the user must know."""
 
-    def __init__(self, app: LoraSwitchApp, services: Services, remembering: Remembering) -> None:
+    def __init__(self, app: AppBase, services: Services, remembering: Remembering) -> None:
         self._app = app
         self._services = services
         self._remembering = remembering

@@ -13,13 +13,13 @@ from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app.app import LoraSwitchApp
+    from tui_loraswitch.app.app_base import AppBase
 
 
 class Leaving:
     """Ends the app once, in one of the ways; prompt and settings are kept in each."""
 
-    def __init__(self, app: LoraSwitchApp, remembering: Remembering) -> None:
+    def __init__(self, app: AppBase, remembering: Remembering) -> None:
         self._app = app
         self._remembering = remembering
         self._has_begun = False

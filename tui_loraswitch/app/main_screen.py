@@ -95,6 +95,11 @@ class MainScreen(Screen[None]):
             if target is not None:
                 target.focus()
 
+    def edit_prompt(self, negative: bool = False) -> None:
+        """Put the cursor into the prompt or the negative prompt."""
+        self.show_pane("prompt", take_focus=False)
+        self.prompt.edit(negative)
+
     @property
     def focused_title(self) -> str:
         """The name of the pane that has the focus."""

@@ -13,7 +13,7 @@ from tui_loraswitch.app.dialogs import ask
 from tui_loraswitch.panes.messages import OlderHostFound
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app.app import LoraSwitchApp
+    from tui_loraswitch.app.app_base import AppBase
 
 LOOK_SECONDS = 1.0
 """Between two looks at its queue."""
@@ -61,7 +61,7 @@ def _pictures_left(status: Mapping[str, Any]) -> int:
     return sum(isinstance(job, dict) and job.get("state") in ("waiting", "running") for job in jobs)
 
 
-def say_older(app: LoraSwitchApp, found: OlderHostFound, replace: Callable[[], object]) -> None:
+def say_older(app: AppBase, found: OlderHostFound, replace: Callable[[], object]) -> None:
     """Say that it is older, and offer to replace it when nothing is left for it to draw."""
     who = f"older engine ({found.version})"
     if found.left:

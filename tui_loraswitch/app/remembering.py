@@ -9,7 +9,7 @@ from tui_loraswitch.config.ui_state import RememberedState, UiState
 from tui_loraswitch.look.theme import INK
 
 if TYPE_CHECKING:
-    from tui_loraswitch.app.app import LoraSwitchApp
+    from tui_loraswitch.app.app_base import AppBase
     from tui_loraswitch.app.services import Services
 
 
@@ -20,7 +20,7 @@ class Remembering:
     screen.
     """
 
-    def __init__(self, app: LoraSwitchApp, services: Services, files: RememberedState) -> None:
+    def __init__(self, app: AppBase, services: Services, files: RememberedState) -> None:
         self._app = app
         self._services = services
         self._files = files

@@ -1,0 +1,45 @@
+"""Keys that write the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from textual import on
+
+from engine.library.entry import LibraryEntry
+from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.panes.messages import PromptChanged, PromptLeft
+
+
+class PromptKeys(AppBase):
+    """The prompt, the negative prompt, trigger words."""
+
+    @on(PromptChanged)
+    def _take_prompt(self, message: PromptChanged) -> None:
+        self.control.state = replace(
+            self.control.state, prompt=message.prompt, negative_prompt=message.negative_prompt
+        )
+
+    @on(PromptLeft)
+    def _leave_prompt(self) -> None:
+        self.control.share_draft()
+        self.main.library.focus_target().focus()
+
+    def action_insert_trigger(self) -> None:
+        """Put the highlighted LoRA's trigger words into the prompt."""
+        entry = self.main.library.highlighted
+
+        def insert(entry: LibraryEntry) -> None:
+            insertion = self.control.insert_trigger(entry)
+            self.control.share_draft()
+            self.show_state()
+            self.main.show_pane("prompt", take_focus=False)
+            self.main.prompt.show_insertion(entry.name, insertion)
+
+        if entry is not None:
+            self.attempt(partial(insert, entry))
+
+    def action_edit_prompt(self, negative: bool = False) -> None:
+        """Write the prompt or the negative prompt."""
+        self.main.edit_prompt(negative)
