@@ -28,5 +28,9 @@ class SwitchError(EngineError):
     """A switch failed part-way; the model was brought back to the base first."""
 
 
+class StoreError(EngineError):
+    """The store cannot be opened, read or written; the message says why and what to do."""
+
+
 class CancelledError(EngineError):
     """The user cancelled the work."""

@@ -24,6 +24,11 @@ def state_path() -> Path:
     return platformdirs.user_state_path(_NAME) / "state.json"
 
 
+def store_path() -> Path:
+    """The store: what was drawn, written and set, in one SQLite file."""
+    return platformdirs.user_state_path(_NAME) / "loraswitch.db"
+
+
 def host_state_path(name: str) -> Path:
     """The file in which the host of this name keeps its model, stack, queue and draft."""
     return platformdirs.user_state_path(_NAME) / f"host-{name}.json"
