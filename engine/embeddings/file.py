@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from engine.embeddings.folders import PICKLES, second_file
 from engine.embeddings.inversion import TextualInversion, make_inversion
 from engine.errors import FileFormatError
 from engine.files.hashes import hash_file
@@ -14,8 +15,6 @@ from engine.host_memory import HostMemory
 from engine.lora.identify import identify
 from engine.lora.tensors import meta_tensor, read_tensors
 
-ENDING = ".safetensors"
-PICKLES = (".pt", ".bin", ".pth", ".ckpt")
 MAX_BYTES = 16 << 20
 """Many times what 75 vectors take; a bound, so that no stray model is read."""
 
@@ -35,8 +34,8 @@ def read_inversion(path: Path) -> TextualInversion:
         )
     tensors = _read(path)
     digest = hash_file(path).sha256
-    second = path.with_name(f"{path.stem}_2{path.suffix}")
-    if len(tensors) == 1 and not tensors.keys() & {"clip_l", "clip_g"} and second.is_file():
+    second = second_file(path)
+    if len(tensors) == 1 and not tensors.keys() & {"clip_l", "clip_g"} and second is not None:
         others = _read(second)
         if len(others) == 1:
             (clip_l,), (clip_g,) = tensors.values(), others.values()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from engine.embeddings.bundled import BundledEmbedding
-from engine.embeddings.file import ENDING, PICKLES, read_inversion
+from engine.embeddings.file import read_inversion
+from engine.embeddings.folders import named_files, names_in, second_file
 from engine.embeddings.inversion import TextualInversion, require_widths
 from engine.embeddings.vocabulary import Vocabulary
-from engine.embeddings.words import split_at_names
 from engine.errors import EngineError
 from engine.lora.file import FileStamp
-from engine.words.prompt import parse_prompt
 
 _MOST_NAMED = 10
 """Unknown names in a prompt that have a warning each."""
@@ -53,7 +51,7 @@ class EmbeddingStore:
         warnings: list[str] = []
         sources = self._sources(folders, bundled, warnings)
         inversions: dict[str, TextualInversion] = {}
-        named = list(dict.fromkeys(_named(texts, sources)))
+        named = list(dict.fromkeys(names_in(texts, sources)))
         for name in (name for name, is_known in named if is_known):
             source = sources[name]
             try:
@@ -82,18 +80,13 @@ class EmbeddingStore:
         sources: dict[str, _Source] = {}
         for embedding in bundled:
             _enter(sources, embedding.name, _Source(embedding.lora, embedding.read))
-        files = [(folder, path) for folder in folders for path in _list(folder, warnings)]
-        read = {path: _Source(str(path), partial(self._of_file, path)) for _, path in files}
-        # A path below a folder names one file; only then may a name stand for several.
-        for folder, path in files:
-            _enter(sources, path.relative_to(folder).with_suffix("").as_posix(), read[path])
-        for _, path in files:
-            _enter(sources, path.stem, read[path])
+        for name, path in named_files(folders, warnings):
+            _enter(sources, name, _Source(str(path), partial(self._of_file, path)))
         return sources
 
     def _of_file(self, path: Path) -> TextualInversion:
-        second = path.with_name(f"{path.stem}_2{path.suffix}")
-        files = (path, second) if second.is_file() else (path,)
+        second = second_file(path)
+        files = (path, second) if second is not None else (path,)
         stamps = tuple(map(FileStamp.of, files))
         if stamps not in self._read:
             # An older version of the file is of no use any more.
@@ -102,35 +95,7 @@ class EmbeddingStore:
         return self._read[stamps]
 
 
-def _named(texts: Iterable[str], sources: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Names in the prompts, each with whether there is such an inversion."""
-    names = list(sources)
-    for text in texts:
-        for part in parse_prompt(text).parts:
-            for piece in part:
-                for item in split_at_names(piece.text, names):
-                    if not isinstance(item, str):
-                        yield item.name, item.known
-
-
 def _enter(sources: dict[str, _Source], name: str, source: _Source) -> None:
     first = sources.setdefault(name.lower(), source)
     if first.where != source.where:
         first.others.append(source.where)
-
-
-def _list(folder: Path, warnings: list[str]) -> list[Path]:
-    """Files of inversions below a folder, sorted; a pickle only where there is no safetensors."""
-
-    def unreadable(error: OSError) -> None:
-        warnings.append(f"{error.filename}: cannot be searched for embeddings ({error.strerror}).")
-
-    found: list[Path] = []
-    for parent, _, names in os.walk(folder, onerror=unreadable):
-        stems = {Path(name).stem for name in names if name.lower().endswith(ENDING)}
-        for name in names:
-            path = Path(parent, name)
-            ending = path.suffix.lower()
-            if ending == ENDING or (ending in PICKLES and path.stem not in stems):
-                found.append(path)
-    return sorted(found)

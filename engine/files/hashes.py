@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import CancelledError
-from engine.files.header import read_header
+from engine.files.header import Header, read_header
 from engine.files.regular_file import open_regular, unreadable
 
 CHUNK = 4 * 1024 * 1024
+MEANT = ("lora_adapter_metadata", "ss_network_args")
+"""Metadata without which the tensors of a LoRA say something else."""
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _LEGACY_START, _LEGACY_LENGTH = 0x100000, 0x10000
 
@@ -27,6 +30,9 @@ class FileHashes:
     """Of the bytes after the header: stays the same when metadata is edited."""
     legacy: str
     """AutoV1, 8 digits; not unique, kept for old infotexts. Empty for a file of up to 1 MiB."""
+    content: str = ""
+    """Of all that the values depend on: the tensors' bytes, names, types and shapes, and the
+    metadata that says how they are meant. Other metadata may be edited."""
 
     @property
     def autov2(self) -> str:
@@ -72,7 +78,18 @@ def hash_file(
         whole.hexdigest(),
         tensors.hexdigest(),
         hashlib.sha256(legacy).hexdigest()[:8] if legacy else "",
+        _content(header, tensors.hexdigest()),
     )
+
+
+def _content(header: Header, tensors_sha256: str) -> str:
+    table = sorted(
+        (name, info.dtype, info.shape, info.start - header.data_start)
+        for name, info in header.tensors.items()
+    )
+    meant = {key: header.metadata[key] for key in MEANT if key in header.metadata}
+    text = json.dumps([table, meant, tensors_sha256], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def claimed_tensors_hash(metadata: Mapping[str, str]) -> str:

@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 5.0
 _TABLE = (
-    "CREATE TABLE IF NOT EXISTS hashes "
-    "(path BLOB PRIMARY KEY, version TEXT, sha256 TEXT, tensors_sha256 TEXT, legacy TEXT)"
+    "CREATE TABLE IF NOT EXISTS file_hashes (path BLOB PRIMARY KEY, version TEXT, "
+    "sha256 TEXT, tensors_sha256 TEXT, legacy TEXT, content TEXT)"
 )
 
 
@@ -33,16 +33,17 @@ class HashTable:
     def find(self, path: Path, version: FileVersion) -> FileHashes | None:
         """The hashes of this version; None where they are not known."""
         statement = (
-            "SELECT sha256, tensors_sha256, legacy FROM hashes WHERE path = ? AND version = ?"
+            "SELECT sha256, tensors_sha256, legacy, content FROM file_hashes "
+            "WHERE path = ? AND version = ?"
         )
         row = self._do(statement, (os.fsencode(path), _key(version)))
         return FileHashes(*row) if row else None
 
     def keep(self, path: Path, version: FileVersion, hashes: FileHashes) -> None:
         """Keep the hashes of this version in place of those of another."""
-        row = (hashes.sha256, hashes.tensors_sha256, hashes.legacy)
+        row = (hashes.sha256, hashes.tensors_sha256, hashes.legacy, hashes.content)
         self._do(
-            "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO file_hashes VALUES (?, ?, ?, ?, ?, ?)",
             (os.fsencode(path), _key(version), *row),
         )
 
