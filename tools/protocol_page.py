@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from msgspec import NODEFAULT, Struct, structs
 
 from engine.protocol.codec import VERSION
 from engine.protocol.commands import Command
@@ -58,9 +60,8 @@ def _section(kind: type[Any], words: str | None = None) -> str:
     lines = [f"### {kind.__name__}{end}\n", words or inspect.cleandoc(kind.__doc__ or ""), ""]
     hints, notes = get_type_hints(kind), _notes(kind)
     rows = [
-        f"| `{field.name}` | {_cell(_words_of(hints[field.name]))} | {_default(field)} | "
-        f"{_cell(notes.get(field.name, ''))} |"
-        for field in fields(kind)
+        f"| `{name}` | {_cell(_words_of(hints[name]))} | {default} | {_cell(notes.get(name, ''))} |"
+        for name, default in _defaults(kind)
     ]
     if rows:
         lines += ["| field | type | default | |", "|---|---|---|---|", *rows, ""]
@@ -81,12 +82,20 @@ def _notes(kind: type[Any]) -> dict[str, str]:
     return found
 
 
-def _default(field: Field[Any]) -> str:
-    if field.default is not MISSING:
-        return f"`{field.default!r}`"
-    if field.default_factory is not MISSING:
-        return f"`{field.default_factory.__name__}()`"  # type: ignore[attr-defined]
-    return ""
+def _defaults(kind: type[Any]) -> Iterator[tuple[str, str]]:
+    """The fields, with what stands for one that is left out."""
+    for field in structs.fields(kind) if issubclass(kind, Struct) else fields(kind):
+        if field.default not in (MISSING, NODEFAULT):
+            yield field.name, f"`{field.default!r}`"
+        elif field.default_factory not in (MISSING, NODEFAULT):
+            factory: Any = field.default_factory
+            yield field.name, f"`{factory.__name__}()`"
+        else:
+            yield field.name, ""
+
+
+def _is_message(kind: Any) -> bool:
+    return isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, Struct))
 
 
 def _words_of(hint: Any) -> str:
@@ -101,7 +110,7 @@ def _words_of(hint: Any) -> str:
         return f"({', '.join(map(_words_of, arguments))})"
     if origin is not None and not isinstance(hint, type) and not inspect.isclass(origin):
         return " or ".join(f"`{value!r}`" for value in arguments)
-    if is_dataclass(hint) and isinstance(hint, type):
+    if _is_message(hint):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     return f"`{hint.__name__}`"
 
@@ -111,7 +120,7 @@ def _cell(text: str) -> str:
 
 
 def _parts() -> list[type[Any]]:
-    """The dataclasses inside of commands, events and view, by name."""
+    """What is inside of commands, events and view, by name."""
     roots = {*get_args(Command), *get_args(Event), EventMessage, EngineView}
     found: set[type[Any]] = set()
     waiting = list(roots)
@@ -127,7 +136,7 @@ def _inside(kind: type[Any]) -> Iterator[type[Any]]:
     hints = list(get_type_hints(kind).values())
     while hints:
         hint = hints.pop()
-        if is_dataclass(hint) and isinstance(hint, type):
+        if _is_message(hint):
             yield hint
         hints.extend(argument for argument in get_args(hint) if not isinstance(argument, str))
 

@@ -166,6 +166,8 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     if isinstance(value, tuple):
         return all(map(_is_finite, value))
+    if isinstance(value, msgspec.Struct):
+        return all(map(_is_finite, msgspec.structs.astuple(value)))
     if is_dataclass(value):
         return all(_is_finite(getattr(value, field.name)) for field in fields(value))
     return True

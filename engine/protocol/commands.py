@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.protocol.modes import ModeChoice
 from engine.protocol.refs import LoraRef
@@ -13,8 +14,7 @@ from engine.protocol.stack_edits import USUAL_BOUND, Part
 from engine.sdxl.prediction import Prediction
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """Open a model (None: the demo) in place of the loaded one."""
 
     model: Path | None = None
@@ -32,27 +32,23 @@ class Load:
     """What the model predicts; None: what its files say."""
 
 
-@dataclass(frozen=True)
-class Unload:
+class Unload(msgspec.Struct, frozen=True):
     """Give the model's memory back; stack and queue stay for when it is loaded again."""
 
 
-@dataclass(frozen=True)
-class SetStack:
+class SetStack(msgspec.Struct, frozen=True):
     """Want exactly this stack; an empty one is the base."""
 
     stack: tuple[LoraRef, ...] = ()
 
 
-@dataclass(frozen=True)
-class ToggleLora:
+class ToggleLora(msgspec.Struct, frozen=True):
     """Take a file out of the wanted stack, or add it at the end."""
 
     ref: LoraRef
 
 
-@dataclass(frozen=True)
-class AdjustStrength:
+class AdjustStrength(msgspec.Struct, frozen=True):
     """Change the strength of one member of the wanted stack by `delta`."""
 
     path: Path
@@ -62,15 +58,13 @@ class AdjustStrength:
     """How far steps go."""
 
 
-@dataclass(frozen=True)
-class ChangeMember:
+class ChangeMember(msgspec.Struct, frozen=True):
     """Give the member of the same file other strengths or block weights."""
 
     ref: LoraRef
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(msgspec.Struct, frozen=True):
     """Put pictures at the end of the queue; the command's id is the job's."""
 
     request: GenerateRequest
@@ -80,61 +74,52 @@ class Draw:
     """Draw again with new seeds until the job is cancelled."""
 
 
-@dataclass(frozen=True)
-class CancelJob:
+class CancelJob(msgspec.Struct, frozen=True):
     """Stop one job, running or waiting."""
 
     job: str
 
 
-@dataclass(frozen=True)
-class CancelAll:
+class CancelAll(msgspec.Struct, frozen=True):
     """Stop the running job or load within one step, and drop every job that waits."""
 
 
-@dataclass(frozen=True)
-class MoveJob:
+class MoveJob(msgspec.Struct, frozen=True):
     """Put a waiting job before another one; None: at the end."""
 
     job: str
     before: str | None = None
 
 
-@dataclass(frozen=True)
-class RetryJob:
+class RetryJob(msgspec.Struct, frozen=True):
     """Put a job that was set aside back into the queue."""
 
     job: str
 
 
-@dataclass(frozen=True)
-class PauseQueue:
+class PauseQueue(msgspec.Struct, frozen=True):
     """Let the running job end and start no other, or go on."""
 
     paused: bool = True
 
 
-@dataclass(frozen=True)
-class SetDraft:
+class SetDraft(msgspec.Struct, frozen=True):
     """Keep the prompt and settings that the user is working on, for every screen."""
 
     draft: GenerateRequest
 
 
-@dataclass(frozen=True)
-class SetBackup:
+class SetBackup(msgspec.Struct, frozen=True):
     """Move the backups to another memory."""
 
     tier: Tier
 
 
-@dataclass(frozen=True)
-class Verify:
+class Verify(msgspec.Struct, frozen=True):
     """Compare the base with its fingerprints."""
 
 
-@dataclass(frozen=True)
-class Prefetch:
+class Prefetch(msgspec.Struct, frozen=True):
     """Read a LoRA ahead of a likely switch; skipped when anything else waits."""
 
     ref: LoraRef

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from engine.errors import CancelledError, EngineError, FileFormatError, LoraRefusedError
 from engine.protocol.advance import advance
 from engine.protocol.commands import (
@@ -220,7 +222,7 @@ class Session:
         if not worker.has_open(job.model):
             home = self._orders.load or Load()
             # What is predicted is a model's own.
-            own = replace(home, model=job.model, prediction=None)
+            own = structs.replace(home, model=job.model, prediction=None)
             try:
                 self._load_model(worker, own, cancelled, None)
             finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from hypothesis import strategies as st
+from msgspec import Struct, structs
 
 from engine.protocol.commands import Command
 from engine.protocol.events import Event, EventMessage
@@ -30,7 +31,7 @@ def paths() -> st.SearchStrategy[Path]:
 
 
 def instances(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a type as the protocol's dataclasses use them."""
+    """Values of a type as the protocol's data use them."""
     origin, args = get_origin(kind), get_args(kind)
     simple = {
         str: TEXT,
@@ -57,7 +58,9 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
         turns = st.integers(1, 5)
         return st.builds(Course, points, points, simple[float], simple[float], st.just(1), turns)
     hints = typing.get_type_hints(kind)
-    fields = {field.name: instances(hints[field.name]) for field in dataclasses.fields(kind)}
+    fields_of = structs.fields if issubclass(kind, Struct) else dataclasses.fields
+    names = [field.name for field in fields_of(kind)]
+    fields = {name: instances(hints[name]) for name in names}
     return st.builds(LoraRef if kind is LoraRef else kind, **fields)
 
 

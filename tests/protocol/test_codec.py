@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.protocol.codec import (
     ProtocolError,
@@ -129,7 +129,7 @@ def test_half_characters_in_texts_become_question_marks() -> None:
     saved = PictureSaved(odd, 1, 64, 64, 20, "<lora:caf\udce9:1>")
     message = decode_from_host(encode_event(EventMessage(1, "cpu", None, 0.0, saved)))
     assert isinstance(message, EventMessage)
-    assert message.event == replace(saved, infotext="<lora:caf?:1>")
+    assert message.event == structs.replace(saved, infotext="<lora:caf?:1>")
     _, command = decode_command(
         encode_command("a", SetDraft(GenerateRequest("a \ud83d", Path("/out"))))
     )
