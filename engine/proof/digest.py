@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +81,15 @@ def request_digest(request: GenerateRequest, contents: Contents) -> str:
         del settings["variation_seed"]
     settings["embeddings"] = dict(contents.embeddings(request))
     return _digest(settings)
+
+
+def files_of(request: GenerateRequest) -> Iterator[Path]:
+    """The files of a request whose content counts, LoRAs apart."""
+    for field in fields(request):
+        if field.name not in NOT_IN_PIXELS:
+            value = getattr(request, field.name)
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (item for item in values if isinstance(item, Path))
 
 
 def _stack(stack: Iterable[LoraRef], contents: Contents) -> list[Any]:

@@ -95,6 +95,8 @@ class ModelInfo:
     """How it shares the device's memory."""
     prediction: Prediction = "epsilon"
     """What it predicts in each step."""
+    fingerprint: str = ""
+    """Of all its weights as they were loaded, and of how they are used."""
 
 
 class ModelLoaded(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from engine.protocol.commands import Load
 from engine.protocol.events import LoadProgress
 from engine.protocol.modes import OFFLOADED
 from engine.sdxl.prediction import Prediction
+from engine.session.identity import decoder_fingerprint, model_fingerprint
 from engine.session.opened import OpenedModel
 from engine.switch.switcher import LoraSwitcher
 
@@ -76,6 +77,8 @@ def open_model(
         # Of what follows nothing can be stopped.
         progress(0, 0)
         pipeline = checkpoint.pipeline
+        # Offloading takes the weights apart.
+        decoder = decoder_fingerprint(checkpoint)
         place(pipeline, mode, device)
         tell(LoadProgress("Taking fingerprints of the base weights"))
         switcher = LoraSwitcher(
@@ -99,7 +102,8 @@ def open_model(
     hashes.use(looked)
     hashes.begin(looked)
     where = torch.device(device)
-    return OpenedModel(checkpoint, switcher, where, dtype, mode, vae, plan.files.lender)
+    identity = model_fingerprint(checkpoint, switcher.base_fingerprint, decoder)
+    return OpenedModel(checkpoint, switcher, where, dtype, mode, identity, vae, plan.files.lender)
 
 
 def model_path(model: Path | None) -> Path:

@@ -27,6 +27,7 @@ class OpenedModel:
     device: torch.device
     dtype: torch.dtype
     mode: Mode
+    fingerprint: str
     vae: Path | None = None
     """In place of the model's own."""
     lender: Path | None = None
@@ -57,6 +58,7 @@ class OpenedModel:
             gpu_uuid=device_uuid(device),
             mode=self.mode,
             prediction=checkpoint.prediction,
+            fingerprint=self.fingerprint,
         )
 
     def used(self, model: FileHashes | None, vae: FileHashes | None) -> ModelUsed:

@@ -13,7 +13,7 @@ from engine.host_memory import is_out_of_memory
 from engine.pinned_memory import IDLE_SHARE, give_back_pinned
 from engine.protocol.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource
-from engine.switch.fingerprint import fingerprint
+from engine.switch.fingerprint import fingerprint, joined
 from engine.switch.mapped_files import MappedFiles
 from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
@@ -70,6 +70,12 @@ class BaseModel:
     def backup_bytes(self) -> int:
         """Bytes of backups held."""
         return self._backups.bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """One for W0 of all parameters."""
+        marks = self._fingerprints.items()
+        return joined((str(name), self.live(name), mark) for name, mark in marks)
 
     def live(self, name: WeightName) -> torch.Tensor:
         """A parameter as it is now; raises `KeyError` for one that the model does not have."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from functools import cache
 
 import torch
@@ -26,6 +29,15 @@ def fingerprint(tensor: torch.Tensor) -> int:
         tail[: raw.numel() - body] = raw[body:]
         total ^= _table_sum(tail)
     return total
+
+
+def joined(fingerprints: Iterable[tuple[str, torch.Tensor, int]]) -> str:
+    """One digest for tensors by name, with their fingerprints; SHA-256 in hex.
+
+    Types and shapes count, the order does not.
+    """
+    lines = sorted((name, str(t.dtype), list(t.shape), mark) for name, t, mark in fingerprints)
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
 
 def _table_sum(raw: torch.Tensor) -> int:

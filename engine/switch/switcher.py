@@ -128,6 +128,11 @@ class LoraSwitcher:
         return known.embeddings if known else ()
 
     @property
+    def base_fingerprint(self) -> str:
+        """One for all base weights as they were loaded, in hex; the same wherever they lie."""
+        return self._base.fingerprint
+
+    @property
     def tier(self) -> Tier:
         """Where backups are kept."""
         return self._base.tier
