@@ -1,0 +1,167 @@
+"""The folder of a sweep: which cells count as drawn, and its record after whatever happened."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.errors import EngineError, FileFormatError
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.sweep.cells import Cell
+from engine.sweep.folder import KeyedCell, SweepFolder
+from engine.sweep.marked import mark_of, marked
+
+
+def cell(name: str, key: str = "") -> KeyedCell:
+    request = GenerateRequest("a fox", Path("/out"), seed=3)
+    stack = (LoraRef("/neon.safetensors", 0.8),)
+    return KeyedCell(Cell(name, (0,), {"lora": name}, request, stack), key or f"{name}00")
+
+
+def png(colour: str = "red") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def draw(folder: SweepFolder, keyed: KeyedCell, data: bytes | None = None) -> Path:
+    """Do as an engine does: a whole picture in the folder of the key."""
+    picture = folder.drawing(keyed.key) / "00001-3.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(png() if data is None else data)
+    return picture
+
+
+def put(folder: SweepFolder, keyed: KeyedCell, data: bytes | None = None) -> Path:
+    path = folder.take(keyed, draw(folder, keyed, data))
+    folder.note(keyed)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    found = SweepFolder(tmp_path / "sweep")
+    with found.held():
+        found.look()
+        yield found
+
+
+def again(folder: SweepFolder) -> SweepFolder:
+    fresh = SweepFolder(folder.path)
+    fresh.look()
+    return fresh
+
+
+def lines(folder: SweepFolder) -> list[dict[str, object]]:
+    return [json.loads(line) for line in folder.record.read_text().splitlines()]
+
+
+def test_a_mark_changes_no_pixel_and_is_read_again() -> None:
+    once = marked(png(), "ab12")
+    twice = marked(once, "cd34")
+    assert mark_of(png()) is None
+    assert (mark_of(once), mark_of(twice)) == ("ab12", "cd34")
+    with Image.open(io.BytesIO(twice)) as image:
+        assert image.getpixel((3, 3)) == (255, 0, 0)
+    for broken in (once[:-5], once[:60] + b"x" + once[61:], b"", b"GIF89a"):
+        with pytest.raises(FileFormatError):
+            mark_of(broken)
+
+
+def test_a_cell_that_is_whole_is_found_again(folder: SweepFolder) -> None:
+    path = put(folder, cell("a"))
+
+    assert path == folder.path / "cells/a.png"
+    assert not list(folder.path.glob(".drawing/*"))
+    assert again(folder).find(cell("a"))
+    assert not again(folder).find(cell("a", "other"))
+    assert not again(folder).find(cell("b"))
+    assert lines(folder)[0]["file"] == "cells/a.png"
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-7], lambda data: b"", lambda data: png()])
+def test_what_is_not_whole_or_has_no_key_is_drawn_again(folder: SweepFolder, spoil) -> None:
+    path = put(folder, cell("a"))
+    path.write_bytes(spoil(path.read_bytes()))
+
+    fresh = again(folder)
+    assert not fresh.find(cell("a"))
+    fresh.mend_record([])
+    assert lines(fresh) == []
+
+
+def test_a_picture_that_nobody_put_away_is(folder: SweepFolder) -> None:
+    draw(folder, cell("a"))
+    assert again(folder).find(cell("a"))
+    assert mark_of((folder.path / "cells/a.png").read_bytes()) == "a00"
+
+    draw(folder, cell("b"), png()[:-3])
+    assert not again(folder).find(cell("b"))
+
+
+def test_a_picture_is_found_under_another_name(folder: SweepFolder) -> None:
+    put(folder, cell("a", "same"))
+    fresh = again(folder)
+    assert fresh.find(cell("b", "same"))
+    assert (folder.path / "cells/b.png").read_bytes() == (folder.path / "cells/a.png").read_bytes()
+    fresh.mend_record([cell("a", "same"), cell("b", "same")])
+    assert {line["file"] for line in lines(fresh)} == {"cells/a.png", "cells/b.png"}
+
+
+def test_nothing_of_another_plan_is_lost(folder: SweepFolder) -> None:
+    put(folder, cell("a", "one"))
+    fresh = again(folder)
+    put(fresh, cell("a", "two"), png("blue"))
+    assert [path.name for path in folder.path.glob("replaced/*")] == ["a~one.png"]
+    # And back again, without drawing.
+    third = again(folder)
+    assert third.find(cell("a", "one"))
+    third.mend_record([cell("a", "one")])
+    assert [line["key"] for line in lines(third)] == ["one"]
+    assert again(folder).find(cell("a", "two"))
+
+
+@pytest.mark.parametrize("rest", [b'{"file": "cells/b', b"\xff\xfe\n", b"[]\nnull\n3\n", b"{}\n"])
+def test_a_torn_line_is_dropped(folder: SweepFolder, rest: bytes) -> None:
+    put(folder, cell("a"))
+    whole = folder.record.read_bytes()
+    folder.record.write_bytes(whole + rest)
+
+    fresh = again(folder)
+    fresh.mend_record([cell("a")])
+    assert folder.record.read_bytes() == whole
+
+
+def test_lines_are_made_good_from_the_files(folder: SweepFolder) -> None:
+    put(folder, cell("a"))
+    folder.record.unlink()
+    (folder.path / "cells/b.png").write_bytes(marked(png(), "b00"))
+
+    fresh = again(folder)
+    fresh.mend_record([cell("a"), cell("b")])
+    assert [line["file"] for line in lines(fresh)] == ["cells/a.png", "cells/b.png"]
+    # The record of a plan stays when another is drawn into the folder.
+    fresh.mend_record([cell("b")])
+    assert len(lines(fresh)) == 2
+
+
+def test_one_process_at_a_time(folder: SweepFolder) -> None:
+    with (
+        pytest.raises(EngineError, match="another sweep"),
+        SweepFolder(folder.path).held(),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EngineError, match="choose another folder"),
+        SweepFolder(tmp_path / "file/sweep").held(),
+    ):
+        pass
