@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import FileFormatError
-from engine.files.picture_file import MAX_BYTES, MAX_SCANS, picture_of, picture_with_texts
+from engine.files.picture_file import MAX_BYTES, MAX_SCANS, picture_of
 from tests.support.bounds import bounded
 
 
@@ -170,8 +170,7 @@ def test_whatever_goes_wrong_in_decoding_is_said_as_the_files_fault(error: Excep
         picture_of(saved("PNG"), fail)
 
 
-def test_texts_are_kept_where_they_are_wanted(tmp_path: Path) -> None:
+def test_texts_beside_the_pixels_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(png(1, 1, chunk(b"tEXt", b"parameters\0a fox"), data=zlib.compress(bytes(4))))
-    assert picture_with_texts(path, lambda image: image.info) == {"parameters": "a fox"}
     assert picture_of(path, lambda image: image.info) == {}

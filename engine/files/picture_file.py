@@ -43,11 +43,6 @@ def picture_of(source: Path | bytes, use: Callable[[Image], _T]) -> _T:
     return _decoded(name, content, use)
 
 
-def picture_with_texts(path: Path, use: Callable[[Image], _T]) -> _T:
-    """Give a picture with the texts beside its pixels to `use`; raises as `picture_of` does."""
-    return _decoded(*_content(path), use)
-
-
 def _content(source: Path | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
         return "the picture", source

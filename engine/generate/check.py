@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from engine.errors import EngineError
-from engine.protocol.request import EMPTY_NEGATIVES, NOISES, GenerateRequest
+from engine.generate.file_names import check_pattern
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES, PICTURE_FORMATS, GenerateRequest
 from engine.words.sampler_names import MOST_STEPS, check_names
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
@@ -54,6 +55,12 @@ def check_request(request: GenerateRequest) -> None:
         raise EngineError(
             f"“{request.empty_negative}” does not say what stands for an empty negative prompt: "
             f"use one of {', '.join(EMPTY_NEGATIVES)}."
+        )
+    check_pattern(request.file_names)
+    if request.picture_format not in PICTURE_FORMATS:
+        raise EngineError(
+            f"Pictures are not written as “{request.picture_format}”: use one of "
+            f"{', '.join(PICTURE_FORMATS)}."
         )
     if request.preview_every < 0:
         raise EngineError(

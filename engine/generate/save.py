@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import errno
-import io
 import logging
 import os
-import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image
 
 from engine.errors import EngineError
-from engine.files.picture_file import picture_with_texts
+from engine.files.picture_texts import INFOTEXT, read_picture_texts
 from engine.files.saving import in_words, write_new
+from engine.generate.file_names import Drawn, FileNames
+from engine.generate.picture_bytes import ENDINGS, encode_picture
+from engine.protocol.making import Making, encode_making
 
 log = logging.getLogger(__name__)
 
-KEY = "parameters"
-_NUMBERED = re.compile(r"([0-9]{1,9})-.*\.png", re.DOTALL)
 _IN_MEMORY = Path("/dev/shm")
 """Where there is room though every disk is full (Linux)."""
 
@@ -42,33 +41,45 @@ def require_folder(folder: Path) -> None:
         raise EngineError(_not_saved(folder, "writing there is not permitted"))
 
 
-def save_picture(image: Image.Image, folder: Path, seed: int, infotext: str) -> Path:
-    """Write `00001-seed.png` with the next free number into `folder`, made when missing.
+@dataclass(frozen=True)
+class FinishedPicture:
+    """A picture to be written, where and as its request says."""
+
+    image: Image.Image
+    infotext: str
+    making: Making
+    model: str
+    """The model's name, for names of files."""
+    at: float
+    """When it was finished, in seconds since 1970; this is not in the file."""
+
+
+def save_picture(picture: FinishedPicture) -> Path:
+    """Write it under the next free name of its pattern, into a folder that is made when missing.
 
     The file appears complete or not at all, and never in place of another. Raises `EngineError`
     when the disk is full or the folder cannot be written to.
     """
+    output = picture.making.request.output
     try:
-        return _write(_encode(image, infotext), folder, seed)
+        return _write(_encode(picture), output, picture)
     except OSError as error:
-        raise EngineError(_not_saved(folder, in_words(error))) from error
+        raise EngineError(_not_saved(output, in_words(error))) from error
 
 
-def save_or_rescue(
-    image: Image.Image, folder: Path, seed: int, infotext: str
-) -> tuple[Path, str | None]:
+def save_or_rescue(picture: FinishedPicture) -> tuple[Path, str | None]:
     """The same, but a picture that cannot be written there goes where temporary files go.
 
     Returns its path, and the sentence that says so. Raises `EngineError` when no place takes it.
     """
-    data = _encode(image, infotext)
+    encoded, output = _encode(picture), picture.making.request.output
     try:
-        return _write(data, folder, seed), None
+        return _write(encoded, output, picture), None
     except OSError as error:
-        words = _not_saved(folder, in_words(error))
+        words = _not_saved(output, in_words(error))
         for place in (Path(tempfile.gettempdir()), _IN_MEMORY):
             try:
-                path = _write(data, _own_folder(place), seed)
+                path = _write(encoded, _own_folder(place), picture)
             except OSError as another:
                 log.warning("no picture in %s either: %s", place, another)
             else:
@@ -76,21 +87,23 @@ def save_or_rescue(
         raise EngineError(words) from error
 
 
-def _encode(image: Image.Image, infotext: str) -> bytes:
-    info = PngInfo()
-    # A terminal can hand over half characters (surrogates), which no file can hold.
-    info.add_text(KEY, infotext.encode("utf-8", "replace").decode("utf-8"))
-    file = io.BytesIO()
-    image.save(file, "PNG", pnginfo=info)
-    return file.getvalue()
+def _encode(picture: FinishedPicture) -> tuple[bytes, str]:
+    """The bytes, and the ending of the file's name."""
+    making = picture.making
+    kind = making.request.picture_format
+    data, kind = encode_picture(picture.image, kind, picture.infotext, encode_making(making))
+    return data, ENDINGS[kind]
 
 
-def _write(data: bytes, folder: Path, seed: int) -> Path:
+def _write(encoded: tuple[bytes, str], output: Path, picture: FinishedPicture) -> Path:
+    data, ending = encoded
+    names = FileNames(picture.making.request.file_names)
+    drawn = Drawn(picture.making, picture.model, picture.at, *picture.image.size)
+    folder = output / names.folder(drawn)
     folder.mkdir(parents=True, exist_ok=True)
     with os.scandir(folder) as entries:
-        matches = (_NUMBERED.fullmatch(entry.name) for entry in entries)
-        number = 1 + max((int(match[1]) for match in matches if match), default=0)
-    return write_new(folder, lambda taken: f"{number + taken:05}-{seed}.png", data)
+        number = 1 + max((names.number_of(entry.name) for entry in entries), default=0)
+    return write_new(folder, lambda taken: names.name(drawn, number + taken) + ending, data)
 
 
 def _own_folder(place: Path) -> Path:
@@ -108,29 +121,5 @@ def _not_saved(folder: Path, reason: str) -> str:
 
 def read_infotext(path: Path) -> str | None:
     """The infotext inside a PNG, JPEG or WebP, or None; raises `FileFormatError` for all else."""
-
-    def texts(image: Image.Image) -> tuple[object, object]:
-        exif = image.getexif()
-        inner = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-        # Fooocus puts it where no camera does, and as text.
-        return image.info.get(KEY), inner or exif.get(ExifTags.Base.UserComment)
-
-    text, comment = picture_with_texts(path, texts)
-    if isinstance(text, str):
-        return text
-    if isinstance(comment, bytes):
-        return _decode_comment(comment)
-    return comment if isinstance(comment, str) else None
-
-
-_ENCODINGS = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
-
-
-def _decode_comment(comment: bytes) -> str:
-    """Decode an EXIF UserComment: eight bytes name the encoding; UNICODE is UTF-16."""
-    name, body = comment[:8], comment[8:]
-    if name == b"UNICODE\0":
-        # Big-endian by A1111's piexif; a little-endian text shows by its zero bytes.
-        little = body[1::2].count(0) > body[0::2].count(0)
-        return body.decode("utf-16-le" if little else "utf-16-be", "replace")
-    return (body if name in _ENCODINGS else comment).decode("utf-8", "replace").rstrip("\0")
+    texts = read_picture_texts(path).texts
+    return texts.get(INFOTEXT) or texts.get("UserComment")

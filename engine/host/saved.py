@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from engine.protocol.codec import whole_characters
 from engine.protocol.commands import Load
 from engine.protocol.events import (
     FINAL,
@@ -23,6 +19,7 @@ from engine.protocol.events import (
     StackWanted,
 )
 from engine.protocol.jobs import MOST_ATTEMPTS, Job
+from engine.protocol.plain_json import JsonDecoder, encode_json
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView
@@ -72,18 +69,14 @@ def read_saved(path: Path) -> Saved:
         return Saved()
     try:
         return _DECODER.decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except ValueError:
         path.replace(path.with_suffix(".unreadable.json"))
         return Saved()
 
 
 def encode_saved(saved: Saved) -> bytes:
-    """As JSON; paths as `file:` addresses, so that every name of a file can be written."""
-    try:
-        data = _ENCODER.encode(saved)
-    except UnicodeEncodeError:
-        data = _ENCODER.encode(whole_characters(msgspec.to_builtins(saved, enc_hook=_to_json)))
-    return msgspec.json.format(data, indent=1)
+    """As JSON that people can read."""
+    return msgspec.json.format(encode_json(saved), indent=1)
 
 
 def _after_death(job: Job) -> Job:
@@ -95,17 +88,4 @@ def _after_death(job: Job) -> Job:
     return replace(job, state="waiting")
 
 
-def _to_json(value: Any) -> str:
-    if isinstance(value, Path):
-        return value.as_uri()
-    raise TypeError(f"{type(value).__name__} cannot be kept")
-
-
-def _from_json(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value.startswith("file:///"):
-        return Path(os.fsdecode(unquote_to_bytes(value.removeprefix("file://"))))
-    raise ValueError(f"{kind.__name__} cannot be made of {value!r}")
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_to_json)
-_DECODER = msgspec.json.Decoder(Saved, dec_hook=_from_json)
+_DECODER = JsonDecoder(Saved)

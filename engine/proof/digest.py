@@ -18,7 +18,9 @@ from engine.protocol.request import GenerateRequest
 from engine.switch.version import MERGE_VERSION
 from engine.words.course import STEADY
 
-NOT_IN_PIXELS = frozenset({"output", "preview_every", "lora_names", "batch", "embeddings"})
+NOT_IN_PIXELS = frozenset(
+    ("output", "preview_every", "lora_names", "batch", "embeddings", "picture_format", "file_names")
+)
 """Fields of a request that change no pixel. Folders of embeddings count by what is named of them.
 
 All other fields count, those that are new too.

@@ -23,6 +23,9 @@ GPU (A1111's and Forge's pictures), or ComfyUI's, which begins with the first an
 second. Each is the same on every machine."""
 NOISES: tuple[Noise, ...] = get_args(Noise)
 
+PictureFormat = Literal["png", "jpeg", "webp"]
+PICTURE_FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+
 
 def draw_seed() -> int:
     """A random seed of the size people pass around: 32 bits."""
@@ -72,6 +75,10 @@ class GenerateRequest:
     lora_names: tuple[tuple[str, str], ...] = ()
     """Path and name of LoRAs of the stack whose tags in the infotext need more than the file's own
     name, which other files of the library have too."""
+    picture_format: PictureFormat = "png"
+    file_names: str = ""
+    """A pattern of folders and names below `output`, such as `[date]/[seed]-[lora]`; empty:
+    `[number]-[seed]`."""
 
     def __post_init__(self) -> None:
         """Give sampler and schedule the names they have here, where they are known."""

@@ -18,7 +18,7 @@ from engine.generate.encode import EmbeddingsCache
 from engine.generate.infotext import describe_picture, write_infotext
 from engine.generate.preview import LatentRgb
 from engine.generate.run import GeneratedPicture, generate
-from engine.generate.save import require_folder, save_or_rescue
+from engine.generate.save import FinishedPicture, require_folder, save_or_rescue
 from engine.host_memory import is_out_of_memory
 from engine.library.hash_store import HashStore
 from engine.protocol.events import (
@@ -32,11 +32,13 @@ from engine.protocol.events import (
     Preview,
 )
 from engine.protocol.hello import program_version
+from engine.protocol.making import FileUsed, Making
 from engine.protocol.modes import Mode
-from engine.protocol.request import GenerateRequest
+from engine.protocol.request import GenerateRequest, draw_seed
 from engine.protocol.stack_edits import Stack
 from engine.session.changing import changing_stack
 from engine.session.opened import OpenedModel
+from engine.session.writing import PictureWriter
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Drawer:
         stack = switcher.stack
         warnings = list[str]()
         require_folder(request.output)
+        request = request.with_seeds(draw_seed)
         own = [ref.path for members in request.region_stacks for ref in members]
         looked = self._hashes.look(own)
         self._hashes.begin(ref.path for ref in stack)
@@ -92,19 +95,25 @@ class Drawer:
         def hashes_of(path: Path | None) -> FileHashes | None:
             return self._hashes.of_used(path, cancelled, lambda p: tell(HashAwaited(p.name)))
 
-        def on_picture(picture: GeneratedPicture) -> None:
+        def write(picture: GeneratedPicture, at: float, took: float) -> None:
             # It was drawn without waiting; what is written says which files it was drawn with.
             text = _infotext(picture, request, model, stack, vocabulary, hashes_of)
-            path, rescued = save_or_rescue(picture.image, request.output, picture.seed, text)
+            making = _making(picture, request, model, stack, hashes_of)
+            name = model.checkpoint.path.stem
+            finished = FinishedPicture(picture.image, text, making, name, at)
+            path, rescued = save_or_rescue(finished)
             if rescued is not None:
                 warnings.append(rescued)
             width, height = picture.image.size
-            took = time.monotonic() - start
             saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text, took))
             on_saved(saved[-1])
 
+        def on_picture(picture: GeneratedPicture) -> None:
+            at, took = time.time(), time.monotonic() - start
+            writer.put(lambda: write(picture, at, took))
+
         try:
-            with changing_stack(switcher, request) as stacks:
+            with PictureWriter() as writer, changing_stack(switcher, request) as stacks:
                 # Its LoRAs are read by now.
                 self._hashes.use(looked)
                 self._hashes.begin(own)
@@ -160,6 +169,26 @@ def _infotext(
         index=picture.index,
     )
     return write_infotext(info)
+
+
+def _making(
+    picture: GeneratedPicture,
+    request: GenerateRequest,
+    model: OpenedModel,
+    stack: Stack,
+    hashes_of: Callable[[Path | None], FileHashes | None],
+) -> Making:
+    """What made a picture, exactly, with the hashes of its files as far as they are known."""
+    members = (*stack, *(ref for own in request.region_stacks for ref in own))
+    named = [(str(path), path) for path in dict.fromkeys(ref.path for ref in members)]
+    named += [("model", model.checkpoint.path)]
+    named += [("vae", model.vae)] if model.vae is not None else []
+    files = []
+    for key, path in named:
+        hashes = hashes_of(path)
+        files.append(FileUsed(key, path.stem, hashes.tensors_sha256 if hashes else ""))
+    program = f"loraswitch {program_version()}"
+    return Making(request, tuple(stack), picture.index, tuple(files), program)
 
 
 def _no_room_for_picture(device: torch.device, mode: Mode) -> str:

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
@@ -14,23 +15,31 @@ from PIL import ExifTags, Image
 from engine.errors import EngineError, FileFormatError
 from engine.generate import save
 from engine.generate.save import (
+    FinishedPicture,
     read_infotext,
     require_folder,
     save_or_rescue,
     save_picture,
 )
+from engine.protocol.making import Making
+from engine.protocol.request import GenerateRequest
 
 
 def picture() -> Image.Image:
     return Image.new("RGB", (8, 8), "red")
 
 
+def finished(folder: Path, seed: int = 7, text: str = "", **settings: Any) -> FinishedPicture:
+    making = Making(GenerateRequest("a fox", folder, seed=seed, **settings))
+    return FinishedPicture(picture(), text, making, "sd_xl", 0.0)
+
+
 def test_numbers_on_from_the_highest_and_keeps_the_infotext(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    assert save_picture(picture(), folder, 7, "plain").name == "00001-7.png"
+    assert save_picture(finished(folder, 7, "plain")).name == "00001-7.png"
     (folder / "00041-1.png").touch()
     (folder / "notes-00099.png").touch()
-    path = save_picture(picture(), folder, 8, "a fox\nNegative prompt: 狐 \udc80")
+    path = save_picture(finished(folder, 8, "a fox\nNegative prompt: 狐 \udc80"))
     assert path.name == "00042-8.png"
     assert read_infotext(path) == "a fox\nNegative prompt: 狐 ?"
     assert Image.open(path).getpixel((0, 0)) == (255, 0, 0)
@@ -40,7 +49,7 @@ def test_numbers_on_from_the_highest_and_keeps_the_infotext(tmp_path: Path) -> N
 def test_many_at_once_never_overwrite_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         texts = [f"picture {i}" for i in range(24)]
-        paths = list(pool.map(lambda text: save_picture(picture(), tmp_path, 5, text), texts))
+        paths = list(pool.map(lambda text: save_picture(finished(tmp_path, 5, text)), texts))
     assert len(set(paths)) == 24
     assert [read_infotext(path) for path in paths] == texts
 
@@ -48,7 +57,7 @@ def test_many_at_once_never_overwrite_each_other(tmp_path: Path) -> None:
 def test_a_taken_name_moves_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "00001-7.png").write_bytes(b"mine")
     monkeypatch.setattr(os, "scandir", lambda _: nullcontext(()))
-    assert save_picture(picture(), tmp_path, 7, "").name == "00002-7.png"
+    assert save_picture(finished(tmp_path)).name == "00002-7.png"
     assert (tmp_path / "00001-7.png").read_bytes() == b"mine"
 
 
@@ -64,7 +73,7 @@ def test_errors_are_sentences_and_leave_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(EngineError, match=words) as refusal:
-        save_picture(picture(), tmp_path, 7, "")
+        save_picture(finished(tmp_path))
     assert str(tmp_path) in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -73,13 +82,13 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(EngineError, match="is not a folder"):
-            save_picture(picture(), folder, 7, "")
+            save_picture(finished(folder))
 
 
 def test_names_of_strangers_do_not_count(tmp_path: Path) -> None:
     for name in ("9" * 200 + "-1.png", "٣-1.png", "-5-1.png", "7.png", "8-1.png.bak"):
         (tmp_path / name).touch()
-    assert save_picture(picture(), tmp_path, 7, "").name == "00001-7.png"
+    assert save_picture(finished(tmp_path)).name == "00001-7.png"
 
 
 def test_a_folder_is_refused_before_anything_is_drawn(
@@ -119,7 +128,7 @@ def test_a_picture_that_cannot_be_saved_is_not_lost(
     full(disk, monkeypatch)
     paths = []
     for seed in (7, 8):
-        path, words = save_or_rescue(picture(), disk, seed, "a fox")
+        path, words = save_or_rescue(finished(disk, seed, "a fox"))
         assert words is not None
         assert str(disk) in words
         assert "no space" in words
@@ -129,7 +138,7 @@ def test_a_picture_that_cannot_be_saved_is_not_lost(
     assert [path.name for path in paths] == ["00001-7.png", "00002-8.png"]
     assert {path.parent.parent for path in paths} == {temporary}
     assert paths[0].parent.stat().st_mode & 0o077 == 0
-    assert save_or_rescue(picture(), tmp_path / "other", 7, "")[1] is None
+    assert save_or_rescue(finished(tmp_path / "other"))[1] is None
 
 
 def test_other_users_folders_are_no_refuge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +151,7 @@ def test_other_users_folders_are_no_refuge(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(save, "_IN_MEMORY", tmp_path / "nowhere")
     full(disk, monkeypatch)
     with pytest.raises(EngineError, match="no space"):
-        save_or_rescue(picture(), disk, 7, "")
+        save_or_rescue(finished(disk))
     assert list(trap.iterdir()) == []
 
 

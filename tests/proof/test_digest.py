@@ -64,6 +64,8 @@ def test_every_field_counts_unless_it_is_on_the_list(name: str) -> None:
         "preview_every": 3,
         "lora_names": (("/a", "a"),),
         "embeddings": (Path("/embeddings"),),
+        "picture_format": "webp",
+        "file_names": "[seed]",
     }
     if name == "batch":
         return

@@ -1,0 +1,74 @@
+"""The texts in a picture's EXIF, in which programs put what made it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Literal
+
+_NAMES = {
+    0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", 0x0131: "Software",
+    0x9286: "UserComment",
+}  # fmt: skip
+_INNER = 0x8769
+_ASCII, _BYTES, _UNDEFINED = 2, 1, 7
+_MOST_ENTRIES = 1000
+_ENCODINGS = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
+
+
+def exif_texts(data: bytes) -> tuple[dict[str, str], bool]:
+    """The texts by the names of their tags, and whether something in it is broken.
+
+    Format: TIFF 6.0, two lists of entries of 12 bytes each; of a tag that both have, that of the
+    inner list (EXIF's own) counts.
+    """
+    data = data.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return {}, True
+    found: dict[str, str] = {}
+    try:
+        (first,) = struct.unpack_from(f"{order}I", data, 4)
+        outer = dict(_entries(data, order, first))
+        inner = outer.get(_INNER)
+        own = dict(_entries(data, order, int.from_bytes(inner[:4], _word(order)))) if inner else {}
+    except struct.error:
+        return {}, True
+    for tag, name in _NAMES.items():
+        value = own.get(tag) or outer.get(tag)
+        if value:
+            found[name] = decode_comment(value) if tag == 0x9286 else _text(value)
+    return found, False
+
+
+def decode_comment(comment: bytes) -> str:
+    """Decode a UserComment: eight bytes name the encoding; UNICODE is UTF-16.
+
+    A1111's is big-endian whatever the order of the rest; a little-endian one shows by its zeros.
+    """
+    name, body = comment[:8], comment[8:]
+    if name == b"UNICODE\0":
+        little = body[1::2].count(0) > body[0::2].count(0)
+        return body.decode("utf-16-le" if little else "utf-16-be", "replace")
+    return _text(body if name in _ENCODINGS else comment)
+
+
+def _entries(data: bytes, order: str, start: int) -> Iterator[tuple[int, bytes]]:
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    for number in range(min(count, _MOST_ENTRIES)):
+        place = start + 2 + 12 * number
+        tag, kind, length = struct.unpack_from(f"{order}HHI", data, place)
+        if tag == _INNER:
+            yield tag, data[place + 8 : place + 12]
+        elif tag in _NAMES and kind in (_ASCII, _BYTES, _UNDEFINED):
+            (offset,) = struct.unpack_from(f"{order}I", data, place + 8)
+            begin = place + 8 if length <= 4 else offset
+            yield tag, data[begin : begin + length]
+
+
+def _word(order: str) -> Literal["little", "big"]:
+    return "little" if order == "<" else "big"
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace").rstrip("\0")
