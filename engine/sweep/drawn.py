@@ -29,6 +29,7 @@ class DrawnCells:
     ) -> None:
         self.folder = folder
         self.cells = cells
+        self._keys = keys
         self.faults: dict[str, str] = {}
         """Why cells were not drawn, by key."""
         self.drawn: set[str] = set()
@@ -53,6 +54,10 @@ class DrawnCells:
     def missing(self) -> list[str]:
         """The keys of what is to be drawn, in the plan's order."""
         return [key for key in self._by_key if key not in self.drawn]
+
+    def is_drawn(self, number: int) -> bool:
+        """Whether the cell of this number is in the folder."""
+        return self._keys[number] in self.drawn
 
     def of(self, key: str) -> Cell:
         """The first cell of a key."""

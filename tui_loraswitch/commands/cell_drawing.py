@@ -60,8 +60,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None, as_json: bool) -> int:
-    """Draw what is missing and say what was done; an exit code."""
+def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> Outcome:
+    """Draw what is missing; raises `EngineError` where that cannot go on."""
     start = time.monotonic()
     folder = SweepFolder(sweep.folder)
     with folder.held():
@@ -72,7 +72,7 @@ def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None, as_j
                 with engine_run.left_in_any_case(run.leave):
                     outcome = run.draw()
     outcome.seconds = time.monotonic() - start
-    return _report(sweep, outcome, as_json)
+    return outcome
 
 
 def _all_there(sweep: Sweep, folder: SweepFolder, settings: AppSettings) -> Outcome | None:
@@ -202,18 +202,20 @@ class _Run:
         self._progress.show(f"{done} · {where} · step {now.step}/{now.total}")
 
 
-def _report(sweep: Sweep, outcome: Outcome, as_json: bool) -> int:
+def report(outcome: Outcome, as_json: bool, **more: int) -> int:
+    """Say what was done, with further counts by their names; an exit code."""
     drawn = outcome.drawn
     failed = drawn.failed()
     for cell, reason in failed[:_MOST_FAULTS_SAID]:
         say(f"{cell.name} was not drawn: {reason}")
     if as_json:
-        print(json.dumps(_as_json(outcome), indent=2))
+        print(json.dumps(_as_json(outcome) | more, indent=2))
     else:
         new = drawn.count_drawn - outcome.found
         parts = [f"{plural(new, 'cell')} drawn"]
         parts += [f"{outcome.found} were there"] if outcome.found else []
         parts += [f"{len(failed)} failed"] if failed else []
+        parts += [f"{count} {name}" for name, count in more.items()]
         parts += [plural(outcome.switches, "switch", "switches"), duration(outcome.seconds)]
         print(", ".join(parts))
         for path in drawn.grid.paths:

@@ -15,7 +15,7 @@ from engine.sweep.cells import Cell, cells_of
 from engine.sweep.layout import grid_pages
 from engine.sweep.plan import SweepPlan, read_plan
 from engine.sweep.values import AXES, READERS
-from tui_loraswitch.commands.cell_drawing import Sweep, draw_sweep
+from tui_loraswitch.commands.cell_drawing import Sweep, draw_sweep, report
 from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.options import (
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan}: {error}") from error
     out = args.out or settings.output / (re.sub(r"\.toml$", "", args.plan.name) or "sweep")
     sweep = Sweep(Path(out).absolute(), cells, grid_pages(plan.axes), _title(plan, cells[0]))
-    return draw_sweep(sweep, settings, host, args.json)
+    return report(draw_sweep(sweep, settings, host), args.json)
 
 
 def _cells(plan: SweepPlan, settings: AppSettings) -> tuple[SweepPlan, list[Cell]]:

@@ -1,0 +1,48 @@
+"""Previews beside LoRAs, made of pictures that were drawn with them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from engine.errors import EngineError
+from engine.files.picture_file import picture_of
+from engine.files.regular_file import printable
+from engine.files.saving import in_words, write_new
+from engine.library.previews import find_previews
+
+LARGEST_SIDE = 512
+ENDING = ".preview.png"
+
+
+def write_preview(lora: Path, picture: Path) -> bool:
+    """Write `NAME.preview.png` beside a LoRA file, unless it has a preview; True when it was.
+
+    Raises `EngineError` where the picture cannot be read, or nothing can be written there.
+    """
+    if find_previews(lora):
+        return False
+
+    def small(image: Image.Image) -> bytes:
+        image = image.convert("RGB")
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+    def name(taken: int) -> str:
+        if taken:
+            raise FileExistsError(lora.stem + ENDING)
+        return lora.stem + ENDING
+
+    try:
+        write_new(lora.parent, name, picture_of(picture, small))
+    except FileExistsError:
+        return False  # Somebody else was quicker.
+    except OSError as error:
+        raise EngineError(
+            f"{printable(lora)}: no preview is written beside it: {in_words(error)}."
+        ) from error
+    return True
