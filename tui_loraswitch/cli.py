@@ -50,6 +50,7 @@ _COMMANDS = {
     "list": ("listing", "list the LoRAs of the library"),
     "inspect": ("inspect", "tell what a LoRA or model file is, and what it would change"),
     "verify": ("verify", "switch LoRAs and prove that the base model is unchanged"),
+    "audit": ("audit", "show what LoRAs leave in the base weights, here and with diffusers"),
     "bench": ("bench", "measure how fast LoRAs are switched on this machine"),
     "serve": ("serve", "own the model, for screens and scripts that come and go"),
     "status": ("status", "show the hosts that run, and what they are at"),

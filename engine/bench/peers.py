@@ -53,7 +53,7 @@ class DiffusersPeers:
         device: torch.device,
         steadiness: Steadiness,
     ) -> None:
-        self._user = _Diffusers(parts, device)
+        self._user = DiffusersUser(parts, device)
         self._loras = loras
         self._steadiness = steadiness
         self._copies = [steadiness.sample()]
@@ -97,7 +97,7 @@ def pipeline_of(parts: Mapping[str, nn.Module]) -> StableDiffusionXLPipeline:
     )
 
 
-class _Diffusers:
+class DiffusersUser:
     """What a user of diffusers calls."""
 
     def __init__(self, parts: Mapping[str, nn.Module], device: torch.device) -> None:
@@ -106,14 +106,14 @@ class _Diffusers:
 
     def cycle(self, first: Path, second: Path) -> tuple[float, float, float, float]:
         """Seconds from the base to A, from A to B, back to the base, and from A to B unfused."""
-        to_first = self._seconds(lambda: self._fuse(first))
+        to_first = self._seconds(lambda: self.fuse(first))
         to_second = self._seconds(lambda: self._replace(second))
-        back = self._seconds(self._unfuse)
+        back = self._seconds(self.unfuse)
         self._load(first, "a")
         self._load(second, "b")
         self._pipe.set_adapters(["a"])
         unfused = self._seconds(lambda: self._pipe.set_adapters(["b"]))
-        self._pipe.unload_lora_weights()
+        self.unload()
         return to_first, to_second, back, unfused
 
     def _seconds(self, action: Callable[[], object]) -> float:
@@ -122,14 +122,20 @@ class _Diffusers:
     def _load(self, path: Path, name: str) -> None:
         self._pipe.load_lora_weights(load_file(path), adapter_name=name)
 
-    def _fuse(self, path: Path) -> None:
+    def fuse(self, path: Path) -> None:
+        """Load a LoRA and add it to the weights. Raises what diffusers raises."""
         self._load(path, "fused")
         self._pipe.fuse_lora()
 
     def _replace(self, path: Path) -> None:
-        self._unfuse()
-        self._fuse(path)
+        self.unfuse()
+        self.fuse(path)
 
-    def _unfuse(self) -> None:
+    def unfuse(self) -> None:
+        """Subtract it again, and forget it."""
         self._pipe.unfuse_lora()
+        self.unload()
+
+    def unload(self) -> None:
+        """Forget what is loaded."""
         self._pipe.unload_lora_weights()
