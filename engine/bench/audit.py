@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from engine.bench.clock import seconds_of
-from engine.bench.peers import HAS_PEFT, DiffusersUser, quiet_peft
+from engine.bench.peers import HAS_PEFT as HAS_PEFT
+from engine.bench.peers import DiffusersUser, quiet_peft
 from engine.checkpoint import Checkpoint
 from engine.checkpoint.source import WeightSource
 from engine.errors import EngineError

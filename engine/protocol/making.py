@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.protocol.certificate import Certificate
 from engine.protocol.plain_json import JsonDecoder, encode_json
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
@@ -39,6 +40,8 @@ class Making:
     files: tuple[FileUsed, ...] = ()
     program: str = ""
     form: int = FORM
+    certificate: Certificate | None = None
+    """None where it was not known which versions of the files were drawn with."""
 
     @property
     def picture(self) -> GenerateRequest:

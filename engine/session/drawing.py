@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,6 +37,7 @@ from engine.protocol.making import FileUsed, Making
 from engine.protocol.modes import Mode
 from engine.protocol.request import GenerateRequest, draw_seed
 from engine.protocol.stack_edits import Stack
+from engine.session.certifying import Certifier
 from engine.session.changing import changing_stack
 from engine.session.opened import OpenedModel
 from engine.session.writing import PictureWriter
@@ -98,7 +100,10 @@ class Drawer:
         def write(picture: GeneratedPicture, at: float, took: float) -> None:
             # It was drawn without waiting; what is written says which files it was drawn with.
             text = _infotext(picture, request, model, stack, vocabulary, hashes_of)
-            making = _making(picture, request, model, stack, hashes_of)
+            making = replace(
+                _making(picture, request, model, stack, hashes_of),
+                certificate=certifier.certificate(picture.index),
+            )
             name = model.checkpoint.path.stem
             finished = FinishedPicture(picture.image, text, making, name, at)
             path, rescued = save_or_rescue(finished)
@@ -112,6 +117,7 @@ class Drawer:
             at, took = time.time(), time.monotonic() - start
             writer.put(lambda: write(picture, at, took))
 
+        certifier = Certifier(model, request, stack, hashes_of)
         try:
             with PictureWriter() as writer, changing_stack(switcher, request) as stacks:
                 # Its LoRAs are read by now.
