@@ -25,10 +25,10 @@ from engine.protocol.events import Event, GenerationFinished, ModelLoaded
 from engine.protocol.request import GenerateRequest
 from engine.session import Session
 
-STEPS = 100
+STEPS = 50
 SIDE = 256
 PROMPT = "a red star"
-ROUNDS = 8
+ROUNDS = 5
 IMAGES = ("off", "halfcell")
 PATIENCE = 600.0
 SETTLING_SECONDS = 2.0
