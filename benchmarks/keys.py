@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from itertools import count, cycle
 from pathlib import Path
@@ -25,6 +26,7 @@ KEYS = 200
 QUERIES = ("-zqxjvzqxjvzqxjv", "-lora_00 -lora_0")
 """One leaves out what no file has, so that the list stays as long as it is; one leaves out more
 with every letter, or brings thousands back."""
+PATIENCE = 300.0
 TRUSTED = 3
 """Letters from which on the text stands nowhere else on the screen."""
 
@@ -76,9 +78,12 @@ def latencies(terminal: Terminal, keys: int) -> dict[str, Any]:
 def typed(terminal: Terminal, go_on: Callable[[], bool]) -> list[float]:
     """Type and wipe the line again and again; seconds from each trusted letter to its paint."""
     seconds = []
+    end = time.monotonic() + PATIENCE
     for query in cycle(QUERIES):
         if not go_on():
             break
+        if time.monotonic() > end:
+            raise TimeoutError(f"still typing after {PATIENCE:.0f} s: {terminal.last_drawn!r}")
         for number, letter in enumerate(query, 1):
             terminal.press(letter)
             if number < TRUSTED:

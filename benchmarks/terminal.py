@@ -23,6 +23,7 @@ MODULE = "tui_loraswitch"
 PATIENCE = 60.0
 PICTURES = 16
 ROWS, COLUMNS = 36, 120
+_SIZE = ("COLUMNS", "LINES")
 _FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 
 
@@ -46,7 +47,7 @@ class Terminal:
         while text.encode() not in self._drawn:
             left = start + patience - time.perf_counter()
             if left <= 0 or not self._read(left):
-                raise TimeoutError(f"“{text}” was not drawn, but: {self._drawn[-2000:]!r}")
+                raise TimeoutError(f"“{text}” was not drawn, but: {self.last_drawn!r}")
         return time.perf_counter() - start
 
     def bytes_within(self, seconds: float) -> int:
@@ -56,6 +57,11 @@ class Terminal:
         while (left := end - time.perf_counter()) > 0:
             self._read(left)
         return len(self._drawn)
+
+    @property
+    def last_drawn(self) -> bytes:
+        """The last that was drawn, for messages."""
+        return self._drawn[-2000:]
 
     def has_drawn(self, text: str) -> bool:
         """Whether a text was drawn at any time."""
@@ -95,7 +101,8 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
         stdout=slave,
         stderr=slave,
         env={
-            **os.environ,
+            # Columns and lines of a shell would count before those of the terminal.
+            **{name: value for name, value in os.environ.items() if name not in _SIZE},
             **dict.fromkeys(_FOLDERS, str(home)),
             "TERM": "xterm-256color",
             FOLDER_VARIABLE: str(runtime),
