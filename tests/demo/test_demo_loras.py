@@ -22,6 +22,7 @@ from tests.demo.conftest import demo_loras
 from tests.support.effective import effective
 
 Parts = Callable[[torch.dtype], dict[str, nn.Module]]
+Weight = Callable[[], torch.Tensor]
 HALVES = (torch.float16, torch.bfloat16)
 STRENGTH = 1.0
 _NAMES = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
@@ -64,9 +65,10 @@ def test_merged_weights_are_the_reference_rounded_once(
     try:
         assert report.merged == len(exact)
         right = total = 0
-        for (part, module), weight in exact.items():
+        # Of a few in a row, no two are of one kind.
+        for (part, module), weight in list(exact.items())[::5]:
             live = parts[part].get_submodule(module).get_parameter("weight").detach()
-            right += int((live == weight.to(dtype)).sum())
+            right += int((live == weight().to(dtype)).sum())
             total += live.numel()
     finally:
         switcher.apply([])
@@ -75,8 +77,8 @@ def test_merged_weights_are_the_reference_rounded_once(
 
 def _references(
     parts: dict[str, nn.Module], path: Path
-) -> Iterator[tuple[tuple[str, str], torch.Tensor]]:
-    """What LyCORIS' or PEFT's forward makes of each changed module, in float64."""
+) -> Iterator[tuple[tuple[str, str], Weight]]:
+    """What LyCORIS' or PEFT's forward makes of each changed module, in float64, when called."""
     tensors = {name: tensor.double() for name, tensor in load_file(path).items()}
     wide = {part: deepcopy(module).double() for part, module in parts.items()}
     if any("lora_A" in name for name in tensors):
@@ -90,7 +92,7 @@ def _references(
                     found.discard(name)
                     adapter = make_module(*get_module(tensors, name), name, layer).double()
                     adapter.multiplier = STRENGTH
-                    yield (part, module_path), effective(layer, adapter.forward)["weight"]
+                    yield (part, module_path), _weight(layer, adapter.forward)
     assert not found
 
 
@@ -124,7 +126,7 @@ def _sgm(path: str) -> str:
 
 def _peft(
     unet: nn.Module, tensors: dict[str, torch.Tensor]
-) -> Iterator[tuple[tuple[str, str], torch.Tensor]]:
+) -> Iterator[tuple[tuple[str, str], Weight]]:
     inner = {name.removeprefix("unet."): tensor for name, tensor in tensors.items()}
     rank = next(t.shape[0] for name, t in inner.items() if "lora_A" in name)
     modules = sorted({name.split(".lora_")[0] for name in inner})
@@ -135,4 +137,8 @@ def _peft(
     assert not result.unexpected_keys
     for name in modules:
         forward = adapted.get_submodule(name).double().forward
-        yield ("unet", name), effective(layers[name], forward)["weight"]
+        yield ("unet", name), _weight(layers[name], forward)
+
+
+def _weight(layer: nn.Module, forward: Callable[[torch.Tensor], torch.Tensor]) -> Weight:
+    return lambda: effective(layer, forward)["weight"]
