@@ -37,6 +37,7 @@ from tui_loraswitch.app.view_keys import ViewKeys
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import RememberedState
 from tui_loraswitch.control.control import Control
+from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.look.keys import APP_BINDINGS
 from tui_loraswitch.look.palette import key_commands
@@ -74,7 +75,8 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
         remembered = RememberedState.of(settings)
         self.control = Control(lambda: self.link.engine, settings, remembered.load())
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
-        self.main = MainScreen(images or plain, settings.block_weights)
+        self.picture_budget = PictureBudget(settings.picture_kib_per_second * 1024 or None)
+        self.main = MainScreen(images or plain, settings.block_weights, self.picture_budget)
         self._remembering = Remembering(self, self.services, remembered)
         self._remembering.restore()
         self.following = Following(self, self.services, self._remembering)

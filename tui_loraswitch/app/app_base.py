@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.main_screen import MainScreen
     from tui_loraswitch.app.services import Services
     from tui_loraswitch.control.control import Control
+    from tui_loraswitch.images.budget import PictureBudget
 
 
 CLOSE_SECONDS = 1.5
@@ -45,6 +46,8 @@ class AppBase(App[None]):
     """The engine is another than before."""
     following: Following
     highlight: Highlight
+    picture_budget: PictureBudget
+    """The bytes a second that pictures may take."""
     engine_stopped = False
     """True when the engine's thread has ended; else the process must be ended hard."""
 

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from engine.protocol.view import EngineView
+from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.look.layout import RIGHT_PANES, Mode, arrange
 from tui_loraswitch.look.theme import MUTED
@@ -38,16 +39,18 @@ class MainScreen(Screen[None]):
     DEFAULT_CSS = "MainScreen { background: $background; overflow: hidden; }"
     AUTO_FOCUS = "LoraList"
 
-    def __init__(self, images: TerminalImages, presets: Mapping[str, str]) -> None:
+    def __init__(
+        self, images: TerminalImages, presets: Mapping[str, str], budget: PictureBudget
+    ) -> None:
         super().__init__()
         self._mode: Mode = "floor"
         self._right = RIGHT_PANES[0]
         self.status = StatusLine(id="status")
         self.library = LibraryPane(id="library")
-        self.details = DetailsPane(id="details", shows_pictures=images.protocol != "off")
+        self.details = DetailsPane(budget, id="details", shows_pictures=images.protocol != "off")
         self.stack = StackPane(presets, id="stack")
         self.gauges = GaugesPane(id="gauges")
-        self.picture = PicturePane(images, id="picture")
+        self.picture = PicturePane(images, budget, id="picture")
         self.prompt = PromptPane(id="prompt")
         self.log_pane = LogPane(id="log")
         self.panes: tuple[Pane, ...] = (

@@ -273,6 +273,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         tag_order=config.tag_order,
         empty_negative=config.empty_negative,
         idle_minutes=config.idle_minutes,
+        picture_kib_per_second=config.picture_kib_per_second,
         block_weights={**PRESETS, **config.block_weights},
     )
     prediction = getattr(args, "prediction", None)

@@ -39,7 +39,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "compile": OFF_ON,
     "empty_negative": EMPTY_NEGATIVES,
 }
-_MINUTES = "idle_minutes"
+_NUMBERS = {
+    "idle_minutes": "a number of minutes, 0 or more",
+    "picture_kib_per_second": "a number of KiB, 0 or more",
+}
+"""What may be 0 or any number above."""
 _PATHS = ("model", "output", "vae", "parts_from", "wildcards", "styles")
 _PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings")
@@ -86,6 +90,8 @@ class Config:
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
     idle_minutes: float = IDLE_MINUTES
     """How long a host without clients and work goes on, 0 is for ever; only the file says it."""
+    picture_kib_per_second: float = 0.0
+    """What pictures may take of the link to the terminal, 0 is all; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)
     """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
     predictions: Mapping[Path, Prediction] = field(default_factory=dict)
@@ -105,9 +111,9 @@ def load_config(path: Path) -> Config:
             values[key] = _presets(path, text, value)
         elif key == _PREDICTIONS:
             values[key] = _predictions(path, text, value)
-        elif key == _MINUTES:
+        elif key in _NUMBERS:
             if type(value) not in (int, float) or not 0 <= value < math.inf:
-                raise _wrong(path, text, key, "a number of minutes, 0 or more")
+                raise _wrong(path, text, key, _NUMBERS[key])
             values[key] = float(value)
         elif key in Config.__dataclass_fields__:
             if not isinstance(value, str):

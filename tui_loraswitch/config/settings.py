@@ -69,6 +69,8 @@ class AppSettings:
     """What two strengths in a `<lora:…>` tag mean."""
     idle_minutes: float = IDLE_MINUTES
     """How long a host without clients and work goes on; 0: for ever."""
+    picture_kib_per_second: float = 0.0
+    """What pictures may take of the link to the terminal; 0: all it has."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
     """Presets by name: those that are always there, and the user's."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.files.picture_file import picture_of
+from tui_loraswitch.images.numbered_colours import in_numbered_colours
 from tui_loraswitch.images.terminal import TerminalImages
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class HalfCells:
     width: int
     rows: int
     rgb: bytes = field(repr=False)
+    has_numbered_colours: bool = False
+    """All its colours are of xterm's 256, which take half the bytes."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ Source = Path | bytes | tuple[int, int, bytes]
 """A file, a file's bytes, or width, height and RGB bytes."""
 
 
-def fit_half_cells(source: Source, max_width: int, max_rows: int) -> HalfCells:
+def fit_half_cells(
+    source: Source, max_width: int, max_rows: int, is_thrifty: bool = False
+) -> HalfCells:
     """Scale a picture into `max_width` × `max_rows` cells, keeping its shape.
 
+    `is_thrifty` leaves it only the colours that a terminal knows by a number.
     Raises `FileFormatError` when the source is no picture, or too large a one.
     """
 
@@ -52,7 +58,10 @@ def fit_half_cells(source: Source, max_width: int, max_rows: int) -> HalfCells:
         scale = min(max_width / image.width, 2 * max_rows / image.height)
         width = max(1, round(image.width * scale))
         rows = max(1, round(image.height * scale / 2))
-        return HalfCells(width, rows, _resized(image, width, rows * 2).tobytes())
+        small = _resized(image, width, rows * 2)
+        if is_thrifty:
+            small = in_numbered_colours(small)
+        return HalfCells(width, rows, small.tobytes(), is_thrifty)
 
     return _with_picture(source, fit)
 

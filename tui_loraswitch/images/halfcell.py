@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from rich.color import Color, ColorType
@@ -12,8 +13,12 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import HalfCells
+from tui_loraswitch.images.numbered_colours import NUMBERS
 
+_BYTES_OF_RUN = {False: 40, True: 26}
+"""Of the colours before a run and what ends them; by whether they have numbers."""
 ROWS_AT_ONCE = 5
 """A whole picture takes the time of several keys to paint: between these rows, keys have theirs."""
 
@@ -25,8 +30,9 @@ class HalfCellPicture(Widget):
     HalfCellPicture { width: auto; height: auto; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, budget: PictureBudget | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._budget = budget or PictureBudget()
         self._cells = HalfCells(0, 0, b"")
         self._strips: dict[int, Strip] = {}
         self._waiting: list[int] = []
@@ -35,7 +41,9 @@ class HalfCellPicture(Widget):
     def show(self, cells: HalfCells) -> None:
         """Show another picture."""
         before, self._cells = self._cells, cells
-        if (before.width, before.rows) != (cells.width, cells.rows):
+        self._budget.spend(bytes_to_send(cells, before))
+        is_like = (before.width, before.rows) == (cells.width, cells.rows)
+        if not is_like or before.has_numbered_colours != cells.has_numbered_colours:
             self._strips.clear()
             self._waiting = []
             self.styles.width, self.styles.height = cells.width, cells.rows
@@ -59,7 +67,8 @@ class HalfCellPicture(Widget):
         if y >= self._cells.rows:
             return Strip.blank(self.size.width, self.rich_style)
         if y not in self._strips:
-            self._strips[y] = _strip(_row(self._cells, y), self._cells.width)
+            style = _numbered_style if self._cells.has_numbered_colours else _style
+            self._strips[y] = _strip(_row(self._cells, y), self._cells.width, style)
         return self._strips[y]
 
 
@@ -68,22 +77,46 @@ def _row(cells: HalfCells, y: int) -> bytes:
     return cells.rgb[y * stride : (y + 1) * stride]
 
 
-def _strip(row: bytes, width: int) -> Strip:
+def bytes_to_send(cells: HalfCells, before: HalfCells | None = None) -> int:
+    """The bytes, at most, that it takes to show `cells` where `before` was."""
+    is_like = before is not None and (before.width, before.rows) == (cells.width, cells.rows)
+    count = 0
+    for y in range(cells.rows):
+        row = _row(cells, y)
+        if not is_like or before is None or row != _row(before, y):
+            runs = sum(1 for _ in _runs(row, cells.width))
+            count += runs * _BYTES_OF_RUN[cells.has_numbered_colours] + 3 * cells.width
+    return count
+
+
+def _runs(row: bytes, width: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Neighbours of one colour: how many they are, and their upper and lower pixel."""
     upper, lower = row[: 3 * width], row[3 * width :]
-    segments: list[Segment] = []
     start = 0
     for x in range(1, width + 1):
         here, run = slice(3 * x, 3 * x + 3), slice(3 * start, 3 * start + 3)
         if x < width and upper[here] == upper[run] and lower[here] == lower[run]:
             continue
-        segments.append(Segment("▀" * (x - start), _style(upper[run], lower[run])))
+        yield x - start, upper[run], lower[run]
         start = x
-    return Strip(segments, width)
+
+
+def _strip(row: bytes, width: int, style: Callable[[bytes, bytes], Style]) -> Strip:
+    runs = _runs(row, width)
+    return Strip([Segment("▀" * count, style(*colours)) for count, *colours in runs], width)
 
 
 @lru_cache(maxsize=8192)
 def _style(upper: bytes, lower: bytes) -> Style:
     return Style(color=_color(upper), bgcolor=_color(lower))
+
+
+@lru_cache(maxsize=8192)
+def _numbered_style(upper: bytes, lower: bytes) -> Style:
+    return Style(
+        color=Color("", ColorType.EIGHT_BIT, number=NUMBERS[upper]),
+        bgcolor=Color("", ColorType.EIGHT_BIT, number=NUMBERS[lower]),
+    )
 
 
 def _color(rgb: bytes) -> Color:

@@ -19,6 +19,7 @@ from textual.widget import Widget
 from engine.errors import FileFormatError
 from engine.library.entry import LibraryEntry
 from engine.words.clean import clean_line
+from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes.background import in_background
@@ -56,10 +57,11 @@ class DetailsPane(Pane):
     }
     """
 
-    def __init__(self, *, id: str, shows_pictures: bool = True) -> None:
+    def __init__(self, budget: PictureBudget, *, id: str, shows_pictures: bool = True) -> None:
         super().__init__(id=id)
+        self._budget = budget
         self._text = DetailsText(id="details-text")
-        self._picture = HalfCellPicture(id="details-picture")
+        self._picture = HalfCellPicture(budget, id="details-picture")
         self.entry: LibraryEntry | None = None
         """The LoRA that is shown."""
         self._settle: Timer | None = None
@@ -117,16 +119,18 @@ class DetailsPane(Pane):
 
     def _read(self, entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
         try:
-            return read_preview(entry, width, height)
+            return read_preview(entry, width, height, self._budget.is_thrifty)
         finally:
             self._reading.release()
 
 
-def read_preview(entry: LibraryEntry, width: int, height: int) -> HalfCells | None:
+def read_preview(
+    entry: LibraryEntry, width: int, height: int, is_thrifty: bool = False
+) -> HalfCells | None:
     """The first preview that can be decoded, beside the file or in its header; None without one."""
     for source in _previews(entry):
         try:
-            return fit_half_cells(source, width, height)
+            return fit_half_cells(source, width, height, is_thrifty)
         except FileFormatError as error:
             # No trouble worth words on the screen: another is taken, or there is no picture.
             log.info("no preview: %s", error)

@@ -21,6 +21,7 @@ from engine.protocol.events import PictureSaved, Preview
 from engine.protocol.text import bar, duration, gib
 from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
+from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.images.protocol import load_picture_widget
@@ -79,9 +80,10 @@ class PicturePane(Pane, can_focus=True):
                 tooltip="The picture drawn after this one"),
     ]  # fmt: skip
 
-    def __init__(self, terminal: TerminalImages, *, id: str) -> None:
+    def __init__(self, terminal: TerminalImages, budget: PictureBudget, *, id: str) -> None:
         super().__init__(id=id)
         self._terminal = terminal
+        self._budget = budget
         self._pictures: list[Drawn] = []
         self._shown = -1
         self._drawn: Drawn | None = None
@@ -93,7 +95,7 @@ class PicturePane(Pane, can_focus=True):
     def compose(self) -> ComposeResult:
         """The picture or words in its place; below it progress, or facts of the picture."""
         with Container(id="picture-area"):
-            yield HalfCellPicture(id="half-cells")
+            yield HalfCellPicture(self._budget, id="half-cells")
             yield Static("", id="picture-words", markup=False)
         yield Line(id="picture-line")
 
@@ -159,7 +161,7 @@ class PicturePane(Pane, can_focus=True):
 
     def _show_preview(self, preview: Preview) -> None:
         now = time.monotonic()
-        if now - self._last_preview >= PREVIEW_SECONDS:
+        if now - self._last_preview >= PREVIEW_SECONDS and not self._budget.seconds_left:
             self._last_preview = now
             self._draw(Drawn((preview.width, preview.height, preview.rgb), "Preview"))
 
@@ -180,7 +182,8 @@ class PicturePane(Pane, can_focus=True):
                 await self._draw_by_protocol(drawn, room.width, room.height)
             else:
                 size = (room.width, room.height)
-                cells = await in_background(fit_half_cells, drawn.source, *size)
+                is_thrifty = self._budget.is_thrifty
+                cells = await in_background(fit_half_cells, drawn.source, *size, is_thrifty)
                 self._show_only("half-cells", drawn)
                 self.query_one(HalfCellPicture).show(cells)
         except EngineError as error:
