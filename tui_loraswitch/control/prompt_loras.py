@@ -42,6 +42,14 @@ class PromptLoras:
         whole, own = tags_by_region(prompt, self._settings.tag_order)
         return self._refs(whole), tuple(map(self._refs, own))
 
+    def why_unknown(self, name: str) -> str:
+        """What is wrong with a name in a tag, as a sentence; "" where it can be used."""
+        try:
+            self._find(name)
+        except EngineError as error:
+            return str(error)
+        return ""
+
     def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Paths with the names for their tags, where the file's own name means another as well."""
         return names_for_tags(stack, self._names)

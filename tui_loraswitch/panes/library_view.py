@@ -47,6 +47,10 @@ class LibraryView:
         self.query = query
         self._rebuild()
 
+    def found(self, query: str) -> list[LibraryEntry]:
+        """The LoRAs that match, by name; what is shown stays."""
+        return list(self._by_name.find(query, show_hidden=False).entries)
+
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
         names = list(ORDERS)
