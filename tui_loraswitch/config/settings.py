@@ -15,7 +15,9 @@ from engine.sdxl.prediction import Prediction, PredictionChoice
 from engine.words.lora_tags import TagOrder
 
 IDLE_MINUTES = 60.0
-ImageSetting = Literal["auto", "kitty", "sixel", "halfcell", "off"]
+ImageSetting = Literal[
+    "auto", "kitty", "sixel", "halfcell", "quadrants", "sextants", "octants", "off"
+]
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,18 @@ class AppSettings:
     """Whether the engine lives in the app's process, and ends with it."""
     model_is_named: bool = False
     """Whether `model` was named this time, and is not just the last one."""
+    is_first_start: bool = False
+    """Whether no model was ever named, nor the demo this time."""
     empty_negative: EmptyNegative = "zeros"
     """What stands for an empty negative prompt."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean."""
     idle_minutes: float = IDLE_MINUTES
     """How long a host without clients and work goes on; 0: for ever."""
+    theme: str = ""
+    """The theme that the config file names."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """`preset`, and keys by the name of what they do."""
     picture_kib_per_second: float = 0.0
     """What pictures may take of the link to the terminal; 0: all it has."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)

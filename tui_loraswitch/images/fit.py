@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.files.picture_file import picture_of
-from tui_loraswitch.images.numbered_colours import in_numbered_colours
+from tui_loraswitch.images.numbered_colours import in_numbered_colours, numbered
+from tui_loraswitch.images.symbol_sets import GRIDS, SymbolSet
 from tui_loraswitch.images.terminal import TerminalImages
 
 if TYPE_CHECKING:
@@ -22,13 +23,19 @@ MAX_CELLS = (120, 60)
 
 @dataclass(frozen=True)
 class HalfCells:
-    """A picture of `width` × `rows` characters, each two pixels high, as RGB bytes."""
+    """A picture of `width` × `rows` characters, each of two colours.
+
+    `rgb` has for each row the colours in front of the characters (▀: the upper pixel), then those
+    behind them.
+    """
 
     width: int
     rows: int
     rgb: bytes = field(repr=False)
     has_numbered_colours: bool = False
     """All its colours are of xterm's 256, which take half the bytes."""
+    symbols: str = field(default="", repr=False)
+    """The characters, row by row; none: all are ▀."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,16 @@ Source = Path | bytes | tuple[int, int, bytes]
 
 
 def fit_half_cells(
-    source: Source, max_width: int, max_rows: int, is_thrifty: bool = False
+    source: Source,
+    max_width: int,
+    max_rows: int,
+    is_thrifty: bool = False,
+    symbols: SymbolSet | None = None,
 ) -> HalfCells:
     """Scale a picture into `max_width` × `max_rows` cells, keeping its shape.
 
-    `is_thrifty` leaves it only the colours that a terminal knows by a number.
+    `is_thrifty` leaves it only the colours that a terminal knows by a number. `symbols` has finer
+    shapes than half a cell.
     Raises `FileFormatError` when the source is no picture, or too large a one.
     """
 
@@ -58,10 +70,15 @@ def fit_half_cells(
         scale = min(max_width / image.width, 2 * max_rows / image.height)
         width = max(1, round(image.width * scale))
         rows = max(1, round(image.height * scale / 2))
-        small = _resized(image, width, rows * 2)
-        if is_thrifty:
-            small = in_numbered_colours(small)
-        return HalfCells(width, rows, small.tobytes(), is_thrifty)
+        across, down = GRIDS[symbols] if symbols else (1, 2)
+        small = _resized(image, width * across, rows * down)
+        if not symbols:
+            small = in_numbered_colours(small) if is_thrifty else small
+            return HalfCells(width, rows, small.tobytes(), is_thrifty)
+        from tui_loraswitch.images.symbols import drawn_in
+
+        characters, rgb = drawn_in(small, width, rows, symbols)
+        return HalfCells(width, rows, numbered(rgb) if is_thrifty else rgb, is_thrifty, characters)
 
     return _with_picture(source, fit)
 

@@ -1,8 +1,8 @@
-"""A picture drawn with the character ▀: two pixels a cell, in any terminal."""
+"""A picture drawn with characters of two colours, such as ▀, in any terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from rich.color import Color, ColorType
@@ -49,7 +49,7 @@ class HalfCellPicture(Widget):
             self.styles.width, self.styles.height = cells.width, cells.rows
             self.refresh(layout=True)
             return
-        changed = {y for y in range(cells.rows) if _row(before, y) != _row(cells, y)}
+        changed = {y for y in range(cells.rows) if _differ(before, cells, y)}
         self._waiting = sorted(changed.union(self._waiting))
         self._paint_some()
 
@@ -67,8 +67,7 @@ class HalfCellPicture(Widget):
         if y >= self._cells.rows:
             return Strip.blank(self.size.width, self.rich_style)
         if y not in self._strips:
-            style = _numbered_style if self._cells.has_numbered_colours else _style
-            self._strips[y] = _strip(_row(self._cells, y), self._cells.width, style)
+            self._strips[y] = _strip(self._cells, y)
         return self._strips[y]
 
 
@@ -77,33 +76,44 @@ def _row(cells: HalfCells, y: int) -> bytes:
     return cells.rgb[y * stride : (y + 1) * stride]
 
 
+def _differ(one: HalfCells, other: HalfCells, y: int) -> bool:
+    """Whether two pictures of one size differ in a row."""
+    symbols = slice(y * one.width, (y + 1) * one.width)
+    return _row(one, y) != _row(other, y) or one.symbols[symbols] != other.symbols[symbols]
+
+
 def bytes_to_send(cells: HalfCells, before: HalfCells | None = None) -> int:
     """The bytes, at most, that it takes to show `cells` where `before` was."""
     is_like = before is not None and (before.width, before.rows) == (cells.width, cells.rows)
     count = 0
     for y in range(cells.rows):
         row = _row(cells, y)
-        if not is_like or before is None or row != _row(before, y):
+        if not is_like or before is None or _differ(cells, before, y):
             runs = sum(1 for _ in _runs(row, cells.width))
-            count += runs * _BYTES_OF_RUN[cells.has_numbered_colours] + 3 * cells.width
+            count += runs * _BYTES_OF_RUN[cells.has_numbered_colours] + 4 * cells.width
     return count
 
 
 def _runs(row: bytes, width: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Neighbours of one colour: how many they are, and their upper and lower pixel."""
-    upper, lower = row[: 3 * width], row[3 * width :]
+    """Neighbours of one colour: how many they are, and the colours in front and behind."""
+    front, back = row[: 3 * width], row[3 * width :]
     start = 0
     for x in range(1, width + 1):
         here, run = slice(3 * x, 3 * x + 3), slice(3 * start, 3 * start + 3)
-        if x < width and upper[here] == upper[run] and lower[here] == lower[run]:
+        if x < width and front[here] == front[run] and back[here] == back[run]:
             continue
-        yield x - start, upper[run], lower[run]
+        yield x - start, front[run], back[run]
         start = x
 
 
-def _strip(row: bytes, width: int, style: Callable[[bytes, bytes], Style]) -> Strip:
-    runs = _runs(row, width)
-    return Strip([Segment("▀" * count, style(*colours)) for count, *colours in runs], width)
+def _strip(cells: HalfCells, y: int) -> Strip:
+    style = _numbered_style if cells.has_numbered_colours else _style
+    symbols = cells.symbols[y * cells.width : (y + 1) * cells.width] or "▀" * cells.width
+    segments, start = [], 0
+    for count, *colours in _runs(_row(cells, y), cells.width):
+        segments.append(Segment(symbols[start : start + count], style(*colours)))
+        start += count
+    return Strip(segments, cells.width)
 
 
 @lru_cache(maxsize=8192)

@@ -29,6 +29,14 @@ def in_numbered_colours(image: Image) -> Image:
     return image.quantize(palette=_palette(), dither=Dither.NONE).convert("RGB")
 
 
+def numbered(rgb: bytes) -> bytes:
+    """RGB colours, each replaced by the nearest that has a number."""
+    from PIL import Image
+
+    row = Image.frombytes("RGB", (len(rgb) // 3, 1), rgb)
+    return in_numbered_colours(row).tobytes()
+
+
 @cache
 def _palette() -> Image:
     from PIL import Image

@@ -1,4 +1,4 @@
-"""textual-image's widgets, imported without letting them question the terminal."""
+"""textual-image's widget for Sixel, imported without letting it question the terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from tui_loraswitch.images.terminal import TerminalImages
 
 
-def load_picture_widget(terminal: TerminalImages) -> type[Any]:
-    """The widget class for kitty's or the Sixel protocol; fit for a thread while the app runs.
+def load_sixel_widget(terminal: TerminalImages) -> type[Any]:
+    """The widget class for the Sixel protocol; fit for a thread while the app runs.
 
     textual-image writes questions to `sys.__stdout__` while it is imported, and their answers
     would be typed into the app. It asks nothing when that is no terminal, and then takes the size
@@ -22,8 +22,8 @@ def load_picture_widget(terminal: TerminalImages) -> type[Any]:
     stdout = sys.__stdout__
     sys.__stdout__ = io.TextIOWrapper(io.BytesIO())  # type: ignore[misc]
     try:
-        from textual_image.widget import SixelImage, TGPImage
+        from textual_image.widget import SixelImage
     finally:
         sys.__stdout__ = stdout  # type: ignore[misc]
-    widget: type[Any] = SixelImage if terminal.protocol == "sixel" else TGPImage
+    widget: type[Any] = SixelImage
     return widget

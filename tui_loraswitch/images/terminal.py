@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tui_loraswitch.config.settings import ImageSetting
+from tui_loraswitch.images import tmux
+from tui_loraswitch.images.symbol_sets import SymbolSet
 
 Protocol = Literal["kitty", "sixel", "halfcell", "off"]
 
@@ -38,19 +40,32 @@ class TerminalImages:
     protocol: Protocol
     cell_width: int = 10
     cell_height: int = 20
+    symbols: SymbolSet | None = None
+    """Finer shapes than half a cell, where the font has them."""
+    in_tmux: bool = False
+    """Kitty's protocol goes through tmux to the terminal around it."""
 
 
 def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
     """Settle how pictures are drawn; to be called before the app takes over the terminal.
 
-    `auto` asks the terminal. A protocol that is named is taken at its word, and the terminal is
-    asked only for the size of its cells.
+    `auto` asks the terminal; in tmux, where tmux answers for itself, also what is around it. A
+    protocol that is named is taken at its word, and the terminal is asked only for the size of its
+    cells.
     """
-    if setting in ("off", "halfcell") or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return TerminalImages("off" if setting == "off" else "halfcell")
+    if setting == "off":
+        return TerminalImages("off")
+    if setting in ("quadrants", "sextants", "octants"):
+        return TerminalImages("halfcell", symbols=setting)
+    if setting == "halfcell" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return TerminalImages("halfcell")
+    multiplexer = tmux.around()
     found = parse_answers(_ask(_KITTY_QUESTION + _CELL_SIZE_QUESTION + _ATTRIBUTES_QUESTION))
+    if setting == "auto" and multiplexer is not None and multiplexer.carries_kitty:
+        setting = "kitty"
     if setting in ("kitty", "sixel"):
-        return TerminalImages(setting, found.cell_width, found.cell_height)
+        in_tmux = setting == "kitty" and multiplexer is not None
+        return TerminalImages(setting, found.cell_width, found.cell_height, in_tmux=in_tmux)
     return found
 
 

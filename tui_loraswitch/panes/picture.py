@@ -22,9 +22,11 @@ from engine.protocol.text import bar, duration, gib
 from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
 from tui_loraswitch.images.budget import PictureBudget
+from tui_loraswitch.images.desktop import open_outside
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
 from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.images.protocol import load_picture_widget
+from tui_loraswitch.images.kitty_picture import KittyPicture, Packed, packed
+from tui_loraswitch.images.protocol import load_sixel_widget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line, Pane
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 PREVIEW_SECONDS = 1.0
 """Previews are the bulk of what is sent over SSH: no more than one in this time."""
+
+PIXELS_A_BYTE = 2
+"""Of a photograph by Sixel, about."""
 
 READY = "g draws a picture"
 NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
@@ -78,6 +83,8 @@ class PicturePane(Pane, can_focus=True):
                 tooltip="The picture drawn before this one"),
         Binding("right,l", "turn(1)", "later", id="picture.later",
                 tooltip="The picture drawn after this one"),
+        Binding("O", "open", "open", id="picture.open", show=False,
+                tooltip="Open it in the desktop's viewer, where there is a desktop"),
     ]  # fmt: skip
 
     def __init__(self, terminal: TerminalImages, budget: PictureBudget, *, id: str) -> None:
@@ -88,9 +95,11 @@ class PicturePane(Pane, can_focus=True):
         self._shown = -1
         self._drawn: Drawn | None = None
         self._view = EngineView()
+        self._said = ""
         self._preview: Preview | None = None
         self._last_preview = -math.inf
-        self._protocol_widget: Any = None
+        self._kitty: KittyPicture | None = None
+        self._sixel: Any = None
 
     def compose(self) -> ComposeResult:
         """The picture or words in its place; below it progress, or facts of the picture."""
@@ -137,13 +146,22 @@ class PicturePane(Pane, can_focus=True):
         if self._pictures:
             self._show_saved(max(0, min(self._shown + count, len(self._pictures) - 1)))
 
+    def action_open(self) -> None:
+        """Open the picture in the desktop's viewer."""
+        source = self._drawn.source if self._drawn is not None else None
+        problem = open_outside(source) if isinstance(source, Path) else "There is no picture yet."
+        if problem:
+            self.notify(problem, severity="warning", markup=False)
+
     def on_resize(self) -> None:
         """The picture is as large as fits."""
         if self._drawn is not None:
             self._draw(self._drawn)
 
     def _say(self, words: str) -> None:
-        if self._drawn is None:
+        # Work that is none of this pane's begins and ends with every step of the list's cursor.
+        if self._drawn is None and words != self._said:
+            self._said = words
             self.query_one("#picture-words", Static).update(words, layout=False)
 
     def _show_progress(self, step: int, total: int, seconds: float) -> None:
@@ -178,12 +196,17 @@ class PicturePane(Pane, can_focus=True):
             if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
                 words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
                 self._show_words(words, drawn)
-            elif drawn.is_file and self._terminal.protocol != "halfcell":
-                await self._draw_by_protocol(drawn, room.width, room.height)
+            elif drawn.is_file and self._terminal.protocol == "kitty":
+                await self._draw_by_kitty(drawn, room.width, room.height)
+            elif drawn.is_file and self._terminal.protocol == "sixel":
+                await self._draw_by_sixel(drawn, room.width, room.height)
             else:
                 size = (room.width, room.height)
                 is_thrifty = self._budget.is_thrifty
-                cells = await in_background(fit_half_cells, drawn.source, *size, is_thrifty)
+                symbols = self._terminal.symbols
+                cells = await in_background(
+                    fit_half_cells, drawn.source, *size, is_thrifty, symbols
+                )
                 self._show_only("half-cells", drawn)
                 self.query_one(HalfCellPicture).show(cells)
         except EngineError as error:
@@ -197,15 +220,29 @@ class PicturePane(Pane, can_focus=True):
         self._show_only("picture-words", drawn)
         self.query_one("#picture-words", Static).update(words, layout=False)
 
-    async def _draw_by_protocol(self, drawn: Drawn, width: int, height: int) -> None:
+    async def _draw_by_kitty(self, drawn: Drawn, width: int, height: int) -> None:
+        def pack() -> Packed:
+            return packed(fit_protocol(drawn.source, width, height, self._terminal))
+
+        picture = await in_background(pack)
+        if self._kitty is None:
+            self._kitty = KittyPicture(
+                self._budget, in_tmux=self._terminal.in_tmux, id="kitty-picture"
+            )
+            await self.query_one("#picture-area").mount(self._kitty)
+        self._kitty.show(picture)
+        self._show_only("kitty-picture", drawn)
+
+    async def _draw_by_sixel(self, drawn: Drawn, width: int, height: int) -> None:
         fitted = await in_background(fit_protocol, drawn.source, width, height, self._terminal)
-        widget = self._protocol_widget
+        widget = self._sixel
         if widget is None:
-            widget_class = await in_background(load_picture_widget, self._terminal)
-            widget = self._protocol_widget = widget_class(id="protocol-picture")
+            widget_class = await in_background(load_sixel_widget, self._terminal)
+            widget = self._sixel = widget_class(id="sixel-picture")
         widget.styles.width, widget.styles.height = fitted.width, fitted.rows
         widget.image = fitted.image
-        self._show_only("protocol-picture", drawn)
+        self._budget.spend(fitted.image.width * fitted.image.height // PIXELS_A_BYTE)
+        self._show_only("sixel-picture", drawn)
         if not widget.is_attached:
             await self.query_one("#picture-area").mount(widget)
 

@@ -1,0 +1,176 @@
+"""Kitty's pictures: the bytes that a terminal gets, plain and around a real tmux."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tui_loraswitch.images import kitty, tmux
+from tui_loraswitch.images.kitty import PLACEHOLDER, PictureNumber
+from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.images.tmux import Tmux
+
+NUMBER = PictureNumber(1234)
+PROGRAM = Path(__file__).with_name("show_picture.py")
+COMMAND = re.compile(r"\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\")
+
+
+def picture_of(stream: str) -> tuple[dict[str, str], bytes]:
+    """The keys and the data of a picture, as a terminal puts it together."""
+    commands = [(dict(k.split("=") for k in keys.split(",")), data)
+                for keys, data in COMMAND.findall(stream)]  # fmt: skip
+    sending = [(keys, data) for keys, data in commands if keys.get("a", "T") == "T"]
+    assert [keys["m"] for keys, _ in sending] == ["1"] * (len(sending) - 1) + ["0"]
+    return sending[0][0], base64.b64decode("".join(data for _, data in sending))
+
+
+def test_diacritics_are_those_of_the_document():
+    from textual_image.renderable import tgp
+
+    known = next(
+        value for value in vars(tgp).values()
+        if isinstance(value, list | tuple) and len(value) == kitty.MOST_CELLS
+    )  # fmt: skip
+    theirs = [value if isinstance(value, str) else chr(value) for value in known]
+    assert list(kitty._marks()) == theirs
+
+
+def test_a_picture_is_sent_in_pieces_and_deleted_by_its_number():
+    data = os.urandom(10_000)
+    keys, received = picture_of(kitty.sent(data, NUMBER, 30, 10, in_tmux=False))
+    assert received == data
+    assert (keys["a"], keys["U"], keys["c"], keys["r"]) == ("T", "1", "30", "10")
+    assert int(keys["i"]) == int(NUMBER) < 2**32
+    assert int(NUMBER) & 0xFF == NUMBER.colour
+    assert f"i={int(NUMBER)}" in kitty.deleted(NUMBER, in_tmux=False)
+
+
+def test_tmux_gets_it_wrapped():
+    for whole in (
+        kitty.sent(b"x" * 9000, NUMBER, 1, 1, in_tmux=True),
+        kitty.deleted(NUMBER, in_tmux=True),
+    ):
+        parts = re.findall(r"\x1bPtmux;((?:\x1b\x1b|[^\x1b])*)\x1b\\", whole)
+        plain = "".join(parts).replace("\x1b\x1b", "\x1b")
+        assert "".join(f"\x1bPtmux;{part}\x1b\\" for part in parts) == whole
+        assert COMMAND.sub("", plain) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "carries"),
+    [
+        ("3.3a\x1fkitty(0.35.2)\x1fxterm-kitty\x1f1", True),
+        ("3.4\x1f\x1fxterm-ghostty\x1fall", True),
+        ("3.5\x1fkitty(0.35.2)\x1fxterm-kitty\x1f0", False),
+        ("3.2\x1f\x1fxterm-kitty\x1f", False),
+        ("3.4\x1fXTerm(390)\x1fxterm-256color\x1fon", False),
+        ("next-3.6\x1fkitty(0.40.0)\x1fxterm-kitty\x1fon", True),
+    ],
+)
+def test_what_tmux_says_is_understood(answer, carries):
+    found = tmux.read_answer(answer + "\n")
+    assert isinstance(found, Tmux)
+    assert found.carries_kitty is carries
+    assert tmux.read_answer("lost server\n") is None
+
+
+async def test_the_picture_pane_shows_placeholders(start, session, tmp_path):
+    from tests.tui.test_events import saved
+
+    async with start(images=TerminalImages("kitty")) as driver:
+        await driver.load()
+        await driver.emit(await saved(driver, tmp_path, "one", (200, 0, 0)))
+        await driver.sees(PLACEHOLDER)
+        rows = [line for line in driver.screen if PLACEHOLDER in line]
+        marks = kitty._marks()
+        for number, line in enumerate(rows):
+            cells = re.findall(f"{PLACEHOLDER}(.)(.)(.)", line)
+            assert [cell[0] for cell in cells] == [marks[number]] * len(cells)
+            assert [cell[1] for cell in cells] == list(marks[: len(cells)])
+        await driver.press("question_mark")
+        await driver.press("escape")
+        assert [line for line in driver.screen if PLACEHOLDER in line] == rows
+
+
+class Outside:
+    """A terminal that calls itself kitty, on a pseudo-terminal; what it is sent is kept."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self.sent = b""
+        self._process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            env={**os.environ, "TERM": "xterm-kitty", "LC_ALL": "C.UTF-8", **environment},
+        )  # fmt: skip
+        os.close(slave)
+
+    def until(self, wanted: bytes, seconds: float = 30.0) -> None:
+        end = time.monotonic() + seconds
+        while wanted not in self.sent:
+            left = end - time.monotonic()
+            assert left > 0, self.sent[-2000:]
+            if select.select([self._master], [], [], left)[0]:
+                self._take()
+
+    def _take(self) -> None:
+        try:
+            new = os.read(self._master, 65536)
+        except OSError:  # the program has ended
+            return
+        self.sent += new
+        if b"\x1b[>q" in new:
+            os.write(self._master, b"\x1bP>|kitty(0.35.2)\x1b\\")
+        if b"\x1b[c" in new:
+            os.write(self._master, b"\x1b[?62;c")
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.parametrize("is_plain", [False, True], ids=["in tmux", "plain"])
+def test_the_bytes_that_reach_the_terminal(tmp_path, is_plain):
+    """The picture's data, placeholders in its colour, and at the end that it is to be forgotten."""
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (40, 40), (250, 10, 80)).save(picture)
+    program = [sys.executable, str(PROGRAM), str(picture)]
+    config = tmp_path / "tmux.conf"
+    config.write_text("set -g allow-passthrough on\nset -g default-terminal tmux-256color\n")
+    inside = ["tmux", "-S", str(tmp_path / "socket"), "-f", str(config), "new-session"]
+    outside = Outside(
+        program if is_plain else [*inside, *program],
+        {"PYTHONPATH": str(PROGRAM.parents[2]), "TMUX": "", **({"PLAIN": "1"} if is_plain else {})},
+    )
+    try:
+        outside.until(PLACEHOLDER.encode())
+        outside.press(b"q")
+        outside.until(b"a=d,d=I")
+    finally:
+        outside.close()
+        subprocess.run([*inside[:3], "kill-server"], check=False, capture_output=True)
+    keys, data = picture_of(outside.sent.decode("utf-8", "replace"))
+    assert Image.open(BytesIO(data)).getpixel((3, 3)) == (250, 10, 80)
+    number = int(keys["i"])
+    colour = f"38;5;{number & 0xFF}".encode()
+    first = outside.sent.index(PLACEHOLDER.encode())
+    assert colour in outside.sent[:first].rsplit(b"m", 1)[0][-40:] + b"m"
+    cells = outside.sent.decode("utf-8", "replace").count(PLACEHOLDER)
+    assert cells >= int(keys["c"]) * int(keys["r"])
+    assert b"Ptmux" not in outside.sent, "tmux has taken its wrapping off"

@@ -1,0 +1,70 @@
+"""What tmux says of itself and of the terminal around it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+
+_SEPARATOR = "\x1f"
+_QUESTION = _SEPARATOR.join(
+    ("#{version}", "#{client_termtype}", "#{client_termname}", "#{allow-passthrough}")
+)
+_PATIENCE = 2.0
+"""Seconds; its answer takes hundredths."""
+_WITH_PLACEHOLDERS = ("kitty", "ghostty")
+"""Terminals that know Kitty's placeholders, as they call themselves."""
+
+
+@dataclass(frozen=True)
+class Tmux:
+    """The tmux around this program."""
+
+    version: str
+    """Such as `3.4`."""
+    terminal: str
+    """What the terminal around it calls itself, else the name of its description."""
+    passes_through: bool
+    """Whether `allow-passthrough` is on."""
+
+    @property
+    def is_new_enough(self) -> bool:
+        """Whether it knows `allow-passthrough` (3.3 and later)."""
+        numbers = re.findall(r"\d+", self.version)
+        return "master" in self.version or tuple(map(int, numbers[:2])) >= (3, 3)
+
+    @property
+    def around_has_placeholders(self) -> bool:
+        """Whether the terminal around it knows Kitty's placeholders."""
+        return any(name in self.terminal.casefold() for name in _WITH_PLACEHOLDERS)
+
+    @property
+    def carries_kitty(self) -> bool:
+        """Whether pictures by Kitty's protocol come through."""
+        return self.is_new_enough and self.passes_through and self.around_has_placeholders
+
+
+def around() -> Tmux | None:
+    """The tmux that this program runs in; None without one, or where it does not answer."""
+    if not os.environ.get("TMUX"):
+        return None
+    pane = ("-t", os.environ["TMUX_PANE"]) if os.environ.get("TMUX_PANE") else ()
+    try:
+        answer = subprocess.run(
+            ["tmux", "display-message", "-p", *pane, _QUESTION],
+            capture_output=True, text=True, timeout=_PATIENCE, check=True,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return read_answer(answer)
+
+
+def read_answer(answer: str) -> Tmux | None:
+    """What tmux answered to the question; None for anything else."""
+    words = answer.rstrip("\n").split(_SEPARATOR)
+    if len(words) != 4:
+        return None
+    version, kind, name, passthrough = words
+    # Versions before 3.3 do not know the option and answer nothing.
+    return Tmux(version, kind or name, passthrough in ("on", "all", "1", "2"))
