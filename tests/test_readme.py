@@ -1,4 +1,4 @@
-"""The README's Python code runs as it stands, and leaves the base model exact."""
+"""The Python code of the pages runs as it stands, and leaves the base model exact."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ import torch
 
 from engine.checkpoint import open_checkpoint
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = (
+    "README.md", "docs/from-diffusers.md", "docs/from-sd-scripts.md", "docs/scripts.md",
+)  # fmt: skip
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
+BLOCKS = [
+    block
+    for text in TEXTS.values()
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
@@ -31,10 +39,18 @@ def test_python_code_runs(
     pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float32).pipeline
     before = {name: p.clone() for name, p in pipe.unet.named_parameters()}
     names = {"pipe": pipe}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "a page", "exec"), names)
     assert names["switcher"].verify().different == ()
     assert all(torch.equal(p, before[name]) for name, p in pipe.unet.named_parameters())
 
 
 def test_there_is_code_for_every_kind_of_reader() -> None:
     assert len(BLOCKS) == 4
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(TEXTS["README.md"].splitlines()) < 200
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

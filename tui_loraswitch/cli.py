@@ -43,7 +43,7 @@ from tui_loraswitch.config.config import ConfigError
 
 log = logging.getLogger(__name__)
 
-_COMMANDS = {
+COMMANDS = {
     "generate": ("generate", "draw pictures without the app"),
     "sweep": ("sweep", "draw every combination of LoRAs, strengths, seeds and more, as one grid"),
     "tour": ("tour", "draw every LoRA of the library once, on contact sheets"),
@@ -57,6 +57,8 @@ _COMMANDS = {
     "switch": ("switch", "make a stack of LoRAs live on the host that runs"),
     "queue": ("queue", "show what waits to be drawn on the host that runs, and change it"),
     "unload": ("unload", "give a host's GPU memory back; its stack and queue are kept"),
+    "doctor": ("doctor", "look at GPU, PyTorch, terminal and folders, and say what to do"),
+    "completion": ("completion", "print what a shell needs to complete commands by Tab"),
     "stop": ("stop", "end a host; its stack and queue are there again at the next start"),
 }
 """The module of each command, which is imported when it is named, and what it does."""
@@ -145,6 +147,11 @@ def _run(args: argparse.Namespace) -> int:
     return code
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser of all commands, with all their options."""
+    return _parser(COMMANDS)
+
+
 def _parser(words: Collection[str] = ()) -> argparse.ArgumentParser:
     """The parser of these words: of a command that is not among them it knows the name alone."""
     parser = Parser(
@@ -169,7 +176,7 @@ def _parser(words: Collection[str] = ()) -> argparse.ArgumentParser:
     add_images_option(parser)
     add_own_engine_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, (module, summary) in _COMMANDS.items():
+    for name, (module, summary) in COMMANDS.items():
         if name not in words:
             commands.add_parser(name, help=summary)
             continue
@@ -180,7 +187,7 @@ def _parser(words: Collection[str] = ()) -> argparse.ArgumentParser:
             description=command.DESCRIPTION,
             epilog=f"{command.EXAMPLES}\n{EXIT_CODES}",
         )
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, whole_parser=whole_parser)
         command.add_options(subparser)
     return parser
 

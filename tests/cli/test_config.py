@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -185,3 +186,30 @@ def test_what_is_nested_can_be_read_again_or_is_left(
         assert config.read_text() == text
     else:
         assert load_config(config).device == "cpu"
+
+
+def test_keys_and_themes_are_the_users_own(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'theme = "nord"\n[keys]\npreset = "vim"\n"app.zoom" = "f11"\nlibrary.down = "t"\n'
+    )
+    config = load_config(path)
+    assert config.theme == "nord"
+    assert config.keys == {"preset": "vim", "app.zoom": "f11", "library.down": "t"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[keys]\npreset = "nano"\n', "line 2: preset must be one of default, vim, emacs"),
+        ("keys = 3\n", "line 1: keys must be a table"),
+        ("[keys]\napp.zoom = 3\n", "app.zoom must be keys in quotes"),
+        ('[keys]\n"app.zoom" = " "\n', "app.zoom must be keys in quotes"),
+        ('picture_kib_per_second = "fast"\n', "line 1: picture_kib_per_second must be a number"),
+    ],
+)
+def test_wrong_keys_are_said(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_config(path)

@@ -69,7 +69,7 @@ async def test_a_preview_that_fails_in_any_way_leaves_the_details_without_one(
 ):
     tried = []
 
-    def fail(source, width, height):
+    def fail(source, *size_and_colours):
         tried.append(source)
         raise error
 
@@ -119,7 +119,7 @@ async def test_previews_that_never_end_are_few_and_another_comes_when_one_ends(
 async def test_a_picture_that_fails_in_any_way_is_said_in_its_place(
     start, monkeypatch, tmp_path, error
 ):
-    def fail(source, width, height):
+    def fail(source, *size_and_colours):
         raise error
 
     monkeypatch.setattr(picture, "fit_half_cells", fail)

@@ -7,15 +7,31 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.geometry import Size
 
+from tui_loraswitch.app.room import Room
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.look.layout import RIGHT_PANES, arrange
+from tui_loraswitch.look.layout import RIGHT_PANES, Wishes, arrange
 from tui_loraswitch.panes.details import SETTLE
 
+PANES = ("library", *RIGHT_PANES)
+MOVED = st.dictionaries(st.sampled_from(("left", "side", *PANES)), st.integers(-99, 99))
 
-@given(st.integers(80, 400), st.integers(24, 150), st.sampled_from(RIGHT_PANES))
-def test_panes_tile_the_screen_at_any_size(width, height, right):
-    regions = arrange(width, height, right).regions
+
+@given(
+    st.integers(40, 400),
+    st.integers(10, 150),
+    st.builds(
+        Wishes,
+        right=st.sampled_from(RIGHT_PANES),
+        alone=st.sampled_from(PANES),
+        is_zoomed=st.booleans(),
+        needs=st.dictionaries(st.sampled_from(PANES), st.integers(0, 200)),
+        splits=MOVED,
+    ),
+)
+def test_panes_tile_the_screen_at_any_size(width, height, wishes):
+    regions = arrange(width, height, wishes).regions
     assert sum(region.area for region in regions.values()) == width * height
     for one, other in itertools.combinations(regions.values(), 2):
         assert not one.overlaps(other)
@@ -34,6 +50,96 @@ def test_a_wider_screen_gives_the_picture_the_room():
     assert min(wide.width, 2 * wide.height) >= 90
 
 
+@pytest.mark.parametrize(("size", "rows"), [((100, 30), 14), ((120, 36), 18), ((80, 24), 18)])
+@pytest.mark.parametrize("members", [0, 2, 9])
+def test_the_list_has_room_whatever_the_stack_holds(size, rows, members):
+    library = arrange(*size, Wishes(needs={"stack": members, "prompt": 9})).regions["library"]
+    assert library.height - 3 >= rows, "without its frame and the filter"
+
+
+@given(
+    st.sampled_from([(80, 24), (100, 30), (120, 36), (200, 50)]),
+    st.lists(st.tuples(st.integers(0, 199), st.integers(0, 49), st.integers(-9, 9)), max_size=8),
+)
+def test_a_frame_follows_the_mouse_as_far_as_there_is_room(size, drags):
+    room = Room(lambda arrangement: None)
+    room.resize(Size(*size))
+    for x, y, move in drags:
+        edge = room.edge_at(x, y)
+        if edge is None:
+            continue
+        is_row = edge.above is not None
+        room.drag(edge, x, y)
+        here = room.arrangement
+        room.drag(edge, x if is_row else x + move, y + move if is_row else y)
+        regions = room.arrangement.regions
+        assert sum(region.area for region in regions.values()) == size[0] * size[1]
+        if room.arrangement != here:
+            again = Room(lambda arrangement: None)
+            again.restore(room.remembered)
+            again.resize(Size(*size))
+            assert again.arrangement.regions == regions, "it is remembered"
+
+
+async def test_keys_and_mouse_move_the_frames_and_they_are_remembered(start, settings):
+    async with start(120, 36) as driver:
+        await driver.load()
+        main = driver.app.main
+        left, details = main.library.size.width, main.details.size.height
+        await driver.press("greater_than_sign", "3", "right_curly_bracket")
+        assert main.library.size.width == left + 2
+        assert main.details.size.height == details + 1
+        edge = main.library.region
+        await driver.pilot.mouse_down(offset=(edge.right - 1, 10))
+        await driver.pilot.hover(offset=(edge.right + 4, 10))
+        await driver.pilot.mouse_up(offset=(edge.right + 4, 10))
+        assert main.library.size.width == left + 7
+        await driver.press("q")
+        await driver.until(lambda: not driver.app.is_running)
+    async with start(120, 36) as driver:
+        assert driver.app.main.library.size.width == left + 7
+        assert driver.app.main.details.size.height == details + 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_any_pane_takes_the_whole_screen_and_gives_it_back(start, size):
+    async with start(*size) as driver:
+        await driver.load()
+        main = driver.app.main
+        before = {pane.id: pane.region for pane in main.panes if pane.display}
+        for number, pane in enumerate(("library", *RIGHT_PANES)):
+            if number:
+                await driver.press(str(number), str(number))
+            if not main.room.is_alone:
+                await driver.press("z")
+            assert [one.id for one in main.panes if one.display] == [pane]
+            assert main.query_one(f"#{pane}").size.width >= size[0] - 4
+            assert main.focused_pane == pane
+            await driver.press("z")
+        await driver.press("1", "escape")
+        assert driver.app.focused is driver.list
+        assert {pane.id: pane.region for pane in main.panes if pane.display} == before
+
+
+@pytest.mark.parametrize("size", [(60, 15), (40, 10), (79, 60), (150, 12)])
+async def test_a_small_screen_shows_one_pane_at_a_time(start, size):
+    async with start(*size) as driver:
+        await driver.load()
+        main = driver.app.main
+        assert [pane.id for pane in main.panes if pane.display] == ["library"]
+        for number, name in enumerate(RIGHT_PANES, 1):
+            await driver.press(str(number))
+            assert [pane.id for pane in main.panes if pane.display] == [name]
+            assert main.focused_pane == name
+        await driver.press("escape")
+        assert driver.app.focused is driver.list
+        await driver.press("p", *"fox", "enter")
+        assert driver.app.focused is driver.list
+        await driver.press("slash", *"ne", "enter", "enter", "g")
+        assert [pane.id for pane in main.panes if pane.display] == ["picture"]
+        assert all(len(line) == size[0] for line in driver.screen)
+
+
 async def test_80_by_24_folds_and_keys_change_the_right_pane(start):
     async with start(80, 24) as driver:
         await driver.load()
@@ -44,7 +150,7 @@ async def test_80_by_24_folds_and_keys_change_the_right_pane(start):
         assert "g draws a picture" not in driver.text
         await driver.press("left_square_bracket")
         assert "base model; Space stacks a LoRA" in driver.text
-        await driver.press("right_square_bracket", "right_square_bracket")
+        await driver.press(*["right_square_bracket"] * 3)
         assert "g draws a picture" in driver.text
         assert driver.app.focused is driver.list
 
@@ -86,9 +192,9 @@ async def test_the_panes_follow_the_size_of_the_terminal(start):
         await driver.pilot.resize_terminal(80, 24)
         await driver.pilot.pause()
         assert not driver.app.main.log_pane.display
-        await driver.pilot.resize_terminal(79, 24)
+        await driver.pilot.resize_terminal(39, 24)
         await driver.pilot.pause()
-        assert "80×24 needed, this is 79×24" in driver.text
+        assert "40×10 needed, this is 39×24" in driver.text
         await driver.pilot.resize_terminal(200, 50)
         await driver.pilot.pause()
         assert driver.app.main.log_pane.display

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from textual import events
 from textual.app import SystemCommand
-from textual.binding import BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.driver import Driver
 from textual.message_pump import MessagePump
 from textual.screen import Screen
@@ -18,27 +18,35 @@ from textual.signal import Signal
 from textual.worker import WorkerFailed
 
 from engine.host.runtime import HostPlace
+from tui_loraswitch.app.config_faults import wrong_choices
 from tui_loraswitch.app.drawing_keys import DrawingKeys
 from tui_loraswitch.app.engine_link import Attach, EngineLink
 from tui_loraswitch.app.following import Following
 from tui_loraswitch.app.hang_up import HangUp
 from tui_loraswitch.app.highlight import Highlight
-from tui_loraswitch.app.key_order import KeyOrder
-from tui_loraswitch.app.keyboard import with_keyboard
+from tui_loraswitch.app.key_order import KeyOrder, Typed
+from tui_loraswitch.app.key_sequences import KeySequences
+from tui_loraswitch.app.keymap import chosen_keys, chosen_preset
 from tui_loraswitch.app.leaving import Leaving
 from tui_loraswitch.app.main_screen import MainScreen
 from tui_loraswitch.app.model_keys import ModelKeys
+from tui_loraswitch.app.palette import SEARCHES
 from tui_loraswitch.app.prompt_keys import PromptKeys
+from tui_loraswitch.app.redraw import redraw
 from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.reports import Reports
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
+from tui_loraswitch.app.terminal_driver import own_driver
 from tui_loraswitch.app.view_keys import ViewKeys
+from tui_loraswitch.app.welcoming import is_first_start, welcome
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import RememberedState
 from tui_loraswitch.control.control import Control
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.look.frames import frame_colours
+from tui_loraswitch.look.key_names import in_short
 from tui_loraswitch.look.keys import APP_BINDINGS
 from tui_loraswitch.look.palette import key_commands
 from tui_loraswitch.look.theme import INK
@@ -56,6 +64,7 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
     TITLE = "loraswitch"
     CSS = "Toast { max-width: 64; }"
     BINDINGS: ClassVar[list[BindingType]] = APP_BINDINGS
+    COMMANDS = SEARCHES
 
     def __init__(
         self,
@@ -82,7 +91,14 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
         self.following = Following(self, self.services, self._remembering)
         self._leaving = Leaving(self, self._remembering)
         self.highlight = Highlight(self, self.show_details, self.control.prefetch)
-        self._key_order = KeyOrder(super().on_event, self._key_path)
+        self._key_order = KeyOrder(self._take_typed, self._key_path)
+        self._sequences = KeySequences(
+            lambda: self.main.active_bindings,
+            self.run_bound,
+            self.main.library.move_to,
+            self.main.key_bar.show_hint,
+        )
+        self.use_keys(settings.keys)
         self.view_changed = Signal(self, "view-changed")
         self._hang_up: HangUp | None = None
 
@@ -91,8 +107,8 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
         return self.main
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's, which knows pasted text from keys."""
-        return with_keyboard(super().get_driver_class())
+        """Textual's, with pastes known from keys, and fewer bytes."""
+        return own_driver(super().get_driver_class())
 
     async def on_event(self, event: events.Event) -> None:
         """Put keys in order, and what is pasted among them; everything else goes its way."""
@@ -100,6 +116,31 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
             self._key_order.put(event)
         else:
             await super().on_event(event)
+
+    async def _take_typed(self, event: Typed) -> None:
+        """Do what a key says, alone or with those before it; a text gets what is typed into it."""
+        is_command = self.screen is self.main and not self.main.is_written_into
+        if not is_command or not isinstance(event, events.Key):
+            self._sequences.forget()
+        elif self._sequences.take(event):
+            return
+        await super().on_event(event)
+
+    def use_keys(self, keys: Mapping[str, str]) -> None:
+        """Use the keys that the config names."""
+        chosen = chosen_keys(keys)
+        self._sequences.has_counts = chosen_preset(keys).has_counts
+        self._sequences.has_sequences = any(" " in key for key in chosen.values())
+        self.set_keymap(chosen)
+
+    def run_bound(self, bound: ActiveBinding, times: int) -> None:
+        """Do what a key says so many times, as if it was pressed."""
+        for _ in range(times):
+            self.call_later(self.run_action, bound.binding.action, bound.node)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """As Textual does; keys pressed one after the other stand together."""
+        return in_short(binding.key) if " " in binding.key else super().get_key_display(binding)
 
     def _key_path(self) -> list[MessagePump]:
         """All that a key may set to work, from the focused widget up to the app."""
@@ -115,6 +156,7 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
     def on_mount(self) -> None:
         """Show what is remembered; start the rest when the first frame is out."""
         self.run_worker(self._key_order.run(), name="keys")
+        self.app_resume_signal.subscribe(self, lambda _: redraw(self))
         self.call_after_refresh(self._start)
 
     def on_unmount(self) -> None:
@@ -125,6 +167,10 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
     def _start(self) -> None:
         self.show_state()
         self.services.start()
+        for words in wrong_choices(self, [self, *self.main.walk_children()]):
+            self.warn(words)
+        if is_first_start(self):
+            welcome(self)
 
     async def action_quit(self) -> None:
         """Leave; the engine ends too, unless somebody else needs it or it has work."""
@@ -151,6 +197,11 @@ class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Rep
         log.critical("the app failed", exc_info=self.fault)
         super()._handle_exception(error)
         self._exit_renderables.clear()
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, with frames that can be seen."""
+        variables = super().get_css_variables()
+        return {**variables, **frame_colours(variables)}
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The actions of all keys, for the command palette."""

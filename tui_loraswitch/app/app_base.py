@@ -11,7 +11,7 @@ from textual.signal import Signal
 
 from engine.demo import vocabulary
 from engine.errors import EngineError
-from engine.protocol.log import LogLine
+from engine.protocol.log import Kind, LogLine
 from engine.protocol.view import EngineView
 from engine.words.clean import clean_line
 
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 1.5
 """How long the engine may take to end before the app ends without it."""
+
+
+_LONGEST_TOAST = 400
+_KINDS: dict[SeverityLevel, Kind] = {
+    "information": "info",
+    "warning": "warning",
+    "error": "failure",
+}
 
 
 class AppBase(App[None]):
@@ -76,8 +84,10 @@ class AppBase(App[None]):
         self.main.prompt.show_hint(vocabulary.in_short() if model and model.is_demo else "")
 
     def toast(self, words: str, severity: SeverityLevel, title: str = "") -> None:
-        """Say something in a corner of the screen for a while."""
-        self.notify(clean_line(words), title=title, severity=severity, markup=False)
+        """Say something in a corner of the screen for a while, and in the log for good."""
+        words = clean_line(words, _LONGEST_TOAST)
+        self.notify(words, title=title, severity=severity, markup=False)
+        self.main.log_pane.write(LogLine(_KINDS[severity], words))
 
     def warn(self, words: str) -> None:
         """Say something in the log pane, as a warning."""

@@ -40,8 +40,8 @@ def choose_model(app: AppBase, services: Services) -> None:
     services.find_models(control.last_file, screen.post_message, screen.closed)
 
 
-def edit_settings(app: AppBase, services: Services) -> None:
-    """Edit steps, sampler, seed and size of the next picture."""
+def edit_settings(app: AppBase, services: Services, field: str = "steps") -> None:
+    """Edit steps, sampler, seed and size of the next picture, `field` first."""
     from tui_loraswitch.screens.settings import SettingsScreen
 
     def take(state: UiState | None) -> None:
@@ -56,7 +56,9 @@ def edit_settings(app: AppBase, services: Services) -> None:
         app.show_state()
 
     model = app.control.view.model
-    app.push_screen(SettingsScreen(app.control.state, model.default_size if model else None), take)
+    screen = SettingsScreen(app.control.state, model.default_size if model else None)
+    app.push_screen(screen, take)
+    screen.call_after_refresh(lambda: screen.query_one(f"#{field}").focus())
 
 
 def type_strength(app: AppBase, ref: LoraRef) -> None:
@@ -104,6 +106,20 @@ def ask(app: AppBase, words: str, answers: Mapping[str, Callable[[], object]]) -
             await done
 
     app.push_screen(QuestionScreen(words, tuple(answers)), answer)
+
+
+def choose_theme(app: AppBase) -> None:
+    """Choose the colours; where the config file names a theme, it names the new one then."""
+    from tui_loraswitch.screens.themes import ThemeScreen
+
+    before = app.theme
+
+    def take(name: str | None) -> None:
+        app.theme = name or before
+        if app.control.settings.theme and name is not None:
+            app.services.remember("theme", name)
+
+    app.push_screen(ThemeScreen(sorted(app.available_themes), before), take)
 
 
 def show_help(app: AppBase) -> None:

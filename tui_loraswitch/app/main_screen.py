@@ -5,32 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from engine.protocol.view import EngineView
+from tui_loraswitch.app.room import Edge, Room
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.look.layout import RIGHT_PANES, Mode, arrange
-from tui_loraswitch.look.theme import MUTED
+from tui_loraswitch.look.layout import RIGHT_PANES, Arrangement
+from tui_loraswitch.look.tabs import tab_line
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.details import DetailsPane
 from tui_loraswitch.panes.floor import FloorMessage
 from tui_loraswitch.panes.gauges import GaugeLine, GaugesPane
 from tui_loraswitch.panes.key_bar import KeyBar
-from tui_loraswitch.panes.library import LibraryPane
+from tui_loraswitch.panes.library import FilterInput, LibraryPane
 from tui_loraswitch.panes.log import LogPane
 from tui_loraswitch.panes.picture import PicturePane
 from tui_loraswitch.panes.prompt import PromptPane
 from tui_loraswitch.panes.stack import StackPane
 from tui_loraswitch.panes.status import StatusLine
-
-TAB_NAMES = {"details": "Info"}
-"""Where the pane's own name is too long for five tabs in forty cells."""
 
 
 class MainScreen(Screen[None]):
@@ -43,8 +40,8 @@ class MainScreen(Screen[None]):
         self, images: TerminalImages, presets: Mapping[str, str], budget: PictureBudget
     ) -> None:
         super().__init__()
-        self._mode: Mode = "floor"
-        self._right = RIGHT_PANES[0]
+        self.room = Room(self._show_arrangement)
+        self._dragged: Edge | None = None
         self.status = StatusLine(id="status")
         self.library = LibraryPane(id="library")
         self.details = DetailsPane(budget, id="details", shows_pictures=images.protocol != "off")
@@ -53,6 +50,7 @@ class MainScreen(Screen[None]):
         self.picture = PicturePane(images, budget, id="picture")
         self.prompt = PromptPane(id="prompt")
         self.log_pane = LogPane(id="log")
+        self.key_bar = KeyBar(id="keys")
         self.panes: tuple[Pane, ...] = (
             self.library, self.details, self.stack, self.gauges,
             self.picture, self.prompt, self.log_pane,
@@ -63,20 +61,42 @@ class MainScreen(Screen[None]):
         yield self.status
         yield from self.panes
         yield GaugeLine(id="gauge-line")
-        yield KeyBar(id="keys")
+        yield self.key_bar
         yield FloorMessage(id="floor")
 
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""
-        self._arrange(*self.app.size)
+        self.room.resize(self.app.size)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay the panes out anew."""
-        self._arrange(*event.size)
+        self.room.resize(event.size)
+
+    @on(Pane.RoomWanted)
+    def share_room(self) -> None:
+        """Share the height by what the panes have to show."""
+        self.room.need((pane.id or "", pane.lines_wanted) for pane in self.panes)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take hold of the edge between two panes."""
+        self._dragged = self.room.edge_at(int(event.screen_x), int(event.screen_y))
+        if self._dragged is not None:
+            self.app.capture_mouse(self.status)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Move the edge that is held."""
+        if self._dragged is not None:
+            self.room.drag(self._dragged, int(event.screen_x), int(event.screen_y))
+
+    def on_mouse_up(self) -> None:
+        """Let the edge go."""
+        if self._dragged is not None:
+            self._dragged = None
+            self.app.capture_mouse(None)
 
     def on_paste(self) -> None:
         """Say what becomes of text that is pasted where nothing is written."""
-        if not isinstance(self.focused, Input | TextArea):
+        if not self.is_written_into:
             words = "Pasted text is not run as keys; p opens the prompt for it."
             self.notify(words, severity="warning", markup=False)
 
@@ -88,15 +108,26 @@ class MainScreen(Screen[None]):
 
     def show_pane(self, name: str, take_focus: bool = True) -> None:
         """Bring a pane into view; where it is in view anyway, it takes the focus."""
-        if self._mode == "folded":
-            self._right = name
-            self._arrange(*self.size)
-            if self.focused is None or not _is_displayed(self.focused):
-                self.library.focus_target().focus()
-        elif take_focus:
+        is_new = self.room.bring(name)
+        if self.room.is_alone or (take_focus and not is_new):
             target = self.query_one(f"#{name}", Pane).focus_target()
             if target is not None:
                 target.focus()
+
+    def show_list(self) -> None:
+        """Go back to the list of LoRAs, with all panes as far as there is room."""
+        self.room.leave_zoom()
+        self.room.bring("library")
+        self.library.focus_target().focus()
+
+    def find(self) -> None:
+        """Put the cursor into the library's filter."""
+        self.room.bring("library")
+        self.query_one(FilterInput).focus()
+
+    def zoom(self) -> None:
+        """Give the focused pane the whole screen, or show all again."""
+        self.room.zoom(self.focused_pane)
 
     def edit_prompt(self, negative: bool = False) -> None:
         """Put the cursor into the prompt or the negative prompt."""
@@ -104,11 +135,20 @@ class MainScreen(Screen[None]):
         self.prompt.edit(negative)
 
     @property
-    def focused_title(self) -> str:
-        """The name of the pane that has the focus."""
+    def is_written_into(self) -> bool:
+        """Whether a text has the focus, so that keys are letters."""
+        return isinstance(self.focused, Input | TextArea)
+
+    @property
+    def focused_pane(self) -> str:
+        """The id of the pane that has the focus; the list's where none has it."""
         around = self.focused.ancestors_with_self if self.focused else []
-        pane = next((node for node in around if isinstance(node, Pane)), None)
-        return pane.TITLE if pane else ""
+        return next((node.id for node in around if isinstance(node, Pane) and node.id), "library")
+
+    @property
+    def focused_title(self) -> str:
+        """The name of that pane."""
+        return self.query_one(f"#{self.focused_pane}", Pane).TITLE
 
     @property
     def highlighted_member(self) -> tuple[Path | None, bool]:
@@ -120,21 +160,20 @@ class MainScreen(Screen[None]):
 
     def turn_pane(self, count: int) -> None:
         """Go to the next or previous of the panes that the number keys choose."""
-        here = self._right
-        if self._mode != "folded" and self.focused is not None:
-            around = (node.id for node in self.focused.ancestors_with_self)
-            here = next((name for name in around if name in RIGHT_PANES), here)
+        here = self.focused_pane
+        if self.room.arrangement.mode == "folded" or here not in RIGHT_PANES:
+            here = self.room.wishes.right
         number = (RIGHT_PANES.index(here) + count) % len(RIGHT_PANES)
-        self._right = RIGHT_PANES[number]
-        self.show_pane(self._right)
+        self.show_pane(RIGHT_PANES[number])
 
-    def _arrange(self, width: int, height: int) -> None:
-        arrangement = arrange(width, height, self._right)
-        self._mode = arrangement.mode
-        tabs = self._tabs() if arrangement.mode == "folded" else None
+    def _show_arrangement(self, arrangement: Arrangement) -> None:
+        tabs = None
+        if arrangement.mode == "folded":
+            (_, area) = arrangement.columns
+            tabs = tab_line(self.room.wishes.right, area.area.width - 6)
         for widget in self.children:
             if isinstance(widget, FloorMessage):
-                widget.show_size(width, height)
+                widget.show_size(*self.size)
                 widget.display = arrangement.mode == "floor"
                 continue
             region = arrangement.regions.get(widget.id or "")
@@ -144,15 +183,14 @@ class MainScreen(Screen[None]):
                 widget.styles.width, widget.styles.height = region.width, region.height
             if isinstance(widget, Pane) and widget.id in RIGHT_PANES:
                 widget.show_tabs(tabs)
+        if self.focused is not None and not _is_displayed(self.focused):
+            self._focus_what_is_seen(arrangement)
 
-    def _tabs(self) -> Content:
-        """The names of the panes that share the right half, with their keys."""
-        tabs = []
-        for number, name in enumerate(RIGHT_PANES, 1):
-            style = "$accent bold" if name == self._right else f"not bold {MUTED}"
-            words = f"{number} {TAB_NAMES.get(name, name.capitalize())}"
-            tabs.append(Content.from_markup(f"[@click=app.pane({name!r})][{style}]{words}[/][/]"))
-        return Content(" ").join(tabs)
+    def _focus_what_is_seen(self, arrangement: Arrangement) -> None:
+        name = self.room.wishes.alone if arrangement.mode == "single" else "library"
+        target = self.query_one(f"#{name}", Pane).focus_target()
+        if target is not None:
+            target.focus()
 
 
 def _is_displayed(widget: Widget) -> bool:

@@ -9,6 +9,7 @@ from textual import on
 
 from engine.library.entry import LibraryEntry
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.prompt_editing import edit_prompts
 from tui_loraswitch.panes.messages import PromptChanged, PromptLeft
 
 
@@ -24,7 +25,7 @@ class PromptKeys(AppBase):
     @on(PromptLeft)
     def _leave_prompt(self) -> None:
         self.control.share_draft()
-        self.main.library.focus_target().focus()
+        self.main.show_list()
 
     def action_insert_trigger(self) -> None:
         """Put the highlighted LoRA's trigger words into the prompt."""
@@ -43,3 +44,7 @@ class PromptKeys(AppBase):
     def action_edit_prompt(self, negative: bool = False) -> None:
         """Write the prompt or the negative prompt."""
         self.main.edit_prompt(negative)
+
+    def action_edit_large(self) -> None:
+        """Write both prompts on the whole screen."""
+        edit_prompts(self)

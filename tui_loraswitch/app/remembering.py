@@ -28,8 +28,11 @@ class Remembering:
     def restore(self) -> None:
         """Show the list, and take the theme, as they were left."""
         app, state = self._app, self._app.control.state
-        app.theme = state.theme if state.theme in app.available_themes else INK.name
+        named = app.control.settings.theme
+        names = (name for name in (named, state.theme) if name in app.available_themes)
+        app.theme = next(names, INK.name)
         app.main.library.restore(state.sort, state.show_hidden)
+        app.main.room.restore(state.splits)
 
     def keep(self) -> None:
         """Write all that is to be there the next time."""
@@ -48,5 +51,9 @@ class Remembering:
     def _state(self) -> UiState:
         app, view = self._app, self._app.main.library.view
         return replace(
-            app.control.state, sort=view.sort, show_hidden=view.show_hidden, theme=app.theme
+            app.control.state,
+            sort=view.sort,
+            show_hidden=view.show_hidden,
+            theme=app.theme,
+            splits=app.main.room.remembered,
         )

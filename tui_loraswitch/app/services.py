@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -141,6 +142,14 @@ class Services:
             return False
         self._thread(lambda: self._scan_library(is_again=True)).start()
         return True
+
+    def add_folders(self, loras: tuple[Path, ...], models: tuple[Path, ...]) -> None:
+        """Show the LoRAs of more folders, and offer the models of more."""
+        self._settings = replace(self._settings, models=(*self._settings.models, *models))
+        new = tuple(folder for folder in loras if folder not in self._roots)
+        if new:
+            self._roots = (*(root for root in self._roots if root != DEMO_LORAS), *new)
+            self._thread(self._scan_library).start()
 
     def find_models(
         self,

@@ -46,8 +46,6 @@ def run(args: argparse.Namespace) -> int:
             "“loraswitch generate” draws without one."
         )
     is_demo = getattr(args, "demo", False)
-    if settings.model is None and not is_demo:
-        say("No model was named: opening the embedded demo (--model FILE opens your own).")
     if not is_demo:
         _remember(args, settings)
     if settings.own_engine:

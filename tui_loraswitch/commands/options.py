@@ -270,10 +270,13 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         compiled=config.compile == "on",
         own_engine=getattr(args, "own_engine", False),
         model_is_named="model" in given or hasattr(args, "demo"),
+        is_first_start=config.model is None and not hasattr(args, "demo"),
         tag_order=config.tag_order,
         empty_negative=config.empty_negative,
         idle_minutes=config.idle_minutes,
         picture_kib_per_second=config.picture_kib_per_second,
+        keys=config.keys,
+        theme=config.theme,
         block_weights={**PRESETS, **config.block_weights},
     )
     prediction = getattr(args, "prediction", None)

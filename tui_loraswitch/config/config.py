@@ -20,6 +20,7 @@ from engine.protocol.reports import BackupChoice
 from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.sdxl.prediction import PREDICTIONS, Prediction
 from engine.words.lora_tags import TagOrder
+from tui_loraswitch.config.key_presets import PRESETS
 from tui_loraswitch.config.settings import IDLE_MINUTES, ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
@@ -49,6 +50,7 @@ _PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings")
 _BLOCK_WEIGHTS = "block_weights"
 _PREDICTIONS = "predictions"
+_KEYS = "keys"
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Tables within tables, in the name of one."""
@@ -94,6 +96,10 @@ class Config:
     """What pictures may take of the link to the terminal, 0 is all; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)
     """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
+    theme: str = ""
+    """The colours; empty: those chosen last in the app. Only the file says it."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """`preset`, and keys by the name of what they do; only the file says them."""
     predictions: Mapping[Path, Prediction] = field(default_factory=dict)
     """What models predict whose files do not say it, or say it wrongly."""
 
@@ -111,6 +117,8 @@ def load_config(path: Path) -> Config:
             values[key] = _presets(path, text, value)
         elif key == _PREDICTIONS:
             values[key] = _predictions(path, text, value)
+        elif key == _KEYS:
+            values[key] = _key_table(path, text, value)
         elif key in _NUMBERS:
             if type(value) not in (int, float) or not 0 <= value < math.inf:
                 raise _wrong(path, text, key, _NUMBERS[key])
@@ -189,6 +197,27 @@ def _predictions(path: Path, text: str, table: object) -> dict[Path, Prediction]
     return {expanded(model): value for model, value in table.items()}
 
 
+def _key_table(path: Path, text: str, table: object) -> dict[str, str]:
+    """Keys by what they do; dots in the names make tables of them unless they are quoted."""
+    example = 'a table with lines such as preset = "vim" or app.zoom = "z, ctrl+z"'
+    if not isinstance(table, dict):
+        raise _wrong(path, text, _KEYS, example)
+    keys: dict[str, str] = {}
+    for name, value in table.items():
+        group = (
+            {f"{name}.{key}": one for key, one in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
+        for full_name, one in group.items():
+            if not isinstance(one, str) or not one.strip():
+                raise _wrong(path, text, full_name, "keys in quotes")
+        keys |= group
+    if keys.get("preset", "default") not in PRESETS:
+        raise _wrong(path, text, "preset", f"one of {', '.join(PRESETS)}")
+    return keys
+
+
 def _may_be_path(value: object) -> bool:
     """False for what no system can open; whether it is there is another question."""
     return isinstance(value, str) and "\0" not in value
@@ -232,7 +261,7 @@ def _wrong(path: Path, text: str, key: str, expected: str) -> ConfigError:
     # Only a preset can stand in the middle of a line, which then begins with the table's name.
     begins = (
         re.compile(rf"[\s\[]*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
-        for name in (key, _BLOCK_WEIGHTS)
+        for name in (key, key.rpartition(".")[2], _BLOCK_WEIGHTS, _KEYS)
     )
     lines = list(enumerate(text.splitlines(), 1))
     places = (number for begin in begins for number, line in lines if begin.match(line))

@@ -44,6 +44,10 @@ class UiState:
     sort: str = "folders"
     show_hidden: bool = False
     theme: str = "ink"
+    welcomed: bool = False
+    """Whether the first start's question was answered."""
+    splits: str = ""
+    """How the user has moved the frames between panes, as `left=4 details=-2`."""
 
     def with_draft(self, draft: GenerateRequest) -> UiState:
         """The same list with the prompt and settings of another screen."""

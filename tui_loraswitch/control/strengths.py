@@ -12,6 +12,8 @@ from engine.protocol.stack_edits import USUAL_BOUND, WIDE_BOUND
 
 STEP = 0.05
 """What one press of + or − changes."""
+FINE_STEP = 0.01
+"""What one press of . or , changes."""
 LARGEST = 100.0
 """How far a typed strength goes."""
 

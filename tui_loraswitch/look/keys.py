@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from tui_loraswitch.control.strengths import STEP
+from tui_loraswitch.control.strengths import FINE_STEP, STEP
+from tui_loraswitch.look.layout import RIGHT_PANES
 
 APP_BINDINGS: list[BindingType] = [
     Binding("plus,equals_sign", f"strength({STEP})", "more", id="app.stronger",
             key_display="+", tooltip="More of the LoRA; the model follows at once"),
     Binding("minus,underscore", f"strength(-{STEP})", "less", id="app.weaker",
             key_display="−", tooltip="Less of the LoRA; below zero is its opposite"),
+    Binding("full_stop", f"strength({FINE_STEP})", "a little more", id="app.finer-stronger",
+            show=False, key_display=".", tooltip="More of the LoRA by 0.01"),
+    Binding("comma", f"strength(-{FINE_STEP})", "a little less", id="app.finer-weaker",
+            show=False, key_display=",", tooltip="Less of the LoRA by 0.01"),
     Binding("e", "type_strength", "strength", id="app.type-strength", show=False,
             tooltip="Type the strength of the LoRA: 0.8, or 0.8/0.6 for UNet and text encoders"),
     Binding("0", "base", "base", id="app.base",
             tooltip="Back to the base model, exactly"),
-    Binding("g", "generate", "generate", id="app.generate",
+    Binding("g,ctrl+g", "generate", "generate", id="app.generate",
             tooltip="Draw a picture with this seed"),
     Binding("r", "generate(True)", "new seed", id="app.generate-new",
             tooltip="Draw a picture with a new seed"),
@@ -31,6 +36,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Give the model's memory back to others; stack and queue stay"),
     Binding("p", "edit_prompt", "prompt", id="app.prompt",
             tooltip="Write the prompt; Enter leaves it"),
+    Binding("ctrl+e", "edit_large", "editor", id="app.editor", show=False,
+            tooltip="Write both prompts on the whole screen, with help for tags and weights"),
     Binding("slash", "find", "find", id="app.find", key_display="/",
             tooltip="Find LoRAs by words; -word, tag:, base: and folder: work too"),
     Binding("R", "rescan", "read again", id="app.rescan", show=False,
@@ -53,11 +60,31 @@ APP_BINDINGS: list[BindingType] = [
             key_display="[", show=False, tooltip="Previous pane on the right"),
     *(
         Binding(str(number), f"pane({name!r})", name, id=f"app.pane-{name}", show=False,
-                tooltip=f"Show the {name} pane")
-        for number, name in enumerate(("picture", "prompt", "details", "stack", "log"), 1)
+                tooltip=f"Show the {name} pane, or go to it")
+        for number, name in enumerate(RIGHT_PANES, 1)
     ),
+    Binding("escape", "list", "list", id="app.list", show=False,
+            tooltip="Back to the list of LoRAs, from anywhere"),
+    Binding("z", "zoom", "zoom", id="app.zoom", show=False,
+            tooltip="The focused pane on the whole screen, and back"),
+    Binding("less_than_sign", "widen(-2)", "narrower", id="app.narrower", show=False,
+            key_display="<", tooltip="The column of the list narrower; the mouse drags frames too"),
+    Binding("greater_than_sign", "widen(2)", "wider", id="app.wider", show=False,
+            key_display=">", tooltip="The column of the list wider"),
+    Binding("left_curly_bracket", "heighten(-1)", "lower", id="app.lower", show=False,
+            key_display="{", tooltip="The focused pane lower"),
+    Binding("right_curly_bracket", "heighten(1)", "higher", id="app.higher", show=False,
+            key_display="}", tooltip="The focused pane higher"),
     Binding("question_mark,f1", "help", "help", id="app.help", key_display="?",
             tooltip="The keys of the focused pane, and of all"),
+    Binding("colon,ctrl+p", "command_palette", "palette", id="app.palette", key_display=":",
+            show=False, tooltip="Find by words what keys do, LoRAs, models and settings"),
+    Binding("ctrl+l", "redraw", "redraw", id="app.redraw", show=False,
+            tooltip="Draw the whole screen again"),
+    Binding("ctrl+z", "suspend_process", "suspend", id="app.suspend", show=False,
+            tooltip="Back to the shell; fg comes back here"),
+    Binding("ctrl+c", "help_quit", "interrupt", id="app.interrupt", show=False,
+            tooltip="Ask what to end: what is drawn or loaded, or the app"),
     Binding("d", "detach", "detach", id="app.detach", show=False,
             tooltip="Leave; the engine goes on and draws what is in the queue"),
     Binding("q", "quit", "quit", id="app.quit",

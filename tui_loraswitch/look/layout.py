@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from textual.geometry import Region
 
-Mode = Literal["floor", "folded", "two columns", "three columns"]
-RIGHT_PANES = ("picture", "prompt", "details", "stack", "log")
-"""Panes that share the right half when the screen is folded, in the order of their keys 1 to 5."""
+from tui_loraswitch.look.columns import LEAST, Column, Part
 
-MIN_WIDTH, MIN_HEIGHT = 80, 24
+Mode = Literal["floor", "single", "folded", "two columns", "three columns"]
+RIGHT_PANES = ("picture", "prompt", "details", "stack", "log", "gauges")
+"""Panes that share the right half when the screen is folded, in the order of their keys 1 to 6."""
+
+MIN_WIDTH, MIN_HEIGHT = 40, 10
+"""With less there is only a message."""
+FOLDED_WIDTH, FOLDED_HEIGHT = 80, 24
+"""With less, one pane is seen at a time."""
+GAUGES_HEIGHT = 46
+"""With less, memory and GPU have one line for the whole width."""
+LINE_OF_GAUGES_HEIGHT = 14
+"""With less, they have none."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What decides about the room besides the terminal's size."""
+
+    right: str = "picture"
+    """The right pane of the folded screen."""
+    alone: str = "library"
+    """The pane that is seen where only one is."""
+    is_zoomed: bool = False
+    """Only that is to be seen, though there may be room for more."""
+    needs: Mapping[str, int] = field(default_factory=dict)
+    """Lines that panes have to show, by pane."""
+    splits: Mapping[str, int] = field(default_factory=dict)
+    """Cells by which the user has made panes higher, or `left` and `side` wider."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +46,15 @@ class Arrangement:
 
     mode: Mode
     regions: dict[str, Region] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    """The panes that stand on one another, from left to right."""
 
 
-def arrange(width: int, height: int, right: str = "picture") -> Arrangement:
-    """Lay the panes out on `width` × `height` cells; `right` is the folded screen's right pane."""
+_NONE = Wishes()
+
+
+def arrange(width: int, height: int, wishes: Wishes = _NONE) -> Arrangement:
+    """Lay the panes out on `width` × `height` cells."""
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return Arrangement("floor")
     frame = {
@@ -31,52 +62,81 @@ def arrange(width: int, height: int, right: str = "picture") -> Arrangement:
         "keys": Region(0, height - 1, width, 1),
     }
     body = Region(0, 1, width, height - 2)
+    mode = _mode(width, height, wishes)
+    gauges_have_room = mode == "three columns" or (height >= GAUGES_HEIGHT and mode != "folded")
+    if not wishes.is_zoomed and not gauges_have_room and height >= LINE_OF_GAUGES_HEIGHT:
+        body = Region(body.x, body.y, width, body.height - 1)
+        frame["gauge-line"] = Region(0, body.bottom, width, 1)
+    if mode == "single":
+        return Arrangement(mode, frame | {wishes.alone: body})
+    columns = {"folded": _fold, "two columns": _two_columns, "three columns": _three_columns}
+    return _of_columns(mode, frame, columns[mode](body, wishes))
+
+
+def _mode(width: int, height: int, wishes: Wishes) -> Mode:
+    if wishes.is_zoomed or width < FOLDED_WIDTH or height < FOLDED_HEIGHT:
+        return "single"
     if width < 100 or height < 30:
-        return Arrangement("folded", frame | _fold(body, right))
-    if width < 160 or height < 36:
-        return Arrangement("two columns", frame | _two_columns(body))
-    return Arrangement("three columns", frame | _three_columns(body))
+        return "folded"
+    return "two columns" if width < 160 or height < 36 else "three columns"
 
 
-def _fold(body: Region, right: str) -> dict[str, Region]:
-    gauges = Region(body.x, body.bottom - 1, body.width, 1)
-    left_width = max(34, min(60, body.width * 2 // 5))
-    height = body.height - 1
-    return {
-        "library": Region(body.x, body.y, left_width, height),
-        right: Region(body.x + left_width, body.y, body.width - left_width, height),
-        "gauge-line": gauges,
-    }
+def _of_columns(mode: Mode, frame: dict[str, Region], columns: tuple[Column, ...]) -> Arrangement:
+    regions = dict(frame)
+    for column in columns:
+        regions |= column.regions
+    return Arrangement(mode, regions, columns)
 
 
-def _two_columns(body: Region) -> dict[str, Region]:
-    left_width = max(44, min(56, body.width * 3 // 8))
-    left, right = body.split_vertical(left_width)
-    log = 6 if body.height < 40 else 8
-    return _column(
-        left,
-        {"library": 0, "details": 8 if body.height < 40 else 12, "stack": 5, "gauges": 7},
-    ) | _column(right, {"picture": 0, "prompt": 6, "log": log})
+def _fold(body: Region, wishes: Wishes) -> tuple[Column, ...]:
+    left, right = _split(body, max(34, min(60, body.width * 2 // 5)), wishes, least=24)
+    return Column(left, (Part("library"),)), Column(right, (Part(wishes.right),))
 
 
-def _three_columns(body: Region) -> dict[str, Region]:
-    left_width = max(44, min(56, body.width // 4))
-    side_width = max(46, min(64, body.width // 4))
-    left, rest = body.split_vertical(left_width)
-    centre, side = rest.split_vertical(rest.width - side_width)
+def _two_columns(body: Region, wishes: Wishes) -> tuple[Column, ...]:
+    left, right = _split(body, max(44, min(56, body.width * 3 // 8)), wishes)
+    below = [_details(body, wishes), _stack(body, wishes)]
+    if body.height >= GAUGES_HEIGHT - 2:  # else they have a line of their own
+        below.append(Part("gauges", 7))
+    log = Part("log", 5 if body.height < 38 else 8)
     return (
-        _column(left, {"library": 0, "details": min(16, body.height // 3)})
-        | {"picture": centre}
-        | _column(side, {"prompt": 9, "stack": 8, "gauges": 7, "log": 0})
+        Column(left, (_library(body), *below), wishes.splits),
+        Column(right, (Part("picture", 0, 8), _prompt(body, wishes), log), wishes.splits),
     )
 
 
-def _column(area: Region, heights: dict[str, int]) -> dict[str, Region]:
-    """Panes under one another; the one of height 0 takes what the others leave."""
-    spare = area.height - sum(heights.values())
-    regions, y = {}, area.y
-    for name, height in heights.items():
-        height = height or spare
-        regions[name] = Region(area.x, y, area.width, height)
-        y += height
-    return regions
+def _three_columns(body: Region, wishes: Wishes) -> tuple[Column, ...]:
+    left, rest = _split(body, max(44, min(56, body.width // 4)), wishes)
+    side_width = max(46, min(64, body.width // 4)) + wishes.splits.get("side", 0)
+    side_width = max(30, min(side_width, rest.width - 30))
+    centre, side = rest.split_vertical(rest.width - side_width)
+    parts = (_prompt(body, wishes), _stack(body, wishes), Part("gauges", 7), Part("log", 0, 6))
+    return (
+        Column(left, (_library(body), _details(body, wishes, most=16)), wishes.splits),
+        Column(centre, (Part("picture"),)),
+        Column(side, parts, wishes.splits),
+    )
+
+
+def _split(body: Region, width: int, wishes: Wishes, *, least: int = 30) -> tuple[Region, Region]:
+    width = max(least, min(width + wishes.splits.get("left", 0), body.width - 30))
+    return body.split_vertical(width)
+
+
+def _library(body: Region) -> Part:
+    """The list is what one chooses from: it gets five eighths of its column at least."""
+    return Part("library", 0, body.height * 5 // 8 + 1)
+
+
+def _details(body: Region, wishes: Wishes, most: int = 12) -> Part:
+    return Part("details", max(6, min(most, body.height // 4)), 5)
+
+
+def _stack(body: Region, wishes: Wishes) -> Part:
+    lines = wishes.needs.get("stack", 1)
+    return Part("stack", min(max(LEAST, lines + 2), max(5, body.height // 6)))
+
+
+def _prompt(body: Region, wishes: Wishes) -> Part:
+    lines = wishes.needs.get("prompt", 0)
+    return Part("prompt", min(max(6, lines + 2), max(6, body.height // 4)), 5)

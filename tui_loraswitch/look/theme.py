@@ -6,7 +6,7 @@ from textual.theme import Theme
 
 MUTED = "$foreground 62%"
 """Labels. Content drawn line by line cannot use `$text-muted`: it is relative to a background."""
-FAINT = "$foreground 40%"
+FAINT = "$foreground 50%"
 """What is there for those who look for it."""
 
 INK = Theme(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
 from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.protocol.view import EngineView
+from tui_loraswitch.look.layout import RIGHT_PANES
+from tui_loraswitch.look.theme import FAINT
 
 
 class Pane(Widget):
@@ -32,34 +40,81 @@ class Pane(Widget):
 
     TITLE = ""
 
+    _painted_row: int | None = None
+    """The row of the frame that is all that changes just now."""
+
+    class RoomWanted(Message):
+        """A pane has more or fewer lines to show than before."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._title = Content(self.TITLE)
         self._subtitle = ""
         self._tabs: Content | None = None
-        self.border_title = self._title
+        self.lines_wanted = 0
+        """Lines of content, for panes that get room by that; 0 where it makes no difference."""
+        self._show_border_title()
+
+    def want_lines(self, lines: int) -> None:
+        """Ask for room for so many lines of content."""
+        if lines != self.lines_wanted:
+            self.lines_wanted = lines
+            self.post_message(self.RoomWanted())
 
     def show_title(self, title: Content) -> None:
-        """Name what the pane shows just now.
-
-        A new title repaints the whole pane, as does a new subtitle: set them with the content.
-        """
+        """Name what the pane shows just now."""
         if not title.is_same(self._title):
             self._title = title
             if self._tabs is None:
-                self.border_title = title
+                self._show_border_title()
 
     def show_subtitle(self, words: str) -> None:
         """Say something short in the lower border."""
         if words != self._subtitle:
             self._subtitle = words
-            self.border_subtitle = Content(words)
+            with self._painting_row(-1):
+                self.border_subtitle = Content(words)
 
     def show_tabs(self, tabs: Content | None) -> None:
         """Put tabs where the title was, for the folded screen; None brings the title back."""
         if tabs is not self._tabs:
             self._tabs = tabs
-            self.border_title = tabs or self._title
+            self._show_border_title()
+
+    def _show_border_title(self) -> None:
+        """The tabs, or the title behind the number of the key that leads here."""
+        title = self._title
+        if self._tabs is not None:
+            title = self._tabs
+        elif self.id in RIGHT_PANES:
+            number = f"{RIGHT_PANES.index(self.id) + 1} "
+            title = Content.assemble((number, f"not bold {FAINT}"), title)
+        with self._painting_row(0):
+            self.border_title = title
+
+    @contextmanager
+    def _painting_row(self, row: int) -> Iterator[None]:
+        """Paint one row of the frame: Textual repaints the whole pane for its title."""
+        self._painted_row = row
+        try:
+            yield
+        finally:
+            self._painted_row = None
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Repaint the regions, or all, or the row of the frame that has changed."""
+        if self._painted_row is not None and not regions:
+            width, height = self.outer_size
+            row = Region(0, self._painted_row % max(1, height), width, 1)
+            # Textual counts regions from where the content begins.
+            regions = (row.translate(-self.content_offset),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def focus_target(self) -> Widget | None:
         """The widget that takes the focus when the pane is chosen; None when it takes none."""

@@ -19,8 +19,8 @@ HISTORY_MARKS = 24
 LINES = 5
 
 
-class GaugesPane(Pane):
-    """Memory and GPU, in five lines; `compact` is the same in one."""
+class GaugesPane(Pane, can_focus=True):
+    """Memory and GPU, in five lines."""
 
     TITLE = "Memory"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual import events
 from textual.binding import ActiveBinding, Binding
 from textual.content import Content
@@ -10,7 +12,7 @@ from textual.widgets import Input, TextArea
 
 from tui_loraswitch.panes.base import Line
 
-ALWAYS = ("app.help", "app.quit")
+ALWAYS = ("app.list", "app.help", "app.quit")
 """Bindings that keep their place at the end when the line is short of room."""
 GAP = "  "
 
@@ -24,6 +26,7 @@ class KeyBar(Line):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
+        self._hint: Sequence[tuple[str, str]] = ()
         self._places: list[tuple[int, str]] = []
         """Where each entry ends, and the key it stands for."""
 
@@ -46,8 +49,18 @@ class KeyBar(Line):
         if screen is self.screen:
             self.show_keys()
 
+    def show_hint(self, hint: Sequence[tuple[str, str]]) -> None:
+        """Show which keys may come next, and what they do; none: the usual ones again."""
+        self._hint = hint
+        self.show_keys()
+
     def show_keys(self) -> None:
         """Show the keys that fit."""
+        if self._hint:
+            entries = (_entry(key, words) for key, words in self._hint)
+            self._places = []
+            self.show(Content(GAP).join(entries).truncate(self.content_size.width, ellipsis=True))
+            return
         shown: dict[str, Binding] = {}
         for active in self.screen.active_bindings.values():
             if self._is_shown(active):
@@ -70,12 +83,21 @@ class KeyBar(Line):
     def _is_shown(self, active: ActiveBinding) -> bool:
         """While a text has the focus, the keys that work everywhere are typed into it."""
         is_typed = active.node is self.app and isinstance(self.screen.focused, Input | TextArea)
-        return active.binding.show and active.enabled and not is_typed
+        leads_elsewhere = active.binding.id == "app.list" and self._is_away
+        return (active.binding.show or leads_elsewhere) and active.enabled and not is_typed
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether the focus is not in the list, to which a key leads back."""
+        around = self.screen.focused.ancestors_with_self if self.screen.focused else []
+        return all(node.id != "library" for node in around)
 
     def _width(self, binding: Binding) -> int:
         return self._entry(binding).cell_length + len(GAP)
 
     def _entry(self, binding: Binding) -> Content:
-        return Content.assemble(
-            (self.app.get_key_display(binding), "$primary"), " ", binding.description
-        )
+        return _entry(self.app.get_key_display(binding), binding.description)
+
+
+def _entry(key: str, words: str) -> Content:
+    return Content.assemble((key, "$primary"), " ", words)

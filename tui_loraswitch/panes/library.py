@@ -113,6 +113,10 @@ class LibraryPane(Pane):
         """The LoRA under the cursor."""
         return self.query_one(LoraList).highlighted
 
+    def move_to(self, row: int) -> None:
+        """Put the cursor on a row, counted from 0."""
+        self.query_one(LoraList).move_to(row)
+
     def restore(self, sort: str, show_hidden: bool) -> None:
         """Show the list as it was the last time."""
         self.view.restore(sort, show_hidden)
@@ -180,6 +184,10 @@ class LibraryPane(Pane):
         """Show or hide LoRAs for other models."""
         self.view.toggle_hidden()
         self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a filter, Escape is the app's."""
+        return action != "clear_filter" or bool(self.view.query)
 
     def action_clear_filter(self) -> None:
         """Show all LoRAs again."""

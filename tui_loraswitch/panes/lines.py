@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -40,8 +41,8 @@ class Lines(ScrollView, can_focus=True):
         drawn = self.draw(y + self.scroll_offset.y, width)
         return Strip.blank(width, self.rich_style) if drawn is None else drawn
 
-    def show_number(self, lines: int) -> None:
-        """Have so many lines from now on, and draw those in view anew."""
+    def show_number(self, lines: int, changed: Iterable[int] | None = None) -> None:
+        """Have so many lines from now on, and draw those in view anew, or only those `changed`."""
         room = self.scrollable_content_region
         # As many as there is room for: a bar of just that length is not drawn.
         size = Size(room.width, max(lines, room.height))
@@ -50,4 +51,7 @@ class Lines(ScrollView, can_focus=True):
             self.vertical_scrollbar.window_virtual_size = size.height
             self.vertical_scrollbar.window_size = room.height
             self.scroll_to(y=min(self.scroll_offset.y, self.max_scroll_y), animate=False)
-        self.refresh()
+        if changed is None:
+            self.refresh()
+        for line in changed or ():
+            self.refresh_line(line)

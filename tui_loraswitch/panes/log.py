@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from engine.protocol.view import EngineView
 from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.lines import Lines
+
+log = logging.getLogger(__name__)
 
 MAX_LINES = 500
 
@@ -127,5 +130,6 @@ class LogPane(Pane):
         self._add(replace(line, time=self._clock()))
 
     def _add(self, line: LogLine) -> None:
+        log.info("%s: %s", line.kind, line.text)
         when = time.strftime("%H:%M:%S", time.localtime(line.time))
         self.query_one(LogView).add(when, line)

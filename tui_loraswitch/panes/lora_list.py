@@ -45,6 +45,14 @@ class LoraList(Lines):
                 tooltip="One page down"),
         Binding("pageup,ctrl+b", "page(-1)", "page up", show=False, id="library.pageup",
                 tooltip="One page up"),
+        Binding("ctrl+d", "half_page(1)", "half down", show=False, id="library.half-down",
+                tooltip="Half a page down"),
+        Binding("ctrl+u", "half_page(-1)", "half up", show=False, id="library.half-up",
+                tooltip="Half a page up"),
+        Binding("J", "move_lora(1)", "next LoRA", show=False, id="library.next-lora",
+                tooltip="Next LoRA, over folders"),
+        Binding("K", "move_lora(-1)", "previous LoRA", show=False, id="library.previous-lora",
+                tooltip="Previous LoRA, over folders"),
         Binding("home", "edge(0)", "first", show=False, id="library.first",
                 tooltip="First row"),
         Binding("end,G", "edge(-1)", "last", show=False, id="library.last",
@@ -122,8 +130,15 @@ class LoraList(Lines):
 
     def show_marks(self, stack: StackView, refused: Mapping[Path, Refusal]) -> None:
         """Show which LoRAs are live, wanted, or were refused."""
+        stacks = (self._stack.wanted, self._stack.live, stack.wanted, stack.live)
+        concerned = {Path(ref.path) for some in stacks for ref in some}
+        concerned |= {*self._refused, *refused}
         self._stack, self._refused = stack, refused
-        self.refresh()
+        top = self.scroll_offset.y
+        for number in range(top, min(top + self.size.height, len(self._rows))):
+            row = self._rows[number]
+            if isinstance(row, LoraRow) and row.entry.path in concerned:
+                self.refresh_line(number)
 
     def move_to(self, row: int) -> None:
         """Put the cursor on a row, within bounds."""
@@ -166,6 +181,17 @@ class LoraList(Lines):
     def action_page(self, pages: int) -> None:
         """Move the cursor by what is visible at once."""
         self.move_to(self._cursor + pages * max(1, self.size.height - 1))
+
+    def action_half_page(self, halves: int) -> None:
+        """Move the cursor by half of what is visible at once."""
+        self.move_to(self._cursor + halves * max(1, self.size.height // 2))
+
+    def action_move_lora(self, step: int) -> None:
+        """Move the cursor to the next or previous LoRA; folders are passed over."""
+        end = len(self._rows) if step > 0 else -1
+        ahead = range(self._cursor + step, end, step)
+        loras = (number for number in ahead if isinstance(self._rows[number], LoraRow))
+        self.move_to(next(loras, self._cursor))
 
     def action_edge(self, row: int) -> None:
         """Move the cursor to the first or the last row."""

@@ -36,6 +36,8 @@ class PromptField(TextArea):
                 tooltip="Leave the text; keys are commands again", priority=True),
         Binding("ctrl+g", "app.generate", "generate", id="prompt.generate", key_display="^g",
                 tooltip="Generate without leaving the text", priority=True),
+        Binding("ctrl+e", "app.edit_large", "editor", id="prompt.editor", key_display="^e",
+                tooltip="Write on the whole screen", priority=True),
     ]  # fmt: skip
 
     def __init__(self, placeholder: str, *, id: str) -> None:
@@ -57,7 +59,7 @@ class PromptField(TextArea):
 PROMPT_HINT = "p writes the prompt"
 
 
-class PromptPane(Pane):
+class PromptPane(Pane, can_focus=True):
     """What the next picture shall show, and how it is drawn."""
 
     TITLE = "Prompt"
@@ -70,6 +72,11 @@ class PromptPane(Pane):
         & > #settings-line { color: $text-muted; height: auto; }
     }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "app.edit_prompt", "write", id="prompt.write",
+                tooltip="Write the prompt"),
+    ]  # fmt: skip
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -126,12 +133,22 @@ class PromptPane(Pane):
         """Put the cursor into the prompt or the negative prompt."""
         self.query_one("#negative-text" if negative else "#prompt-text", PromptField).focus()
 
+    def on_resize(self) -> None:
+        """Ask for the room that the texts take at this width."""
+        self.call_after_refresh(self._want_lines)
+
+    def _want_lines(self) -> None:
+        fields = (self.query_one(name, PromptField) for name in ("#prompt-text", "#negative-text"))
+        texts = sum(field.wrapped_document.height for field in fields)
+        self.want_lines(texts + self.query_one("#settings-line").size.height)
+
     @on(TextArea.Changed)
     def report_change(self, message: TextArea.Changed) -> None:
         """Tell what is written."""
         message.stop()
+        self._want_lines()
         prompt, negative = (
-            " ".join(self.query_one(name, PromptField).text.splitlines())
+            "\n".join(self.query_one(name, PromptField).text.splitlines())
             for name in ("#prompt-text", "#negative-text")
         )
         self._follow_prompt(prompt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from engine.library.entry import LibraryEntry
@@ -13,10 +14,13 @@ from engine.protocol.text import strength
 from engine.protocol.view import Refusal
 from engine.words.clean import clean_line
 from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.look.middle import cut_middle
 from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.rows import FolderRow, LoraRow, Row
 
 INDENT = 2
+LEAST_OF_FOLDER = 8
+"""Cells; less of a folder's name tells nothing."""
 
 
 def row_content(row: Row, width: int, stack: StackView, refused: Mapping[Path, Refusal]) -> Content:
@@ -38,27 +42,29 @@ def _folder(row: FolderRow, width: int) -> Content:
 def _lora(row: LoraRow, width: int, stack: StackView, refused: Mapping[Path, Refusal]) -> Content:
     entry = row.entry
     sign, style, note = _mark(entry, stack, refused)
+    lead = " " * (INDENT * row.depth) + f"{sign} "
     name = clean_line(entry.name, 200)
-    folder = f"  {clean_line(row.folder, 200)}" if row.folder else ""
-    left = Content.assemble(
-        (" " * (INDENT * row.depth) + f"{sign} ", style),
-        (name, style if sign in "●◌!" else ""),
-        (folder, FAINT),
-    )
-    if note is not None:
-        right = Content.styled(note, style)
-        room = max(len(note), width - left.cell_length - 2) if sign == "!" else len(note)
-        right = right.truncate(min(room, width // 2), ellipsis=True)
-    else:
-        right = Content()
+    right = Content.styled(note, style) if note is not None else Content()
+    if note is not None and sign == "!":
+        room = width - cell_len(lead) - cell_len(name) - 2
+        right = right.truncate(min(max(room, len(note)), width // 2), ellipsis=True)
     facts = Content.styled(_facts(entry, width), FAINT) if sign != "!" else Content()
-    tail = Content.assemble(right, facts)
-    space = width - tail.cell_length - (1 if tail.cell_length else 0)
-    return Content.assemble(
-        left.truncate(max(4, space), ellipsis=True, pad=True),
-        " " if tail.cell_length else "",
-        tail,
-    ).truncate(width, pad=True)
+    tail = Content.assemble(" ", right, facts) if right or facts else Content()
+    space = max(4, width - tail.cell_length)
+    name = cut_middle(name, max(3, space - cell_len(lead)))
+    left = Content.assemble(
+        (lead, style),
+        (name, style if sign in "●◌!" else ""),
+        (_folder_words(row.folder, space - cell_len(lead) - cell_len(name)), FAINT),
+    )
+    return Content.assemble(left.truncate(space, pad=True), tail).truncate(width, pad=True)
+
+
+def _folder_words(folder: str, room: int) -> str:
+    """Where the file lies, as far as there is room for words that say something."""
+    if not folder or room < LEAST_OF_FOLDER:
+        return ""
+    return f"  {cut_middle(clean_line(folder, 200), room - 2)}"
 
 
 def _mark(

@@ -200,6 +200,7 @@ class StackPane(Pane):
             return
         self._shown = view
         self.query_one(StackList).show(view)
+        self.want_lines(max(1, len(view.wanted)))
         count = f"Stack {len(view.wanted)}" if view.wanted else "Stack"
         self.show_title(Content(f"{count} · pending" if view.pending else count))
 

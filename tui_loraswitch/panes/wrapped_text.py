@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 from textual.content import Content
@@ -41,6 +42,7 @@ class WrappedText(Lines):
     def on_resize(self) -> None:
         """Wrap again."""
         self._wrap()
+        self.refresh()
 
     def draw(self, number: int, width: int) -> Strip | None:
         """One line, of which the words can be marked."""
@@ -68,8 +70,21 @@ class WrappedText(Lines):
     def _wrap(self) -> None:
         width = self.scrollable_content_region.width
         lines = enumerate(self.words.split("\n", allow_blank=True))
+        before = self._pieces
         self._pieces = [piece for n, line in lines for piece in _wrapped(n, line, width)]
-        self.show_number(len(self._pieces))
+        self.show_number(len(self._pieces), _changed(before, self._pieces))
+
+
+def _changed(before: list[_Piece], after: list[_Piece]) -> Iterator[int]:
+    """The numbers of the lines that look different, or are marked and copied differently."""
+    for number, (one, other) in enumerate(zip_longest(before, after)):
+        if (
+            one is None
+            or other is None
+            or one[1:] != other[1:]
+            or not one.content.is_same(other.content)
+        ):
+            yield number
 
 
 def _wrapped(number: int, line: Content, width: int) -> Iterator[_Piece]:

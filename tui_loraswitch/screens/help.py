@@ -27,6 +27,12 @@ _MARKS = (
 )
 
 
+_PICTURES = (
+    "in full by Kitty's protocol or Sixel, else in half cells; “loraswitch doctor”",
+    "says which. tmux 3.3 and later carries Kitty's with: set -g allow-passthrough on",
+)
+
+
 class HelpScreen(ModalScreen[None]):
     """Keys and marks; any of `?`, Escape, q closes it."""
 
@@ -67,6 +73,8 @@ class HelpScreen(ModalScreen[None]):
         ]
         signs = "  ".join(f"{sign} {kind}" for kind, (sign, _) in SIGNS.items())
         parts.append(Content.assemble("  ", (f"{'in the log':<{KEY_WIDTH}}", MUTED), signs))
+        parts += [Content(""), Content.styled("Pictures", "bold $accent")]
+        parts += [Content(f"  {line}") for line in _PICTURES]
         with VerticalScroll() as box:
             box.border_title = "Keys"
             box.border_subtitle = "Escape closes"

@@ -1,16 +1,18 @@
-"""Textual's driver for a terminal, with a keyboard that knows pasted text from keys."""
+"""Textual's driver for a terminal: it knows pasted text from keys, and writes fewer bytes."""
 
 from __future__ import annotations
 
 import os
 import selectors
 from codecs import getincrementaldecoder
+from typing import Any
 
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from tui_loraswitch.app.pastes import PasteBrackets
+from tui_loraswitch.app.short_styles import ShortStyles
 
 _READ_BYTES = 4096
 _MOST_AT_ONCE = 1 << 20
@@ -20,8 +22,28 @@ _AT_ONCE_SECONDS = 0.01
 """What comes within this time of each other came at once: a paste is split as it is sent."""
 
 
-class Keyboard(LinuxDriver):
-    """Reads what comes at once as a whole, so that pasted lines are not run as keys."""
+class Terminal(LinuxDriver):
+    """Reads what comes at once as a whole, so that pasted lines are not run as keys.
+
+    What it writes is shortened, since every byte goes over SSH.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._styles = ShortStyles()
+
+    def write(self, data: str) -> None:
+        """Write to the terminal what differs."""
+        super().write(self._styles.shortened(data))
+
+    def forget_styles(self) -> None:
+        """Others may have written to the terminal: take no style for granted."""
+        self._styles.forget()
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, at the start and after another program had it."""
+        self.forget_styles()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def run_input_thread(self) -> None:
         """Read the terminal until the driver ends."""
@@ -50,6 +72,6 @@ class Keyboard(LinuxDriver):
                     self.process_message(event)
 
 
-def with_keyboard(driver: type[Driver]) -> type[Driver]:
+def own_driver(driver: type[Driver]) -> type[Driver]:
     """The driver that Textual would take, or in place of the usual one ours."""
-    return Keyboard if driver is LinuxDriver else driver
+    return Terminal if driver is LinuxDriver else driver

@@ -1,0 +1,165 @@
+"""Keys of the config, sequences and counts; each key that the help shows does what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.protocol.commands import Draw
+from tui_loraswitch.app.app import LoraSwitchApp
+from tui_loraswitch.config.key_presets import PRESETS
+from tui_loraswitch.panes.rows import LoraRow
+
+DRAWING = {"generate", "generate(True)", "generate_again_and_again"}
+
+
+def done_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What keys set off from now on; nothing of it is done."""
+    done: list[str] = []
+
+    async def note(self, action, default_namespace=None):
+        if self._check_action_state(action, default_namespace) is not True:
+            return False
+        done.append(action)
+        return True
+
+    monkeypatch.setattr(LoraSwitchApp, "run_action", note)
+    return done
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+async def test_every_key_of_the_help_does_what_it_says(start, settings, monkeypatch, preset):
+    async with start(settings=replace(settings, keys={"preset": preset})) as driver:
+        await driver.load()
+        assert not [line for line in driver.log if "which is nothing" in line]
+        done = done_by(monkeypatch)
+        for pane in ("library", "picture", "details", "stack", "log"):
+            driver.app.main.show_pane(pane)
+            await driver.pilot.pause()
+            shown = dict(driver.app.main.active_bindings)
+            assert {"app.generate", "app.quit", "app.prompt", "app.help", "app.list"} <= {
+                one.binding.id for one in shown.values()
+            }
+            for key, active in shown.items():
+                if not active.binding.tooltip or not active.binding.id:
+                    continue  # not in the help
+                done.clear()
+                await driver.pilot.press(*key.split(" "))
+                assert done == [active.binding.action], key
+                # A key that begins another one's sequence would never be done.
+                assert not any(other.startswith(f"{key} ") for other in shown), key
+
+
+async def test_no_key_of_vim_draws_by_surprise(start, session, settings, monkeypatch):
+    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+        await driver.load()
+        await driver.press("p", *"fox", "enter")
+        done = done_by(monkeypatch)
+        letters = "abcdefhijklmnoprstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        for letter in letters:
+            await driver.press(letter, "escape")
+        await driver.press("g", "g", "G", "n", "N", "3", "g", "g", "ctrl+d", "ctrl+u")
+        assert not DRAWING & set(done)
+        await driver.press("g", "d", "g", "r")
+        assert done[-2:] == ["generate", "generate(True)"]
+    assert session.sent(Draw) == []
+
+
+async def test_vim_moves_as_hands_expect(start, settings):
+    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+        await driver.load()
+        rows, at = driver.list.rows, lambda: driver.list._cursor
+        await driver.press("G")
+        assert at() == len(rows) - 1
+        await driver.press("g", "g")
+        assert at() == 0
+        await driver.press("3", "j")
+        assert at() == 3
+        await driver.press("2", "k", "5", "G")
+        assert at() == 4
+        await driver.press("2", "g", "g")
+        assert at() == 1
+        await driver.press("g", "g", "n")
+        loras = [number for number, row in enumerate(rows) if isinstance(row, LoraRow)]
+        assert at() == loras[0]
+        await driver.press("2", "n")
+        assert at() == loras[2]
+        await driver.press("N")
+        assert at() == loras[1]
+        await driver.press("1", "0", "0", "j")
+        assert at() == len(rows) - 1
+
+
+async def test_what_may_follow_a_key_is_said(start, settings):
+    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+        await driver.load()
+        await driver.press("g")
+        assert "g first" in driver.screen[-1]
+        assert "d generate" in driver.screen[-1]
+        await driver.press("escape")
+        assert "switch" in driver.screen[-1]
+        await driver.press("g", "slash")
+        assert driver.app.focused is driver.list, "the key after a prefix is no command of its own"
+
+
+async def test_keys_of_the_config_take_the_place_of_the_apps(start, session, settings):
+    keys = {"app.generate": "ctrl+d ctrl+d, F5", "app.verify": "V", "app.nothing": "k"}
+    async with start(settings=replace(settings, keys=keys)) as driver:
+        await driver.load()
+        assert any("app.nothing" in line for line in driver.log)
+        await driver.press("p", *"fox", "enter", "g")
+        assert session.sent(Draw) == []
+        await driver.press("ctrl+d", "ctrl+d")
+        assert len(session.sent(Draw)) == 1
+        await driver.press("question_mark")
+        await driver.sees("^d ^d")
+
+
+async def test_in_a_text_sequences_are_letters(start, session, settings):
+    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+        await driver.load()
+        await driver.press("p", *"gg 3j gd", "enter")
+        assert driver.app.control.state.prompt == "gg 3j gd"
+        assert session.sent(Draw) == []
+
+
+async def test_strengths_go_in_hundredths_as_well(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.switch_to("ink")
+        await driver.press("full_stop", "full_stop", "comma", "plus")
+        await driver.confirm()
+        (member,) = session.view.wanted
+        assert member.unet == 1.06
+
+
+async def test_ctrl_c_explains_itself_and_cancels(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("ctrl+c")
+        assert "q leaves" in driver.toasts[-1]
+        await driver.press("p", *"fox", "enter", "g", "ctrl+c")
+        await driver.sees("Ctrl+C ends nothing by itself", "cancel 1 picture")
+        assert len(session.view.jobs) == 1
+        await driver.press("enter")
+        await driver.until(lambda: not session.view.jobs)
+
+
+@pytest.mark.parametrize("key", ["colon", "ctrl+p"])
+async def test_the_palette_finds_loras_settings_and_models(start, session, key):
+    async with start() as driver:
+        await driver.load()
+        await driver.press(key, *"night")
+        await driver.sees("switch to this LoRA", "styles/deep/night")
+        await driver.press("escape", "escape")
+        await driver.press(key, *"schedule")
+        await driver.sees("a setting of the next picture")
+        await driver.press("enter")
+        await driver.sees("Settings of the next picture")
+        assert driver.app.screen.focused.id == "schedule"
+        await driver.press("escape", key, *"ink")
+        await driver.sees("switch to this LoRA")
+        await driver.press("enter")
+        await driver.until(lambda: session.view.wanted)
+        assert session.view.wanted[0].name == "ink"

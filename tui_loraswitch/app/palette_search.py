@@ -1,0 +1,102 @@
+"""What the palette finds besides the keys: LoRAs, models, settings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from textual.command import Hit, Hits, Provider
+
+from engine.words.clean import clean_line
+from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.dialogs import edit_settings
+from tui_loraswitch.control.model_files import ModelFile, demo_model, find_models
+from tui_loraswitch.panes.background import in_background
+
+MOST = 20
+"""LoRAs shown for some words."""
+SETTINGS = (
+    "steps", "sampler", "schedule", "cfg_scale", "seed", "size", "batch", "clip_skip",
+    "empty_negative", "noise",
+)  # fmt: skip
+"""The fields of the settings' form, by the ids they have there."""
+
+
+class _Search(Provider):
+    """Asks the app, of which it is sure."""
+
+    @property
+    def loraswitch(self) -> AppBase:
+        """The app."""
+        assert isinstance(self.app, AppBase)
+        return self.app
+
+    def hit(
+        self, query: str, words: str, help: str, run: Callable[[], object], least: float = 0.0
+    ) -> Iterator[Hit]:
+        """A hit, where the words are like the query."""
+        matcher = self.matcher(query)
+        score = max(least, matcher.match(words))
+        if score > 0:
+            yield Hit(score, matcher.highlight(words), partial(_ignoring, run), words, help)
+
+
+def _ignoring(run: Callable[[], object]) -> None:
+    run()
+
+
+class LoraSearch(_Search):
+    """LoRAs by all that the filter of the list knows."""
+
+    async def search(self, query: str) -> Hits:
+        """Those found, as many as are worth showing."""
+        app = self.loraswitch
+        for entry in app.main.library.view.found(query)[:MOST]:
+            run = partial(app.attempt, partial(app.control.choose, entry))
+            name, help = clean_line(entry.name), f"switch to this LoRA · {clean_line(entry.key)}"
+            for hit in self.hit(query, name, help, run, least=0.1):
+                yield hit
+
+
+class ModelSearch(_Search):
+    """The models in the user's folders, and the demo."""
+
+    async def startup(self) -> None:
+        """Look into the folders, which are as many as the user named."""
+        self._closed = threading.Event()
+        self._models: list[ModelFile] = [demo_model()]
+        control = self.loraswitch.control
+        await in_background(
+            find_models,
+            control.settings.models,
+            control.last_file,
+            self._models.append,
+            self._closed.is_set,
+        )
+
+    async def shutdown(self) -> None:
+        """Look no further."""
+        self._closed.set()
+
+    async def search(self, query: str) -> Hits:
+        """Models by name."""
+        app = self.loraswitch
+        for model in self._models:
+            run = partial(app.attempt, partial(app.control.load, model.path))
+            where = clean_line(str(model.path or "embedded"))
+            for hit in self.hit(query, clean_line(model.name), f"open this model · {where}", run):
+                yield hit
+
+
+class SettingSearch(_Search):
+    """The settings of the next picture, by their names."""
+
+    async def search(self, query: str) -> Hits:
+        """Settings by name; each opens the form at its field."""
+        app = self.loraswitch
+        for name in SETTINGS:
+            run = partial(edit_settings, app, app.services, name)
+            words = name.replace("_", " ")
+            for hit in self.hit(query, words, "a setting of the next picture", run):
+                yield hit

@@ -1,0 +1,17 @@
+"""The whole screen drawn again, as after another program wrote over it."""
+
+from __future__ import annotations
+
+from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.terminal_driver import Terminal
+
+_CLEAR = "\x1b[2J"
+
+
+def redraw(app: AppBase) -> None:
+    """Clear the terminal, and draw every cell of it."""
+    if isinstance(app._driver, Terminal):
+        app._driver.forget_styles()
+    if app._driver is not None:
+        app._driver.write(_CLEAR)
+    app.refresh(layout=True)

@@ -1,0 +1,49 @@
+"""Frames that can be seen in every theme: many have them in the colour of what is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.color import Color, ColorParseError
+
+LEAST_OF_FRAME, LEAST_OF_FOCUS = 1.6, 3.0
+"""How much a frame stands out, as a contrast ratio of WCAG; the focused pane's more."""
+_STEPS = 20
+_IN_16_COLOURS = {"border": "ansi_bright_blue", "border-blurred": "ansi_bright_black"}
+
+
+def frame_colours(variables: Mapping[str, str]) -> dict[str, str]:
+    """The theme's colours of frames, as far towards its foreground as it takes to see them."""
+    if variables["background"].startswith("ansi_"):
+        return dict(_IN_16_COLOURS)
+    try:
+        background, foreground = (Color.parse(variables[n]) for n in ("background", "foreground"))
+        frame, focus = (Color.parse(variables[n]) for n in ("border-blurred", "border"))
+    except (KeyError, ColorParseError):
+        return {}
+    return {
+        "border": _seen(focus, background, foreground, LEAST_OF_FOCUS),
+        "border-blurred": _seen(frame, background, foreground, LEAST_OF_FRAME),
+    }
+
+
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of two colours, 1 to 21."""
+    darker, lighter = sorted(map(_luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _seen(colour: Color, background: Color, foreground: Color, least: float) -> str:
+    for step in range(_STEPS + 1):
+        blended = colour.blend(foreground, step / _STEPS, 1.0)
+        if contrast(blended, background) >= least:
+            break
+    return blended.hex
+
+
+def _luminance(colour: Color) -> float:
+    """Relative luminance, 0 to 1 (WCAG 2)."""
+    weights = (0.2126, 0.7152, 0.0722)
+    parts = (part / 255 for part in (colour.r, colour.g, colour.b))
+    linear = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return sum(weight * part for weight, part in zip(weights, linear, strict=True))
