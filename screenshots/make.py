@@ -24,6 +24,10 @@ from tui_loraswitch.images.terminal import TerminalImages
 FOLDER = Path(__file__).parent
 SIZES = ((80, 24), (120, 36), (200, 50))
 TOAST_SECONDS = 6.0
+EDITED = """a large red star on a blue background, (sharp edges:1.2),
+masterpiece <lora:neon_glow:0.8>, (soft light
+<lora:neon_gl"""
+"""A prompt being written, with a bracket that is not closed and a name to be completed."""
 
 
 class WatchedSession(Session):
@@ -108,6 +112,10 @@ async def take(size: tuple[int, int], home: Path) -> None:
         await pilot.press("question_mark")
         await pilot.pause(0.5)
         shots.save(f"help-{label}")
+        await pilot.press("escape", "ctrl+e")
+        shots.app.screen.focused.text = EDITED
+        await pilot.pause(0.5)
+        shots.save(f"editor-{label}")
         await pilot.press("escape")
     shots.session.close(timeout=10)
 

@@ -21,6 +21,10 @@ _JOINERS = "\u200c\u200d"
 """Zero-width (non-)joiners: emoji and several scripts need them, and they move no other text."""
 
 
+_EMOJI_OR_TEXT = "\ufe0e\ufe0f"
+"""They ask for an emoji or a plain sign; terminals disagree on how wide that is."""
+
+
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
     """Remove escape sequences, control characters and direction overrides; keep line ends.
 
@@ -53,6 +57,8 @@ def _visible_character(char: str) -> str:
 
 
 def _plain_character(char: str) -> str:
+    if char in _EMOJI_OR_TEXT:
+        return ""
     if char.isprintable() or char == "\n" or char in _JOINERS:
         return char
     if char in "\r\v\f\x85\u2028\u2029":
