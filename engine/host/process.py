@@ -41,6 +41,8 @@ class HostOptions:
     """It was started by `serve`: leaving an app does not end it."""
     index: Path | None = None
     """The library's index, which also keeps hashes."""
+    store: Path | None = None
+    """The SQLite file that keeps what was drawn."""
     load: Load | None = None
     """How to open a model, in place of the one that the last host had."""
 
@@ -54,7 +56,9 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         saved = read_saved(options.state)
-        self.session = Session(view=saved.view(), index=options.index, on_lost=self._give_up)
+        self.session = Session(
+            view=saved.view(), index=options.index, store=options.store, on_lost=self._give_up
+        )
         self._written = encode_saved(saved)
         if (load := options.load or saved.load) is not None:
             self.session.send(load)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
+from engine.errors import EngineError
 from engine.files.file_version import FileVersion
-from engine.files.hashes import FileHashes
+from engine.files.hashes import FileHashes, hash_file
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,33 @@ class HashTable:
         row = self._do(statement, (os.fsencode(path), _key(version)))
         return FileHashes(*row) if row else None
 
+    def with_hash(self, beginning: str) -> Path | None:
+        """A file that is still what it was when its tensors had a hash that begins so."""
+        statement = (
+            "SELECT path, version FROM file_hashes "
+            "WHERE substr(tensors_sha256, 1, ?) = ? ORDER BY path"
+        )
+        for path, version in self._all(statement, (len(beginning), beginning)):
+            found = Path(os.fsdecode(path))
+            with suppress(OSError, ValueError):
+                if found.is_file() and _key(FileVersion.of(found)) == version:
+                    return found
+        return None
+
+    def tensors_hash(self, path: Path) -> str:
+        """The hash of a file's tensors, computed where it is not known; empty for no sound file."""
+        try:
+            version = FileVersion.of(path)
+            hashes = self.find(path, version)
+            if hashes is None:
+                hashes = hash_file(path)
+                if FileVersion.of(path) == version:
+                    self.keep(path, version, hashes)
+        except (OSError, ValueError, EngineError) as error:
+            log.warning("no hash of %s: %s", path, error)
+            return ""
+        return hashes.tensors_sha256
+
     def keep(self, path: Path, version: FileVersion, hashes: FileHashes) -> None:
         """Keep the hashes of this version in place of those of another."""
         row = (hashes.sha256, hashes.tensors_sha256, hashes.legacy, hashes.content)
@@ -47,21 +76,23 @@ class HashTable:
             (os.fsencode(path), _key(version), *row),
         )
 
-    def _do(self, statement: str, values: tuple[bytes | str, ...]) -> tuple[str, ...] | None:
+    def _do(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Run a statement and give its first row."""
+        return next(iter(self._all(statement, values)), None)
+
+    def _all(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         if self._index is None:
-            return None
+            return []
         try:
             self._index.parent.mkdir(parents=True, exist_ok=True)
             # A hash is asked for a few times in a run: nobody has to close the file then.
             connection = sqlite3.connect(self._index, timeout=_BUSY_SECONDS)
             with closing(connection), connection:
                 connection.execute(_TABLE)
-                row: tuple[str, ...] | None = connection.execute(statement, values).fetchone()
-                return row
+                return connection.execute(statement, values).fetchall()
         except (OSError, sqlite3.Error) as error:
             log.warning("%s: hashes are not kept (%s)", self._index, error)
-            return None
+            return []
 
 
 def _key(version: FileVersion) -> str:

@@ -41,6 +41,7 @@ from engine.session.certifying import Certifier
 from engine.session.changing import changing_stack
 from engine.session.opened import OpenedModel
 from engine.session.writing import PictureWriter
+from engine.store.drawn import DrawnPictures
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,12 @@ log = logging.getLogger(__name__)
 class Drawer:
     """Draws, and keeps between pictures what the next one can use."""
 
-    def __init__(self, hashes: HashStore) -> None:
+    def __init__(self, hashes: HashStore, drawn: DrawnPictures) -> None:
         self.embeddings = EmbeddingsCache()
         """Encoded prompts; to be cleared when a text encoder has changed."""
         self._inversions = EmbeddingStore()
         self._hashes = hashes
+        self._drawn = drawn
 
     def draw(
         self,
@@ -107,8 +109,10 @@ class Drawer:
             name = model.checkpoint.path.stem
             finished = FinishedPicture(picture.image, text, making, name, at)
             path, rescued = save_or_rescue(finished)
-            if rescued is not None:
-                warnings.append(rescued)
+            not_kept = self._drawn.record(path, at, picture.image.size, making, name)
+            for words in (rescued, not_kept):
+                if words and words not in warnings:
+                    warnings.append(words)
             width, height = picture.image.size
             saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text, took))
             on_saved(saved[-1])

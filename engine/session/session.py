@@ -61,7 +61,8 @@ class Session:
     without one. `on_event` gets every event in order, on whichever thread it happens, and must not
     block. Torch is imported on the engine's thread, at the first work. `view` is what a former
     engine left behind: its stack, jobs and draft are kept. Hashes of models and LoRAs, for
-    infotexts, are kept between runs in `index`, the library's index. `on_lost` is called, on the
+    infotexts, are kept between runs in `index`, the library's index; `store` gets each picture
+    before it is told of. `on_lost` is called, on the
     engine's thread and as its last act, when the GPU answers nothing any more until the process
     ends; what was being done is not ended then, so that a next engine can do it.
     """
@@ -71,11 +72,13 @@ class Session:
         on_event: Callable[[EventMessage], None] = lambda message: None,
         view: EngineView | None = None,
         index: Path | None = None,
+        store: Path | None = None,
         on_lost: Callable[[str], None] | None = None,
     ) -> None:
         self._on_event = on_event
         self._on_lost = on_lost
         self._index = index
+        self._store = store
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
         self._view = view or EngineView()
@@ -137,7 +140,7 @@ class Session:
             try:
                 if worker is None:
                     self.tell(LoadProgress("Starting PyTorch"))
-                    worker = _import_worker()(self.tell, self._index)
+                    worker = _import_worker()(self.tell, self._index, self._store)
                 self._do(worker, work)
             except EngineError as error:
                 self._fail(work, error)

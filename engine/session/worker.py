@@ -40,6 +40,7 @@ from engine.session.drawing import Drawer  # noqa: E402
 from engine.session.loading import model_path, open_model  # noqa: E402
 from engine.session.opened import OpenedModel  # noqa: E402
 from engine.session.orders import Tell  # noqa: E402
+from engine.store.drawn import DrawnPictures  # noqa: E402
 from engine.switch.switcher import LoraSwitcher  # noqa: E402
 
 Cancelled = Callable[[], bool]
@@ -52,11 +53,11 @@ class Worker:
     cannot be done.
     """
 
-    def __init__(self, tell: Tell, index: Path | None = None) -> None:
+    def __init__(self, tell: Tell, index: Path | None = None, store: Path | None = None) -> None:
         self._tell = tell
         self._model: OpenedModel | None = None
         self._hashes = HashStore(index)
-        self._drawer = Drawer(self._hashes)
+        self._drawer = Drawer(self._hashes, DrawnPictures(store))
         self._told = StateChanged("empty")
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from engine.client.engine import Engine
 from engine.host.runtime import HostPlace, NoAnswerError
 from tui_loraswitch.commands.hosts import serve_arguments
-from tui_loraswitch.commands.places import host_log_path, index_path
+from tui_loraswitch.commands.places import host_log_path, index_path, store_path
 from tui_loraswitch.config.settings import AppSettings
 
 ATTACH_SECONDS = 30.0
@@ -20,7 +20,7 @@ def connected(place: HostPlace | None, on_lost: Callable[[str], None]) -> Engine
     if place is None:
         from engine.session import Session
 
-        return Session(index=index_path())
+        return Session(index=index_path(), store=store_path())
     from engine.client.remote import RemoteEngine
 
     return RemoteEngine(place, on_lost)

@@ -12,6 +12,7 @@ from engine.files.hidden_files import sweep
 from engine.host.runtime import HostPlace
 from engine.protocol.events import Event, GenerationFinished, ModelInfo, PictureSaved
 from engine.words.clean import clean_line
+from tui_loraswitch.commands.from_picture import add_source_options, pictures_again
 from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.model_json import model_as_json
@@ -25,6 +26,7 @@ from tui_loraswitch.commands.options import (
     settings_from,
 )
 from tui_loraswitch.commands.outcome import OK, UsageError, say
+from tui_loraswitch.commands.parser import Parser
 from tui_loraswitch.commands.picture_json import member_as_json, picture_as_json, warnings_of
 from tui_loraswitch.commands.picture_options import Wanted, add_picture_options, wanted_pictures
 from tui_loraswitch.commands.progress import ProgressLine
@@ -50,6 +52,10 @@ Dynamic prompts: {red|blue} is one of them, {2$$a|b|c} two, __name__ a line of a
 file in --wildcards; the seed decides, for each picture of a --batch anew. The
 prompt that comes of it is in the PNG. \{ and \} are plain.
 
+--from PICTURE takes prompt, settings and LoRAs of a picture, also of A1111,
+ComfyUI and others; options given beside it go first, and a prompt of your own
+brings its own LoRAs. LoRAs are found by their hash, then by their name.
+
 Many prompts: - reads them from standard input, --file from a file, one a line;
 the model is loaded once. A line may have sd-scripts' options: --n NEGATIVE,
 --w and --h SIZE, --s STEPS, --d SEED (or several: 1,2,3), --l CFG, and --am
@@ -74,6 +80,7 @@ examples:
   loraswitch generate --file prompts.txt --lora neon | jq -r '.pictures[].path'
   echo 'a fox --n blurry --s 20 --d 7 --am 0.5' |
     loraswitch generate - --lora neon
+  loraswitch generate --from outputs/00042-7.png --seed 8
   loraswitch generate --file prompts.txt --detach
       leaves them to the host's queue: the shell can be closed
 """
@@ -91,6 +98,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--file", metavar="FILE", type=expanded, help="read prompts from a file, one a line"
     )
     add_picture_options(parser)
+    add_source_options(parser)
+    if isinstance(parser, Parser):
+        parser.tell_given()
     parser.add_argument(
         "--json",
         action="store_true",
@@ -116,7 +126,11 @@ def run(args: argparse.Namespace) -> int:
     """Have the running host draw, or load the model and draw."""
     if args.file is not None and args.prompt is not None:
         raise UsageError("Give prompts with --file, or a prompt (or -) in its place: not both.")
-    if args.file is None and args.prompt is None:
+    if args.source is None and args.skip_missing:
+        raise UsageError("--skip-missing is about the LoRAs of a picture: name it with --from.")
+    if args.source is not None and (args.file is not None or args.prompt == "-"):
+        raise UsageError("--from draws one picture again: it goes with a prompt, not with many.")
+    if args.file is None and args.prompt is None and args.source is None:
         raise UsageError("There is nothing to draw: give a prompt, - or --file FILE.")
     settings = settings_from(args)
     host = usable_host(settings)
@@ -135,12 +149,15 @@ def run(args: argparse.Namespace) -> int:
         lines = lines_to_draw(args, settings, library)
         _begin(args, settings, host)
         return draw_lines(lines, settings, host, args.detach)
-    wanted = wanted_pictures(args, settings, library)
+    if args.source is not None:
+        wanted = pictures_again(args, settings, library)
+    else:
+        wanted = wanted_pictures(args, settings, library)
     _begin(args, settings, host)
     if args.detach:
         from tui_loraswitch.commands.generate_many import Line, draw_lines
 
-        return draw_lines([Line(1, args.prompt, wanted)], settings, host, detach=True)
+        return draw_lines([Line(1, wanted[0].request.prompt, wanted)], settings, host, detach=True)
     return _draw_one(args, wanted, settings, host)
 
 

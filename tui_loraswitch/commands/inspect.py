@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import EngineError
 from engine.files.header import Header, read_header
+from engine.generate.picture_said import read_picture
 from engine.library.entry import LibraryEntry
 from engine.library.previews import by_folded_name
 from engine.library.read_entry import read_entry
@@ -25,6 +26,11 @@ from engine.protocol.text import file_size, plural
 from engine.words.clean import clean_line
 from tui_loraswitch.commands.entry_json import entry_as_json
 from tui_loraswitch.commands.fit_words import fit_as_json, fit_fields
+from tui_loraswitch.commands.inspect_picture import (
+    is_picture,
+    picture_as_json,
+    picture_fields,
+)
 from tui_loraswitch.commands.options import settings_from
 from tui_loraswitch.commands.outcome import OK
 from tui_loraswitch.config.config import DTYPES, expanded
@@ -41,6 +47,10 @@ values that are not finite. Nothing in the file can run.
 A LoRA is fitted to SDXL in its real size, of which no file is needed; with
 --model to that model, with --demo (and for the demo's own LoRAs) to the demo.
 One that does not fit is no error: the exit code is 0 when the file can be read.
+
+Of a picture (PNG, JPEG, WebP) it tells prompt, settings, LoRAs with their
+hashes, and which program made it: loraswitch, A1111, Forge, ComfyUI, SwarmUI,
+Fooocus, InvokeAI and others.
 """
 
 EXAMPLES = """\
@@ -49,6 +59,7 @@ examples:
   loraswitch inspect neon.safetensors --modules | less
   loraswitch inspect neon.safetensors --json | jq .fit.refusal
   loraswitch inspect neon.safetensors --model my_sdxl.safetensors
+  loraswitch inspect outputs/00042-7.png
 """
 
 _LABEL_WIDTH = 13
@@ -56,7 +67,9 @@ _LABEL_WIDTH = 13
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", metavar="FILE", type=expanded, help="a .safetensors file")
+    parser.add_argument(
+        "file", metavar="FILE", type=expanded, help="a .safetensors file, or a picture"
+    )
     parser.add_argument(
         "--modules", action="store_true", help="list the modules as well, one a line"
     )
@@ -86,6 +99,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what the header says, then what a LoRA would change."""
     path: Path = args.file
+    if is_picture(path):
+        return _inspect_picture(path, args.json)
     header = read_header(path)
     identity = identify(header)
     entry = read_entry(_found(path))
@@ -111,6 +126,17 @@ def run(args: argparse.Namespace) -> int:
         print("\nmodules")
         for name, module in modules.items():
             print(f"  {clean_line(name)}  {_module_words(module)}")
+    return OK
+
+
+def _inspect_picture(path: Path, as_json: bool) -> int:
+    said = read_picture(path)
+    if as_json:
+        print(json.dumps(picture_as_json(path, said), indent=2))
+        return OK
+    print(clean_line(str(path)))
+    for label, value in picture_fields(said):
+        _print_field(label, value)
     return OK
 
 

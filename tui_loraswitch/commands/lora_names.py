@@ -85,6 +85,14 @@ class Library:
         """Paths with the names for their tags, where the file's own name means another as well."""
         return names_for_tags(stack, self._names)
 
+    def named(self, name: str) -> Path | None:
+        """The file of the library that has this name, if one does.
+
+        Raises `EngineError` where several have it.
+        """
+        found = self._names.find(name)
+        return found.path if found is not None else None
+
     @cached_property
     def _names(self) -> LibraryNames[FoundFile]:
         visited: set[str] = set()

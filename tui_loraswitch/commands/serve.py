@@ -8,7 +8,7 @@ import math
 from tui_loraswitch.commands.hosts import host_name
 from tui_loraswitch.commands.options import add_model_options, settings_from
 from tui_loraswitch.commands.outcome import FAILED, OK, end_process, say
-from tui_loraswitch.commands.places import host_log_path, host_state_path
+from tui_loraswitch.commands.places import host_log_path, host_state_path, store_path
 from tui_loraswitch.control.load_command import load_command
 
 DESCRIPTION = """\
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         state=host_state_path(place.name),
         idle_minutes=getattr(args, "idle", settings.idle_minutes),
         index=settings.index_path,
+        store=store_path(),
         by_hand=not args.for_app,
         load=load_command(settings, settings.model) if is_named else None,
     )

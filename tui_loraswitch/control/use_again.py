@@ -1,0 +1,203 @@
+"""A picture's prompt, settings and stack, to be drawn with again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.generate.check import check_request
+from engine.generate.infotext import Infotext
+from engine.generate.picture_said import PictureSaid
+from engine.library.hash_table import HashTable
+from engine.protocol.making import Making
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
+from engine.words.lora_tags import TagOrder
+from engine.words.prompt_language.regions import tags_by_region
+from tui_loraswitch.control.wanted_lora import WantedLora
+
+_SHORT = 12
+"""Digits of a hash in a sentence: AutoV3."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A LoRA of a picture's stack; of one that a tag names, the path is its name alone."""
+
+    ref: LoraRef
+    name: str
+    hash: str = ""
+    """Of its tensors, as many digits as are known."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a picture was drawn with, as far as its file tells."""
+
+    request: GenerateRequest
+    members: tuple[Member, ...]
+    of_regions: tuple[tuple[Member, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences on what cannot be used."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a picture's LoRAs, as far as they were found."""
+
+    stack: Stack
+    of_regions: tuple[Stack, ...]
+    missing: tuple[Member, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def missing_words(self) -> str:
+        """Which ones are missing, each with its hash."""
+        return ", ".join(
+            f"{one.name} ({one.hash[:_SHORT]})" if one.hash else one.name for one in self.missing
+        )
+
+
+def again_of(
+    said: PictureSaid,
+    defaults: GenerateRequest,
+    presets: Mapping[str, str],
+    tag_order: TagOrder = "te, unet",
+) -> Again:
+    """What a picture says. `defaults` gives what is not said, and where pictures go.
+
+    Raises `EngineError` for a picture that says nothing of how it was made.
+    """
+    if said.making is not None:
+        return _exactly(said.making, defaults)
+    if said.info is None:
+        raise EngineError("This picture does not say how it was made.")
+    return _by_infotext(said.info, defaults, presets, tag_order)
+
+
+def find_members(again: Again, by_name: Callable[[str], Path | None], index: Path) -> Found:
+    """Find the files: by their hash among all that were ever hashed, then by their names.
+
+    A file of the same name with other content is used, and that is said. Files are hashed for it,
+    so that this may take a second for each.
+    """
+    notes, missing = list(again.notes), list[Member]()
+
+    def found(members: Iterable[Member]) -> Stack:
+        stack = []
+        for member in members:
+            path = _by_hash(member, by_name, index, notes)
+            if path is None:
+                missing.append(member)
+            else:
+                stack.append(replace(member.ref, path=path))
+        return tuple(stack)
+
+    stack = found(again.members)
+    regions = tuple(found(members) for members in again.of_regions)
+    return Found(stack, regions, tuple(dict.fromkeys(missing)), tuple(notes))
+
+
+def _by_hash(
+    member: Member, by_name: Callable[[str], Path | None], index: Path, notes: list[str]
+) -> Path | None:
+    table = HashTable(index)
+    own = member.ref.path if member.ref.path.is_file() else None
+    named = None
+    try:
+        named = by_name(member.name)
+    except EngineError as error:
+        notes.append(str(error))
+    if not member.hash:
+        return own or named
+    # The nearest first: where it lay, what has its name now, and whatever has its content.
+    for path in dict.fromkeys(path for path in (own, named) if path is not None):
+        if table.tensors_hash(path).startswith(member.hash):
+            return path
+    if (path := table.with_hash(member.hash)) is not None:
+        return path
+    path = own or named
+    if path is not None:
+        notes.append(
+            f"{member.name}: the file of that name has other content than the one in the picture "
+            f"({member.hash[:_SHORT]})."
+        )
+    return path
+
+
+def _exactly(making: Making, defaults: GenerateRequest) -> Again:
+    request = making.picture
+    notes = [
+        f"{name} {path} is no longer there."
+        for name, paths in (("The mask", request.region_masks),)
+        for path in paths
+        if not path.exists()
+    ]
+    own = replace(
+        request,
+        output=defaults.output,
+        preview_every=defaults.preview_every,
+        embeddings=defaults.embeddings,
+        file_names=defaults.file_names,
+        picture_format=defaults.picture_format,
+        region_stacks=(),
+        lora_names=(),
+    )
+
+    def members(stack: Stack) -> tuple[Member, ...]:
+        return tuple(Member(ref, ref.name, making.hash_of(ref)) for ref in stack)
+
+    regions = tuple(map(members, request.region_stacks))
+    return Again(own, members(making.stack), regions, tuple(notes))
+
+
+def _by_infotext(
+    info: Infotext, defaults: GenerateRequest, presets: Mapping[str, str], tag_order: TagOrder
+) -> Again:
+    said = {
+        "negative_prompt": info.negative_prompt,
+        "seed": info.seed,
+        "steps": info.steps,
+        "cfg_scale": info.cfg_scale,
+        "width": info.width,
+        "height": info.height,
+        "sampler": info.sampler,
+        "schedule": info.schedule,
+        "clip_skip": info.clip_skip,
+        "noise": info.noise,
+        "empty_negative": info.empty_negative,
+        "variation_seed": info.variation_seed,
+        "variation_strength": info.variation_strength,
+        "region_ratios": dict(info.extra).get("RP Ratios"),
+    }
+    notes = []
+    request = replace(defaults, prompt=info.drawable_prompt, batch=1)
+    for name, value in said.items():
+        if value is None:
+            continue
+        changed = replace(request, **{name: value})
+        try:
+            check_request(changed)
+        except EngineError as error:
+            notes.append(f"{name.replace('_', ' ')}: {error}")
+        else:
+            request = changed
+    whole, own = tags_by_region(request.prompt, tag_order)
+    hashes = dict(info.lora_hashes)
+
+    def members(tags: Iterable[WantedLora]) -> tuple[Member, ...]:
+        found = []
+        for tag in tags:
+            try:
+                ref = tag.ref(Path(tag.name), presets)
+            except EngineError as error:
+                notes.append(str(error))
+            else:
+                found.append(Member(ref, tag.name, hashes.get(tag.name, "").lower()))
+        return tuple(found)
+
+    regions = tuple(members(map(WantedLora.of_tag, tags)) for tags in own)
+    return Again(request, members(map(WantedLora.of_tag, whole)), regions, tuple(notes))
