@@ -20,9 +20,11 @@ from engine.session import Session
 from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.screens.prompt_text import PromptText
 
 FOLDER = Path(__file__).parent
 SIZES = ((80, 24), (120, 36), (200, 50))
+EDITOR_SIZE, SMALLEST = (120, 36), (40, 10)
 TOAST_SECONDS = 6.0
 EDITED = """a large red star on a blue background, (sharp edges:1.2),
 masterpiece <lora:neon_glow:0.8>, (soft light
@@ -112,11 +114,19 @@ async def take(size: tuple[int, int], home: Path) -> None:
         await pilot.press("question_mark")
         await pilot.pause(0.5)
         shots.save(f"help-{label}")
-        await pilot.press("escape", "ctrl+e")
-        shots.app.screen.focused.text = EDITED
-        await pilot.pause(0.5)
-        shots.save(f"editor-{label}")
         await pilot.press("escape")
+        if size == EDITOR_SIZE:
+            await pilot.press("ctrl+e")
+            text = shots.app.screen.query_one(PromptText)
+            text.text = ""
+            text.insert(EDITED)
+            await pilot.pause(0.5)
+            shots.save(f"editor-{label}")
+            await pilot.press("escape", "escape")
+        if size == SIZES[0]:
+            await pilot.resize_terminal(*SMALLEST)
+            await pilot.pause(0.5)
+            shots.save(f"small-{SMALLEST[0]}x{SMALLEST[1]}")
     shots.session.close(timeout=10)
 
 

@@ -112,7 +112,7 @@ class Outside:
         self.sent = b""
         self._process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "TERM": "xterm-kitty", "LC_ALL": "C.UTF-8", **environment},
+            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environment},
         )  # fmt: skip
         os.close(slave)
 

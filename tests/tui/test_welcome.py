@@ -60,7 +60,7 @@ async def test_a_model_opens_with_the_loras_beside_it(
                     config_path=tmp_path / "config.toml")  # fmt: skip
     async with start(settings=first) as driver:
         assert isinstance(driver.app.screen, WelcomeScreen)
-        await driver.sees("dream", "6.9 GB · ComfyUI · 1 LoRA folder", "the demo")
+        await driver.sees("dream", "6.90 GB · ComfyUI · 1 LoRA folder", "the demo")
         assert "flux" not in driver.text
         await driver.press("home", "enter")
         await driver.until(lambda: Load(path) in session.sent(Load))

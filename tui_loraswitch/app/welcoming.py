@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from engine.protocol.log import LogLine
 from engine.protocol.text import gib
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
@@ -54,7 +53,7 @@ def welcome(app: AppBase) -> None:
         closed.set()
         app.control.state = replace(app.control.state, welcomed=True)
         if chosen in (None, Welcomed()):
-            app.main.log_pane.write(LogLine("info", DEMO_TOUR))
+            app.toast(DEMO_TOUR, "information")
         elif chosen is not None:
             _open(app, chosen.model, chosen.loras, chosen.models, chosen.embeddings)
 
