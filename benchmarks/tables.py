@@ -231,7 +231,13 @@ def _mib(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
 
 
+def _cluster_simulation(figures: Figures) -> Iterator[str]:
+    names = ("work", "policy", "gpus", "seconds", "speed", "not drawing", "switches", "GB sent")
+    yield from _table(names, (tuple(map(str, run.values())) for run in figures["runs"]))
+
+
 _RENDERERS: Mapping[str, Callable[[Figures], Iterator[str]]] = {
+    "cluster_simulation": _cluster_simulation,
     "switching": _switching,
     "stacks": _stacks,
     "memory": _memory,

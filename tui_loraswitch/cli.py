@@ -47,6 +47,7 @@ COMMANDS = {
     "generate": ("generate", "draw pictures without the app"),
     "sweep": ("sweep", "draw every combination of LoRAs, strengths, seeds and more, as one grid"),
     "tour": ("tour", "draw every LoRA of the library once, on contact sheets"),
+    "nodes": ("nodes", "show what a Ray cluster has to draw with"),
     "list": ("listing", "list the LoRAs of the library"),
     "inspect": ("inspect", "tell what a LoRA or model file is, and what it would change"),
     "verify": ("verify", "switch LoRAs and prove that the base model is unchanged"),

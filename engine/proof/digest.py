@@ -50,13 +50,13 @@ def content_key(
 
     `model` is `ModelInfo.fingerprint`. Raises `ValueError` as `request_digest` does.
     """
-    return _digest(
-        {
-            "weights": weights_digest(model, stack, contents),
-            "request": request_digest(request, contents),
-            "loop": LOOP_VERSION,
-        }
-    )
+    weights = weights_digest(model, stack, contents)
+    return joined_key(weights, request_digest(request, contents), LOOP_VERSION)
+
+
+def joined_key(weights: str, request: str, loop: int) -> str:
+    """`content_key` of the digests that a certificate has."""
+    return _digest({"weights": weights, "request": request, "loop": loop})
 
 
 def weights_digest(model: str, stack: Iterable[LoraRef], contents: Contents) -> str:

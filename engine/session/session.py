@@ -45,6 +45,7 @@ from engine.protocol.request import draw_seed
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 from engine.session.orders import Orders
+from engine.session.read_ahead import ReadAhead, next_loras
 from engine.session.work import DrawWork, PrefetchWork, SwitchWork, UpkeepWork, Work
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Session:
         self._view = view or EngineView()
         self._orders = Orders(self.tell, lambda: self._view)
         self._fulfilled: Stack = ()
+        self._ahead = ReadAhead()
         self._closing = threading.Event()
         # A daemon: an import of torch cannot be interrupted, and must not hold up quitting.
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -175,6 +177,8 @@ class Session:
                 late = self._orders.waiting.delays(work, self._view)
             return late or work.id in self._orders.stopped or self._closing.is_set()
 
+        if isinstance(work, UpkeepWork):
+            self._ahead.stop()
         match work:
             case UpkeepWork(id=id, command=Load() as load):
                 self._load_model(worker, load, cancelled, id)
@@ -223,6 +227,7 @@ class Session:
                 self.tell(JobChanged(job))
 
         if not worker.has_open(job.model):
+            self._ahead.stop()
             home = self._orders.load or Load()
             # What is predicted is a model's own.
             own = structs.replace(home, model=job.model, prediction=None)
@@ -236,6 +241,7 @@ class Session:
         finally:
             # Not always the job's: a refused stack leaves the one before, lost weights the base.
             self._orders.waiting.tried = worker.live
+        self._ahead.begin(next_loras(self._view.waiting, job), worker.read_ahead)
         finished = worker.draw(job.request.without_first(job.drawn), cancelled, job.id, on_saved)
         if finished and job.forever:
             self._draw_again(job)

@@ -150,6 +150,10 @@ class Worker:
         self._require_model("read LoRAs for").switcher.prefetch(ref, cancelled)
         self._tell_memory()
 
+    def read_ahead(self, ref: LoraRef, cancelled: Cancelled) -> None:
+        """The same while something is drawn, on another thread."""
+        self._require_model("read LoRAs for").switcher.prefetch(ref, cancelled)
+
     def _drop_model(self) -> None:
         if self._model is None:
             return

@@ -63,9 +63,14 @@ class DrawnCells:
         """The first cell of a key."""
         return self.cells[self._by_key[key][0]]
 
+    def job_id(self, key: str) -> str:
+        """The id of the job that draws a key's picture, the same in every run."""
+        return f"sweep-{self.folder.id}-{key[:32]}"
+
     def request(self, key: str) -> GenerateRequest:
         """What is asked of the engine: its picture goes where only this key's does."""
-        return replace(self.of(key).request, output=self.folder.drawing(key))
+        output = self.folder.drawing(key)
+        return replace(self.of(key).request, output=output, picture_format="png", file_names="")
 
     def take(self, key: str, picture: Path | None) -> None:
         """Put a picture that was drawn in its place, or in all that look like it.
@@ -93,7 +98,8 @@ class DrawnCells:
         self._write(at_last=False)
 
     def finish(self) -> None:
-        """Write the sheets as they are now."""
+        """Write the sheets as they are now; nothing is being drawn any more."""
+        self.folder.tidy()
         self._write(at_last=True)
 
     def failed(self) -> list[tuple[Cell, str]]:

@@ -24,7 +24,7 @@ from engine.files.regular_file import read_regular
 from engine.files.saving import in_words, replace_file
 from engine.protocol.refs import LoraRef
 from engine.sweep.cells import Cell
-from engine.sweep.marked import mark_of, marked
+from engine.sweep.marked import drawn_key, mark_of, marked
 
 ENDING = ".png"
 _LARGEST_RECORD = 1 << 28
@@ -107,20 +107,28 @@ class SweepFolder:
     def take(self, keyed: KeyedCell, picture: Path) -> Path:
         """Put a picture that was drawn for a cell in its place, with its key; returns the path.
 
-        Raises `FileFormatError` for a picture that is not whole, and `EngineError` where it cannot
-        be written; then it stays where it is.
+        Raises `FileFormatError` for a picture that is not whole, or of something else by its
+        certificate, and `EngineError` where it cannot be written; then it stays where it is.
         """
         data = read_regular(picture, MAX_BYTES)
+        if drawn_key(data) not in (None, keyed.key):
+            shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)
+            raise FileFormatError(
+                "It was drawn with something else: the model or a LoRA has changed meanwhile."
+            )
         path = self._put(keyed, data)
         shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)
+        return path
+
+    def tidy(self) -> None:
+        """Take away the place of what is being drawn, when nothing is."""
         with suppress(OSError):
             self._drawing.rmdir()
-        return path
 
     def _put(self, keyed: KeyedCell, data: bytes) -> Path:
         path = self.path_of(keyed.cell)
         try:
-            data = marked(data, keyed.key)
+            data = marked(data, keyed.key, self.cells)
             self._keep_former(path, keyed.key)
             replace_file(path, data)
         except OSError as error:

@@ -8,22 +8,32 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from engine.errors import FileFormatError
+from engine.files.picture_texts import MAKING
+from engine.proof.digest import joined_key
+from engine.protocol.making import Making, decode_making, encode_making
 
 _START = b"\x89PNG\r\n\x1a\n"
 _KEYWORD = b"loraswitch cell\0"
+_MAKING = MAKING.encode("ascii") + bytes(5)
+"""The key of the text, and what stands before it: not compressed, of no language."""
 
 
-def marked(png: bytes, key: str) -> bytes:
-    """A PNG with a mark, in place of one that it has; everything else stays as it is.
+def marked(png: bytes, key: str, output: Path | None = None) -> bytes:
+    """A PNG with a mark, in place of one that it has.
 
-    Raises `FileFormatError` for what is no whole PNG.
+    With `output`, what made the picture says that it lies there: where it was drawn to is a place
+    of a moment. Everything else stays as it is. Raises `FileFormatError` for what is no whole PNG.
     """
     parts = [_START]
     for kind, chunk in _chunks(png):
         if kind == b"IEND":
             parts.append(_chunk(b"tEXt", _KEYWORD + key.encode("ascii")))
+        if output is not None and kind == b"iTXt" and chunk.startswith(_MAKING, 8):
+            chunk = _placed(chunk, output)
         if not _is_mark(kind, chunk):
             parts.append(chunk)
     return b"".join(parts)
@@ -38,8 +48,40 @@ def mark_of(png: bytes) -> str | None:
     return mark
 
 
+def drawn_key(png: bytes) -> str | None:
+    """The digest of what a picture was drawn from, by its certificate; None where it has none.
+
+    Raises `FileFormatError` as `marked`.
+    """
+    for kind, chunk in _chunks(png):
+        if kind == b"iTXt" and chunk.startswith(_MAKING, 8):
+            try:
+                certificate = _making(chunk).certificate
+            except ValueError:
+                return None
+            if certificate is None:
+                return None
+            return joined_key(certificate.weights, certificate.request, certificate.loop)
+    return None
+
+
 def _is_mark(kind: bytes, chunk: bytes) -> bool:
     return kind == b"tEXt" and chunk.startswith(_KEYWORD, 8)
+
+
+def _placed(chunk: bytes, output: Path) -> bytes:
+    """The chunk of what made a picture, with its request for another folder."""
+    try:
+        making = _making(chunk)
+    except ValueError:  # Of another version: it stays as it is.
+        return chunk
+    request = replace(making.request, output=output)
+    text = encode_making(replace(making, request=request))
+    return _chunk(b"iTXt", _MAKING + text.encode("utf-8"))
+
+
+def _making(chunk: bytes) -> Making:
+    return decode_making(chunk[8 + len(_MAKING) : -4].decode("utf-8"))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

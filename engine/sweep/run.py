@@ -144,4 +144,4 @@ class SweepRun:
             self._send(Draw(self._cells.request(key), self._cells.of(key).stack), id)
 
     def _id(self, key: str) -> str:
-        return f"sweep-{self._cells.folder.id}-{key[:32]}"
+        return self._cells.job_id(key)

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from engine.host.saved import read_saved
 from tests.cli.terminal import ROOT
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import engine_run
+from tui_loraswitch.commands.places import host_state_path
 
 PATIENCE = 60.0
 PLAN = """\
@@ -143,6 +145,8 @@ def test_killed_with_its_host_it_goes_on(
     said = json.loads(capsys.readouterr().out)
     assert said["found"] >= len(before)
     assert said["drawn"] + said["found"] == 8
+    left = read_saved(host_state_path("cpu")).jobs
+    assert not [job for job in left if job.id.startswith("sweep-")]
     after = lines(tmp_path / "killed")
     assert after[: len(before)] == before
     assert len({line["file"] for line in after}) == len(after) == 8

@@ -10,6 +10,11 @@ import pytest
 from PIL import Image
 
 from engine.errors import EngineError, FileFormatError
+from engine.files.picture_texts import INFOTEXT, MAKING, read_picture_texts
+from engine.generate.picture_bytes import encode_picture
+from engine.proof.digest import joined_key
+from engine.protocol.certificate import Certificate, Machine
+from engine.protocol.making import Making, decode_making, encode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.sweep.cells import Cell
@@ -148,6 +153,29 @@ def test_lines_are_made_good_from_the_files(folder: SweepFolder) -> None:
     # The record of a plan stays when another is drawn into the folder.
     fresh.mend_record([cell("b")])
     assert len(lines(fresh)) == 2
+
+
+def with_making(weights: str) -> tuple[bytes, str]:
+    """A picture with a certificate, and its key."""
+    machine = Machine("cpu", "resident", 1, ())
+    proof = Certificate(weights, "request", "base", "model", (), 1, 1, machine)
+    making = Making(GenerateRequest("ä fox", Path("/moment")), certificate=proof)
+    image = Image.new("RGB", (8, 8), "red")
+    data, _ = encode_picture(image, "png", "a fox", encode_making(making))
+    return data, joined_key(weights, "request", 1)
+
+
+def test_what_was_drawn_with_another_model_is_no_cell(folder: SweepFolder) -> None:
+    data, key = with_making("these")
+    with pytest.raises(FileFormatError, match="something else"):
+        put(folder, cell("a", "another"), data)
+    assert not again(folder).find(cell("a", "another"))
+    path = put(folder, cell("a", key), data)
+    # It says that it lies where it is, not where it was drawn to.
+    texts = read_picture_texts(path).texts
+    making = decode_making(texts[MAKING])
+    assert making.request.output == folder.cells
+    assert texts[INFOTEXT] == "a fox"
 
 
 def test_one_process_at_a_time(folder: SweepFolder) -> None:

@@ -37,6 +37,7 @@ from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.reports import Reports
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
+from tui_loraswitch.app.sweep_keys import SweepKeys
 from tui_loraswitch.app.terminal_driver import own_driver
 from tui_loraswitch.app.view_keys import ViewKeys
 from tui_loraswitch.app.welcoming import is_first_start, welcome
@@ -54,7 +55,7 @@ from tui_loraswitch.look.theme import INK
 log = logging.getLogger(__name__)
 
 
-class LoraSwitchApp(StackKeys, DrawingKeys, PromptKeys, ModelKeys, ViewKeys, Reports):
+class LoraSwitchApp(StackKeys, DrawingKeys, SweepKeys, PromptKeys, ModelKeys, ViewKeys, Reports):
     """SDXL with a library of LoRAs, in a terminal; its bases each have the keys of one subject.
 
     `attach` gives the engine, which is that of the host at `place`, or (None) this process's own.

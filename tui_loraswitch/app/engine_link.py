@@ -40,6 +40,8 @@ class EngineLink:
         self.place = place
         """Where the host is; None for an engine in this process."""
         self.engine: Engine | None = None
+        self.listener: Callable[[EventMessage], object] = lambda message: None
+        """Gets every event of the engine as it comes, on the engine's thread."""
         self._leaving = threading.Event()
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         self._last_step = -math.inf
@@ -71,6 +73,7 @@ class EngineLink:
         event, engine = message.event, self.engine
         if engine is None or self._leaving.is_set():
             return
+        self.listener(message)
         if isinstance(event, GenerationStep) and event.step < event.total_steps:
             now = time.monotonic()
             if now - self._last_step < STEP_SECONDS:

@@ -5,48 +5,34 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.demo import DEMO_MODEL
 from engine.errors import EngineError
-from engine.host.runtime import HostError, HostPlace
-from engine.proof.contents import FileContents
+from engine.host.left_jobs import take_back
+from engine.host.runtime import HostError, HostPlace, place_of
 from engine.protocol.advance import advance
 from engine.protocol.commands import Load
 from engine.protocol.events import CommandFailed, EventMessage, LoadProgress, ModelLoaded
 from engine.protocol.text import duration, plural
 from engine.protocol.view import EngineView
-from engine.sweep.cells import Cell
 from engine.sweep.drawn import DrawnCells
 from engine.sweep.facts import ModelFacts, keep_facts, kept_facts
 from engine.sweep.folder import SweepFolder
-from engine.sweep.grid import Grid
-from engine.sweep.layout import Page
 from engine.sweep.run import SweepRun
+from engine.sweep.sweep import Sweep
 from engine.words.clean import clean_line
 from tui_loraswitch.commands import attach, engine_run
+from tui_loraswitch.commands.hosts import host_name
 from tui_loraswitch.commands.outcome import FAILED, OK, say
+from tui_loraswitch.commands.places import host_state_path
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
 
 _MOST_FAULTS_SAID = 20
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Cells, and the sheets that show them."""
-
-    folder: Path
-    cells: Sequence[Cell]
-    pages: Sequence[Page]
-    title: str
-    sheet: str = "grid"
-    """The name of the sheets' files."""
 
 
 @dataclass
@@ -58,6 +44,8 @@ class Outcome:
     """Cells that were there before."""
     switches: int = 0
     seconds: float = 0.0
+    workers: list[dict[str, object]] = field(default_factory=list)
+    """Those of a cluster."""
 
 
 def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> Outcome:
@@ -65,7 +53,7 @@ def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> O
     start = time.monotonic()
     folder = SweepFolder(sweep.folder)
     with folder.held():
-        outcome = _all_there(sweep, folder, settings) if host is None else None
+        outcome = all_there(sweep, folder, settings) if host is None else None
         if outcome is None:
             with ProgressLine() as progress:
                 run = _Run(sweep, folder, settings, host, progress)
@@ -75,28 +63,14 @@ def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> O
     return outcome
 
 
-def _all_there(sweep: Sweep, folder: SweepFolder, settings: AppSettings) -> Outcome | None:
+def all_there(sweep: Sweep, folder: SweepFolder, settings: AppSettings) -> Outcome | None:
     """The outcome where nothing is missing, found out without loading the model; else None."""
     load = load_command(settings, settings.model)
     facts = kept_facts(folder.path, load, settings.model or DEMO_MODEL)
     if facts is None:
         return None
-    drawn = _drawn(sweep, folder, settings, facts)
+    drawn = sweep.look(folder, settings.index_path, facts)
     return None if drawn.missing() else Outcome(drawn, drawn.count_drawn)
-
-
-def _drawn(
-    sweep: Sweep, folder: SweepFolder, settings: AppSettings, facts: ModelFacts
-) -> DrawnCells:
-    cells = [facts.sized(cell) for cell in sweep.cells]
-    keys = facts.keys(cells, FileContents(settings.index_path))
-    sizes = [(cell.request.width, cell.request.height) for cell in cells]
-    largest = max(width for width, _ in sizes), max(height for _, height in sizes)
-
-    def grid() -> Grid:
-        return Grid(folder.path, sweep.pages, sweep.title, largest, sweep.sheet)
-
-    return DrawnCells(folder, cells, keys, grid)
 
 
 class _Run:
@@ -127,9 +101,11 @@ class _Run:
         """Draw what is missing."""
         load = load_command(self._settings, self._settings.model)
         facts = self._facts(load)
-        self._cells = cells = _drawn(self._sweep, self._folder, self._settings, facts)
+        self._cells = cells = self._sweep.look(self._folder, self._settings.index_path, facts)
         outcome = Outcome(cells, cells.count_drawn)
         if cells.missing():
+            if self._place is None:
+                self._take_back(cells)
             engine_run.say_if_paused(self._view)
             self._drawing = run = SweepRun(cells, self._engine.send)
             run.begin(self._view)
@@ -139,6 +115,13 @@ class _Run:
             outcome.switches = run.switches
         cells.finish()
         return outcome
+
+    def _take_back(self, cells: DrawnCells) -> None:
+        """What a host that has died was to draw of these is drawn here."""
+        place = place_of(host_name(self._settings.device))
+        take_back(
+            place, host_state_path(place.name), {cells.job_id(key) for key in cells.missing()}
+        )
 
     def leave(self) -> bool:
         """Take what is not drawn out of the queue, and leave the engine; True when in time."""
@@ -225,6 +208,7 @@ def report(outcome: Outcome, as_json: bool, **more: int) -> int:
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     drawn = outcome.drawn
+    workers = {"workers": outcome.workers} if outcome.workers else {}
     return {
         "folder": str(drawn.folder.path),
         "grid": [str(path) for path in drawn.grid.paths],
@@ -238,4 +222,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
             {"name": cell.name, "axes": dict(cell.values), "reason": reason}
             for cell, reason in drawn.failed()
         ],
+        **workers,
     }

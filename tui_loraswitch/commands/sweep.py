@@ -12,10 +12,11 @@ from engine.library.search import filter_entries
 from engine.protocol.request import GenerateRequest
 from engine.protocol.text import plural
 from engine.sweep.cells import Cell, cells_of
-from engine.sweep.layout import grid_pages
 from engine.sweep.plan import SweepPlan, read_plan
+from engine.sweep.sweep import Sweep
 from engine.sweep.values import AXES, READERS
-from tui_loraswitch.commands.cell_drawing import Sweep, draw_sweep, report
+from tui_loraswitch.commands.cell_drawing import report
+from tui_loraswitch.commands.cluster_options import add_ray_options, draw_anywhere
 from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.options import (
@@ -84,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_wildcards_and_styles_options(parser)
     add_model_options(parser)
     add_own_engine_option(parser)
+    add_ray_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         plan = read_plan(args.plan)
     except EngineError as error:
         raise UsageError(str(error)) from error
-    host = usable_host(settings)
+    host = None if args.ray else usable_host(settings)
     if host is not None:
         settings = settings_at(host, settings)
     try:
@@ -101,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
     except EngineError as error:
         raise UsageError(f"{args.plan}: {error}") from error
     out = args.out or settings.output / (re.sub(r"\.toml$", "", args.plan.name) or "sweep")
-    sweep = Sweep(Path(out).absolute(), cells, grid_pages(plan.axes), _title(plan, cells[0]))
-    return report(draw_sweep(sweep, settings, host), args.json)
+    sweep = Sweep.of_plan(Path(out).absolute(), plan, cells)
+    return report(draw_anywhere(sweep, settings, host, args), args.json)
 
 
 def _cells(plan: SweepPlan, settings: AppSettings) -> tuple[SweepPlan, list[Cell]]:
@@ -125,17 +127,3 @@ def _found(words: str, settings: AppSettings) -> list[str]:
         count = plural(len(found) - len(usable), "LoRA")
         say(f"{count} of those that “{words}” finds cannot be used with SDXL, and are left out.")
     return [names.written(entry.path) for entry in usable]
-
-
-def _title(plan: SweepPlan, cell: Cell) -> str:
-    """What is the same in every cell, for the head of the grid."""
-    swept = {axis.name for axis in plan.axes}
-    request = cell.request
-    facts = {
-        "steps": f"{request.steps} steps",
-        "sampler": request.sampler,
-        "cfg_scale": f"CFG {request.cfg_scale:g}",
-        "seed": f"seed {request.seed}",
-    }
-    said = [text for name, text in facts.items() if name not in swept]
-    return " · ".join((str(plan.fixed["prompt"]), *said))

@@ -11,9 +11,10 @@ from engine.library.entry import LibraryEntry
 from engine.library.names import LibraryNames
 from engine.library.search import filter_entries
 from engine.protocol.text import plural
-from engine.sweep.layout import contact_sheets
 from engine.sweep.previews import write_preview
-from tui_loraswitch.commands.cell_drawing import Outcome, Sweep, draw_sweep, report
+from engine.sweep.sweep import Sweep
+from tui_loraswitch.commands.cell_drawing import Outcome, report
+from tui_loraswitch.commands.cluster_options import add_ray_options, draw_anywhere
 from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.options import (
@@ -78,12 +79,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_wildcards_and_styles_options(parser)
     add_model_options(parser)
     add_own_engine_option(parser)
+    add_ray_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw what is missing."""
     settings = settings_from(args)
-    host = usable_host(settings)
+    host = None if args.ray else usable_host(settings)
     if host is not None:
         settings = settings_at(host, settings)
     base = _base(args, settings)
@@ -96,9 +98,8 @@ def run(args: argparse.Namespace) -> int:
     except EngineError as error:
         raise UsageError(str(error)) from error
     out = Path(args.out or settings.output / "tour").absolute()
-    pages = contact_sheets([str(cell.values["lora"]) for cell in cells])
-    title = f"{base.request.prompt} · {base.request.steps} steps · seed {base.request.seed}"
-    outcome = draw_sweep(Sweep(out, cells, pages, title, "sheet"), settings, host)
+    sweep = Sweep.of_tour(out, base.request.prompt, cells)
+    outcome = draw_anywhere(sweep, settings, host, args)
     if not args.previews:
         return report(outcome, args.json)
     return report(outcome, args.json, previews=_write_previews(outcome, chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
@@ -49,6 +50,14 @@ class PromptLoras:
         except EngineError as error:
             return str(error)
         return ""
+
+    def entry(self, name: str) -> LibraryEntry:
+        """The LoRA of a name, that can be used; raises `EngineError` as `find` does."""
+        return self._find(name)
+
+    def name_of(self, path: Path) -> str:
+        """The shortest name by which a tag finds the file."""
+        return self._names.written(path)
 
     def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Paths with the names for their tags, where the file's own name means another as well."""

@@ -51,6 +51,11 @@ class LibraryView:
         """The LoRAs that match, by name; what is shown stays."""
         return list(self._by_name.find(query, show_hidden=False).entries)
 
+    @property
+    def entries(self) -> list[LibraryEntry]:
+        """What the filter shows, closed folders too."""
+        return self._visible
+
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
         names = list(ORDERS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.library.names import LibraryNames
     from engine.library.search import SearchIndex
     from tui_loraswitch.control.model_files import ModelFile
+    from tui_loraswitch.control.sweep_task import SweepProgress
 
 
 class EngineAttached(Message):
@@ -43,6 +44,18 @@ class EngineAnswered(Message):
     def __init__(self, answer: EventMessage) -> None:
         super().__init__()
         self.answer = answer
+
+
+class SweepChanged(Message):
+    """A sweep has gone on."""
+
+    def __init__(self, progress: SweepProgress) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest matters."""
+        return isinstance(message, SweepChanged)
 
 
 class EngineLost(Message):

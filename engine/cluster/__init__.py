@@ -1,0 +1,1 @@
+"""Sweeps on several devices and machines, by Ray; nothing else imports it or needs it."""

@@ -1,0 +1,138 @@
+"""Sweeps and tours in the app: the form, the grid that fills, and what a lost screen leaves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.proof.contents import FileContents
+from engine.protocol.commands import CancelJob, Draw
+from engine.protocol.events import GenerationFinished, PictureSaved
+from engine.sweep.facts import ModelFacts
+from engine.sweep.plan import read_plan
+from tests.tui.conftest import MODEL
+from tui_loraswitch.commands.sweep import _cells
+from tui_loraswitch.screens.sweep_form import SweepForm
+from tui_loraswitch.screens.sweep_progress import SweepScreen
+
+SIZES = [(60, 15), (80, 24)]
+SMALL = replace(MODEL, default_size=64)
+
+
+async def draw(driver, count: int) -> None:
+    """Let the engine draw the next jobs, as it would."""
+    for _ in range(count):
+        await driver.until(lambda: driver.session.view.waiting)
+        job = await driver.begin_picture()
+        folder: Path = job.request.output
+        folder.mkdir(parents=True)
+        path = folder / "00001-1.png"
+        Image.new("RGB", (64, 64), (200, 30, 30)).save(path)
+        await driver.emit(PictureSaved(path, 1, 64, 64, 4, ""), GenerationFinished((), 1.0))
+
+
+async def open_form(driver) -> None:
+    await driver.load(SMALL)
+    driver.app.control.state = replace(driver.app.control.state, prompt="a fox", seed=7)
+    await driver.highlight("neon")
+    await driver.press("W")
+    await driver.until(lambda: isinstance(driver.app.screen, SweepForm))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_sweep_is_drawn_and_its_grid_shown(start, session, settings, size):
+    async with start(*size) as driver:
+        await open_form(driver)
+        await driver.sees("Sweep", "strengths", "0.4, 0.8, 1.2", "3 cells")
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.app.screen, SweepScreen))
+        await driver.sees("0/3 cells")
+        await driver.until(lambda: len(session.sent(Draw)) == 3)
+        await draw(driver, 1)
+        await driver.sees("1/3 cells")
+        # Left alone it goes on; the key shows it again.
+        await driver.press("escape")
+        await driver.until(lambda: driver.app.screen is driver.app.main)
+        await draw(driver, 2)
+        await driver.until(lambda: any("The sweep is drawn" in text for text in driver.toasts))
+        await driver.press("W")
+        await driver.sees("3/3 cells", "all is drawn", "▀")
+        await driver.press("escape", "W")
+        await driver.until(lambda: isinstance(driver.app.screen, SweepForm))
+
+    folder = settings.output / "sweep-1"
+    lines = list(map(json.loads, (folder / "cells.jsonl").read_text().splitlines()))
+    assert [line["axes"]["strength"] for line in lines] == [0.4, 0.8, 1.2]
+    assert {line["seed"] for line in lines} == {7}
+    assert (folder / "grid.png").is_file()
+    # The command line goes on with the same plan: to it these are the same cells.
+    _, cells = _cells(read_plan(folder / "plan.toml"), settings)
+    facts = ModelFacts.of(SMALL)
+    keys = facts.keys([facts.sized(cell) for cell in cells], FileContents())
+    assert keys == [line["key"] for line in lines]
+
+
+async def test_what_is_wrong_is_said_in_the_form(start, session):
+    async with start(80, 24) as driver:
+        await open_form(driver)
+        driver.app.screen.query_one("#seed").value = "1, 2, x"
+        await driver.sees("The plan")
+        await driver.press("enter")
+        assert isinstance(driver.app.screen, SweepForm)
+        driver.app.screen.query_one("#seed").value = "1, 2"
+        driver.app.screen.query_one("#more").value = "steps = [4, 8]; cfg = [3]"
+        await driver.sees("12 cells")
+        await driver.press("escape")
+        await driver.until(lambda: driver.app.screen is driver.app.main)
+        assert not session.sent(Draw)
+
+
+async def test_it_stops_and_goes_on(start, session, settings):
+    async with start(80, 24) as driver:
+        await open_form(driver)
+        await driver.press("enter")
+        await driver.until(lambda: len(session.sent(Draw)) == 3)
+        await draw(driver, 1)
+        await driver.sees("1/3 cells")
+        await driver.press("x")
+        await driver.sees("stopped; g goes on")
+        assert len(session.sent(CancelJob)) == 2
+        assert not session.view.jobs
+        await driver.press("g")
+        await driver.until(lambda: len(session.sent(Draw)) == 5)
+        await draw(driver, 2)
+        await driver.sees("3/3 cells", "all is drawn")
+    assert len(list((settings.output / "sweep-1/cells").glob("*.png"))) == 3
+
+
+async def test_a_tour_draws_what_the_list_shows(start, session, settings):
+    async with start(80, 24) as driver:
+        await driver.load(SMALL)
+        driver.app.control.state = replace(driver.app.control.state, prompt="a fox")
+        await driver.press("slash", *"folder:styles", "enter")
+        await driver.until(lambda: driver.app.main.library.view.shown == 3)
+        await driver.press("T")
+        await driver.until(lambda: len(session.sent(Draw)) == 3)
+        prompts = {draw.stack[0].name: draw.request.prompt for draw in session.sent(Draw)}
+        assert prompts == {
+            "ink": "a fox, ink wash",
+            "neon": "a fox, neon glow, night city",
+            "night": "a fox",
+        }
+        await draw(driver, 3)
+        await driver.sees("3/3 cells", "all is drawn")
+    assert (settings.output / "tour/sheet.png").is_file()
+
+
+async def test_without_a_prompt_nothing_is_drawn(start, session):
+    async with start(80, 24) as driver:
+        await driver.load(SMALL)
+        driver.app.control.state = replace(driver.app.control.state, prompt=" ")
+        await driver.press("W")
+        await driver.until(lambda: any("The prompt is empty" in text for text in driver.toasts))
+        await driver.press("T")
+        assert not session.sent(Draw)

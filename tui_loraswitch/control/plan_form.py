@@ -1,0 +1,76 @@
+"""From what is typed into the sweep's form to a plan, and what the words of a plan mean here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from engine.block_weights import BlockWeights, parse_block_weights
+from engine.protocol.refs import LoraRef
+from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
+from engine.sweep.plan import SweepPlan, parse_plan
+from engine.sweep.values import SPELLINGS
+from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.control.prompt_loras import PromptLoras
+
+NAME = "The plan"
+
+
+def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> str:
+    """The plan as TOML: the settings of now, and the axes that were typed.
+
+    `texts` are `strength` and `seed` as lists without brackets, and `more`: lines of further axes.
+    """
+    import tomli_w
+
+    fixed: dict[str, object] = {
+        "prompt": state.prompt,
+        "negative_prompt": state.negative_prompt,
+        "steps": state.steps,
+        "cfg_scale": state.cfg_scale,
+        "sampler": state.sampler,
+        "schedule": state.schedule,
+        "clip_skip": state.clip_skip,
+        "noise": state.noise,
+    }
+    if state.width and state.height:
+        fixed["size"] = [state.width, state.height]
+    more = texts.get("more", "").replace(";", "\n")
+    typed = (line.partition("=")[0].strip() for line in more.splitlines())
+    swept = {SPELLINGS.get(name, name) for name in typed}
+    lines = [tomli_w.dumps({"lora": list(names)}).strip()] if names else []
+    lines += [f"{name} = [{texts[name]}]" for name in ("strength", "seed") if texts[name].strip()]
+    # What is typed as an axis is not the same in every cell.
+    kept = {name: value for name, value in fixed.items() if name not in swept or name == "prompt"}
+    return "\n".join((tomli_w.dumps(kept).strip(), "", "[axes]", *lines, more.strip(), ""))
+
+
+def read_form(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> SweepPlan:
+    """The plan of the form; raises `EngineError` with what is wrong with it."""
+    return parse_plan(plan_text(state, names, texts), NAME)
+
+
+class LibraryOfApp:
+    """Resolves the words of a plan by the library as the app knows it. Raises `EngineError`."""
+
+    def __init__(self, settings: AppSettings, loras: PromptLoras) -> None:
+        self._settings = settings
+        self._loras = loras
+
+    def lora(self, name: str) -> LoraRef:
+        """The file of a name."""
+        return LoraRef(self._loras.entry(name).path)
+
+    def blocks(self, text: str) -> BlockWeights:
+        """Block weights, or a preset of the configuration."""
+        return parse_block_weights(text, self._settings.block_weights)
+
+    def picture(self, request: GenerateRequest, stack: Stack) -> tuple[GenerateRequest, Stack]:
+        """The request with what the tags of its prompt name."""
+        tagged, own = self._loras.find(request.prompt)
+        whole = (*stack, *tagged)
+        names = self._loras.written((*whole, *chain.from_iterable(own)))
+        return replace(request, region_stacks=own, lora_names=names), whole

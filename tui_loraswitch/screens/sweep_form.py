@@ -1,0 +1,122 @@
+"""The form of a sweep: which LoRAs, at which strengths, with which seeds, and more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, Select, Static
+
+from engine.errors import EngineError
+from engine.protocol.text import plural
+from engine.words.clean import clean_line
+
+Start = Callable[[Sequence[str], Mapping[str, str]], int]
+"""Counts the cells of the LoRAs and texts of the form; raises `EngineError` for wrong ones."""
+
+
+class SweepForm(ModalScreen[tuple[tuple[str, ...], dict[str, str]] | None]):
+    """Gives the names of the LoRAs and the texts of the axes, or None when left by Escape."""
+
+    AUTO_FOCUS = "#strength"
+    DEFAULT_CSS = """
+    SweepForm {
+        align: center middle;
+        & > Vertical {
+            width: 66; max-width: 100%; height: auto; padding: 1 2 0 2; background: $background;
+            border: round $border; border-title-color: $primary; border-title-style: bold;
+            border-subtitle-color: $text-muted;
+        }
+        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 4; grid-gutter: 0 1; }
+        & Label { color: $text-muted; }
+        & Input { border: none !important; height: 1; padding: 0 1 !important; }
+        & Input:focus { background: $primary 28%; }
+        & Select { height: 1; }
+        & SelectCurrent { border: none !important; height: 1; padding: 0 1 !important; }
+        & Select:focus > SelectCurrent { background: $primary 28%; }
+        & #sweep-note { color: $text-muted; height: 3; padding-top: 1; }
+        & #sweep-note.-trouble { color: $text-error; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "close", id="sweep-form.close",
+                tooltip="Draw nothing"),
+        Binding("ctrl+s", "start", "start", id="sweep-form.start", priority=True,
+                tooltip="Draw the cells"),
+        Binding("down", "app.focus_next", "next", show=False, id="sweep-form.next",
+                tooltip="Next field"),
+        Binding("up", "app.focus_previous", "previous", show=False, id="sweep-form.previous",
+                tooltip="Previous field"),
+    ]  # fmt: skip
+
+    def __init__(self, choices: Mapping[str, Sequence[str]], seed: int, count: Start) -> None:
+        super().__init__()
+        self._choices = choices
+        self._seed = seed
+        self._count = count
+
+    def compose(self) -> ComposeResult:
+        """A field a row."""
+        names = [
+            (f"{words} ({len(loras)})" if loras else words, words)
+            for words, loras in self._choices.items()
+        ]
+        with Vertical() as box:
+            box.border_title = "Sweep"
+            box.border_subtitle = "Tab next · Enter or ^s draws · Escape leaves"
+            with Grid():
+                yield Label("LoRAs")
+                yield Select(names, allow_blank=False, compact=True, id="loras")
+                yield Label("strengths")
+                yield Input("0.4, 0.8, 1.2", id="strength", compact=True)
+                yield Label("seeds")
+                yield Input(str(self._seed), id="seed", compact=True)
+                yield Label("more axes")
+                yield Input(id="more", compact=True, placeholder="steps = [8, 20]; cfg = [4, 7]")
+            yield Static(id="sweep-note", markup=False)
+
+    def on_mount(self) -> None:
+        """Fields stand still."""
+        for field in self.query(Input):
+            field.cursor_blink = False
+        self.follow_fields()
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    def follow_fields(self) -> None:
+        """Say how many cells these are, or what is wrong."""
+        if not self.is_mounted:
+            return
+        try:
+            count = self._count(*self._fields)
+        except EngineError as error:
+            self._say(str(error), is_trouble=True)
+        else:
+            self._say(f"{plural(count, 'cell')}, with the prompt and settings of now.")
+
+    @on(Input.Submitted)
+    def action_start(self) -> None:
+        """Check the fields and hand them back."""
+        try:
+            self._count(*self._fields)
+        except EngineError as error:
+            self._say(str(error), is_trouble=True)
+        else:
+            self.dismiss(self._fields)
+
+    @property
+    def _fields(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        texts = {field.id or "": field.value for field in self.query(Input)}
+        chosen = self.query_one("#loras", Select).value
+        return tuple(self._choices[str(chosen)]), texts
+
+    def _say(self, words: str, is_trouble: bool = False) -> None:
+        note = self.query_one("#sweep-note", Static)
+        note.set_class(is_trouble, "-trouble")
+        note.update(Content(clean_line(words, 240)))
