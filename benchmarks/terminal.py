@@ -119,6 +119,13 @@ def started(home: Path, *options: str) -> Iterator[Terminal]:
         os.close(master)
 
 
+def write_config(home: Path, text: str) -> None:
+    """Let the program start with this config file."""
+    path = home / "loraswitch" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
 def remember(home: Path, **settings: object) -> None:
     """Let the demo start with these settings of a generation."""
     path = home / "loraswitch" / "state-demo.json"

@@ -81,6 +81,24 @@ def test_a_frame_follows_the_mouse_as_far_as_there_is_room(size, drags):
             assert again.arrangement.regions == regions, "it is remembered"
 
 
+async def test_panes_get_the_height_that_they_need(start):
+    async with start(120, 36) as driver:
+        await driver.load()
+        main = driver.app.main
+        stack, prompt = main.stack.outer_size.height, main.prompt.outer_size.height
+        for name in ("ink", "neon", "aya"):
+            await driver.highlight(name)
+            await driver.press("space")
+        await driver.press("p")
+        driver.app.focused.insert("long words " * 40)
+        await driver.press("enter")
+        assert main.stack.outer_size.height == stack + 2
+        assert main.prompt.outer_size.height > prompt
+        assert main.library.outer_size.height - 3 >= 18
+        await driver.press("0")
+        assert main.stack.outer_size.height == stack
+
+
 async def test_keys_and_mouse_move_the_frames_and_they_are_remembered(start, settings):
     async with start(120, 36) as driver:
         await driver.load()

@@ -57,7 +57,7 @@ class Column:
         keeps = LEAST if moved else self.parts[flexible].least
         # Where room is short the others give way down to what they keep, and then further.
         for use_least in (True, False):
-            for n in reversed(range(len(heights))):
+            for n in range(len(heights)):
                 part = self.parts[n]
                 missing = sum(heights) + keeps - self.area.height
                 if n != flexible and missing > 0:
