@@ -27,6 +27,7 @@ NAMES = (
     "terminal_bytes",
     "beside_app",
     "large_library",
+    "gallery",
 )
 FULL_SIZE_ONLY = ("memory",)
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.protocol.making import Making, decode_making
 from engine.store.database import Database
@@ -68,16 +69,21 @@ class StoredPicture:
     """Why the file cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class PictureRow:
-    """What a list of pictures shows of one."""
+class PictureRow(NamedTuple):
+    """What a list of pictures shows of one; a tuple, since there are tens of thousands."""
 
     id: int
-    path: Path
+    raw_path: bytes
     drawn: float
     width: int
     height: int
-    favourite: bool
+    favourite: int
+    """1 for a favourite."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(os.fsdecode(self.raw_path))
 
 
 @dataclass(frozen=True)
@@ -115,10 +121,7 @@ class PictureStore:
             f"WHERE is_gone = 0{where} ORDER BY drawn DESC, id DESC",
             values,
         )
-        return [
-            PictureRow(id, Path(os.fsdecode(path)), drawn, width, height, bool(favourite))
-            for id, path, drawn, width, height, favourite in rows
-        ]
+        return list(map(PictureRow._make, rows))
 
     def making(self, path: Path) -> Making | None:
         """What made a picture, exactly; None where that is not known."""

@@ -31,6 +31,7 @@ from tui_loraswitch.app.leaving import Leaving
 from tui_loraswitch.app.main_screen import MainScreen
 from tui_loraswitch.app.model_keys import ModelKeys
 from tui_loraswitch.app.palette import SEARCHES
+from tui_loraswitch.app.picture_keys import PictureKeys
 from tui_loraswitch.app.prompt_keys import PromptKeys
 from tui_loraswitch.app.redraw import redraw
 from tui_loraswitch.app.remembering import Remembering
@@ -55,7 +56,9 @@ from tui_loraswitch.look.theme import INK
 log = logging.getLogger(__name__)
 
 
-class LoraSwitchApp(StackKeys, DrawingKeys, SweepKeys, PromptKeys, ModelKeys, ViewKeys, Reports):
+class LoraSwitchApp(
+    StackKeys, DrawingKeys, PictureKeys, SweepKeys, PromptKeys, ModelKeys, ViewKeys, Reports
+):
     """SDXL with a library of LoRAs, in a terminal; its bases each have the keys of one subject.
 
     `attach` gives the engine, which is that of the host at `place`, or (None) this process's own.

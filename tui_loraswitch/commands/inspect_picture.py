@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -41,9 +42,16 @@ def picture_fields(said: PictureSaid) -> Iterator[tuple[str, str]]:
 
 def picture_as_json(path: Path, said: PictureSaid) -> dict[str, Any]:
     """All of it; `request` and `stack` are exact where loraswitch drew the picture."""
-    import json
-
-    made: dict[str, Any] = json.loads(encode_making(said.making)) if said.making else {}
+    making = said.making
+    made: dict[str, Any] = json.loads(encode_making(making)) if making else {}
+    stack = (
+        [
+            {**member_as_json(ref), "tensors_sha256": making.hash_of(ref) or None}
+            for ref in making.stack
+        ]
+        if making
+        else []
+    )
     return {
         "path": str(path),
         "width": said.width,
@@ -51,10 +59,7 @@ def picture_as_json(path: Path, said: PictureSaid) -> dict[str, Any]:
         "program": said.program or None,
         "request": made.get("request"),
         "index": made.get("index"),
-        "stack": [
-            {**member_as_json(ref), "tensors_sha256": said.making.hash_of(ref) or None}
-            for ref in (said.making.stack if said.making else ())
-        ],
+        "stack": stack,
         "files": made.get("files", []),
         "certificate": made.get("certificate"),
         "settings": _settings(said.info),

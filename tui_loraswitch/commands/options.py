@@ -261,6 +261,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         remembered_model=remembered,
         config_path=config_path(),
         embeddings=config.embeddings,
+        pictures=config.pictures,
         wildcards=config.wildcards,
         styles=config.styles,
         vae=None if config.vae == "auto" else config.vae,

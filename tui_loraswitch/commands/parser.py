@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
                 action.help = (action.help % vars(action)).replace("%", "%%")
             action.default = argparse.SUPPRESS
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """As ever; what was not given gets its default when all is read."""
         found, rest = super().parse_known_args(args, namespace)
         if self._late:

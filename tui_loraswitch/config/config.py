@@ -47,7 +47,7 @@ _NUMBERS = {
 """What may be 0 or any number above."""
 _PATHS = ("model", "output", "vae", "parts_from", "wildcards", "styles")
 _PATHS_OR_AUTO = ("vae", "parts_from")
-_FOLDERS = ("loras", "models", "embeddings")
+_FOLDERS = ("loras", "models", "embeddings", "pictures")
 _BLOCK_WEIGHTS = "block_weights"
 _PREDICTIONS = "predictions"
 _KEYS = "keys"
@@ -72,6 +72,8 @@ class Config:
     models: tuple[Path, ...] = ()
     embeddings: tuple[Path, ...] = ()
     """Folders of textual inversions."""
+    pictures: tuple[Path, ...] = ()
+    """Folders of pictures for the gallery, beside `output`; only the file says them."""
     wildcards: Path | None = None
     """The folder of wildcard files for dynamic prompts."""
     styles: Path | None = None

@@ -61,6 +61,8 @@ class AppSettings:
     """How the model shares the device's memory."""
     compiled: bool = False
     """Whether the UNet is compiled."""
+    pictures: tuple[Path, ...] = ()
+    """Folders whose pictures the gallery shows beside those of `output`."""
     own_engine: bool = False
     """Whether the engine lives in the app's process, and ends with it."""
     model_is_named: bool = False
@@ -81,6 +83,16 @@ class AppSettings:
     """What pictures may take of the link to the terminal; 0: all it has."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
     """Presets by name: those that are always there, and the user's."""
+
+    @property
+    def store_path(self) -> Path:
+        """The store, in the folder of the state."""
+        return self.state_path.with_name("loraswitch.db")
+
+    @property
+    def thumbnails_path(self) -> Path:
+        """Small pictures of the gallery, beside the library's index."""
+        return self.index_path.with_name("thumbnails")
 
     @property
     def remembered_predictions(self) -> dict[Path, Prediction]:

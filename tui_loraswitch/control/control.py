@@ -43,6 +43,8 @@ from engine.protocol.stack_edits import (
 from engine.protocol.view import EngineView
 from engine.sdxl.prediction import PredictionChoice
 from engine.words.clean import clean_line
+from engine.words.lora_tags import split_tags
+from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.control.backup_tiers import next_tier
@@ -245,6 +247,20 @@ class Control:
         if request.seed != -1 and asked == [(request, stack)]:
             raise CannotError("This very picture is in the queue; r draws one with a new seed.")
         self.send(Draw(request, stack, forever))
+
+    def use_again(self, request: GenerateRequest, stack: Stack) -> None:
+        """Take the prompt, the settings and the stack of a picture as those of now.
+
+        Tags that count for all of the picture are in the stack, and so no longer in the prompt.
+        """
+        prompt = request.prompt
+        if not read_regions(prompt).regions:
+            prompt = split_tags(prompt)[0].strip()
+        else:
+            tagged, _ = self.prompt_loras.find(prompt)
+            stack = tuple(ref for ref in stack if ref not in tagged)
+        self.state = self.state.with_draft(replace(request, prompt=prompt))
+        self._edit(SetStack(stack), lambda _: stack)
 
     def cancel(self) -> None:
         """Stop the running picture or load, and drop all that wait."""

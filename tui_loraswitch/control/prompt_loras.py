@@ -63,6 +63,11 @@ class PromptLoras:
         """Paths with the names for their tags, where the file's own name means another as well."""
         return names_for_tags(stack, self._names)
 
+    def named(self, name: str) -> Path | None:
+        """The file that has a name, if one does. Raises `EngineError` where several have it."""
+        entry = self._names.find(name) or find_output_name(name, self._entries)
+        return entry.path if entry is not None else None
+
     def _refs(self, tags: Iterable[LoraTag]) -> Stack:
         presets = self._settings.block_weights
         wanted = map(WantedLora.of_tag, tags)

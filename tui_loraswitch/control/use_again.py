@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
@@ -117,15 +118,15 @@ def _by_hash(
     for path in dict.fromkeys(path for path in (own, named) if path is not None):
         if table.tensors_hash(path).startswith(member.hash):
             return path
-    if (path := table.with_hash(member.hash)) is not None:
-        return path
-    path = own or named
-    if path is not None:
+    if (elsewhere := table.with_hash(member.hash)) is not None:
+        return elsewhere
+    other = own or named
+    if other is not None:
         notes.append(
             f"{member.name}: the file of that name has other content than the one in the picture "
             f"({member.hash[:_SHORT]})."
         )
-    return path
+    return other
 
 
 def _exactly(making: Making, defaults: GenerateRequest) -> Again:
@@ -157,7 +158,7 @@ def _exactly(making: Making, defaults: GenerateRequest) -> Again:
 def _by_infotext(
     info: Infotext, defaults: GenerateRequest, presets: Mapping[str, str], tag_order: TagOrder
 ) -> Again:
-    said = {
+    said: dict[str, Any] = {
         "negative_prompt": info.negative_prompt,
         "seed": info.seed,
         "steps": info.steps,

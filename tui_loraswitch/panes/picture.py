@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +17,13 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.errors import EngineError
+from engine.generate.infotext import parse_infotext
+from engine.generate.picture_said import PictureSaid
 from engine.protocol.events import PictureSaved, Preview
 from engine.protocol.text import bar, duration, gib
 from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
+from tui_loraswitch.control.caption import caption_by
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.desktop import open_outside
 from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
@@ -39,6 +42,9 @@ PREVIEW_SECONDS = 1.0
 PIXELS_A_BYTE = 2
 """Of a photograph by Sixel, about."""
 
+_ROWS_FOR_PROMPT = 14
+"""Of the pane: in a lower one the picture needs them all."""
+
 READY = "g draws a picture"
 NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
 
@@ -50,13 +56,17 @@ class Drawn:
     source: Source
     title: str
     facts: str = ""
+    prompt: str = ""
 
     @classmethod
     def of(cls, picture: PictureSaved) -> Drawn:
         """A finished picture."""
         took = f" · {duration(picture.seconds)}" if picture.seconds else ""
-        facts = f"seed {picture.seed} · {picture.width}×{picture.height}{took}"
-        return cls(picture.path, f"Picture {clean_line(picture.path.stem, 40)}", facts)
+        info = replace(parse_infotext(picture.infotext), seed=picture.seed)
+        said = caption_by(PictureSaid(picture.width, picture.height, info=info))
+        title = f"Picture {clean_line(picture.path.stem, 40)}"
+        facts = f"{clean_line(said.facts, 300)}{took}"
+        return cls(picture.path, title, facts, clean_line(said.words, 1000))
 
     @property
     def is_file(self) -> bool:
@@ -75,7 +85,8 @@ class PicturePane(Pane, can_focus=True):
         & #picture-words {
             height: 1fr; color: $text-muted; text-align: center; content-align: center middle;
         }
-        & > #picture-line { color: $text-muted; text-align: center; }
+        & > #picture-line, & > #picture-prompt { color: $text-muted; text-align: center; }
+        & > #picture-prompt { display: none; color: $text; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -106,6 +117,7 @@ class PicturePane(Pane, can_focus=True):
         with Container(id="picture-area"):
             yield HalfCellPicture(self._budget, id="half-cells")
             yield Static("", id="picture-words", markup=False)
+        yield Line(id="picture-prompt")
         yield Line(id="picture-line")
 
     def show_view(self, view: EngineView) -> None:
@@ -141,6 +153,12 @@ class PicturePane(Pane, can_focus=True):
             self._pictures += map(Drawn.of, new)
             self._show_saved(len(self._pictures) - 1)
 
+    @property
+    def shown_file(self) -> Path | None:
+        """The file of the picture that is shown; None for a preview, and where there is none."""
+        source = self._drawn.source if self._drawn is not None else None
+        return source if isinstance(source, Path) else None
+
     def action_turn(self, count: int) -> None:
         """Show an earlier or later picture of this session."""
         if self._pictures:
@@ -154,7 +172,8 @@ class PicturePane(Pane, can_focus=True):
             self.notify(problem, severity="warning", markup=False)
 
     def on_resize(self) -> None:
-        """The picture is as large as fits."""
+        """The picture is as large as fits; in a low pane it has the prompt's line too."""
+        self.query_one("#picture-prompt").display = self.size.height >= _ROWS_FOR_PROMPT
         if self._drawn is not None:
             self._draw(self._drawn)
 
@@ -173,6 +192,10 @@ class PicturePane(Pane, can_focus=True):
         self._show_line(
             Content.assemble((drawn[:done], "$accent"), (drawn[done:], "$panel-lighten-2"), words)
         )
+
+    def _show_prompt(self, drawn: Drawn) -> None:
+        """The prompt under a finished picture."""
+        self.query_one("#picture-prompt", Line).show(Content(drawn.prompt))
 
     def _show_line(self, content: Content) -> None:
         self.query_one("#picture-line", Line).show(content)
@@ -251,6 +274,7 @@ class PicturePane(Pane, can_focus=True):
         self.show_title(Content(drawn.title))
         if drawn.is_file:
             self._show_line(Content(drawn.facts))
+        self._show_prompt(drawn)
         for child in self.query_one("#picture-area").children:
             child.display = child.id == name
 

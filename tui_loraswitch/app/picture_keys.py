@@ -1,0 +1,118 @@
+"""Keys about pictures that are there: the gallery, copying, using one again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from textual import work
+
+from engine.errors import EngineError
+from engine.generate.picture_said import read_picture
+from engine.protocol.request import GenerateRequest
+from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.dialogs import ask
+from tui_loraswitch.control.caption import Caption, caption_of
+from tui_loraswitch.control.use_again import Again, Found, again_of, find_members
+from tui_loraswitch.panes.background import in_background
+
+
+class PictureKeys(AppBase):
+    """Acts on the picture that is shown, or on the one chosen in the gallery."""
+
+    def action_gallery(self) -> None:
+        """Show all pictures."""
+        from engine.gallery.thumbnails import Thumbnails
+        from tui_loraswitch.screens.gallery.records import GalleryRecords
+        from tui_loraswitch.screens.gallery.screen import GalleryScreen
+
+        if self.screen is not self.main:
+            return
+        settings = self.control.settings
+        records = GalleryRecords(settings.store_path, (settings.output, *settings.pictures))
+        self.push_screen(GalleryScreen(records, Thumbnails(settings.thumbnails_path), self))
+
+    def action_copy(self) -> None:
+        """Copy something of the picture that is shown."""
+        if (path := self._shown) is not None:
+            self.copy_of(path)
+
+    def action_use_again(self) -> None:
+        """Load prompt, settings and stack of the picture that is shown."""
+        if (path := self._shown) is not None:
+            self.use_again(path)
+
+    @property
+    def _shown(self) -> Path | None:
+        path = self.main.picture.shown_file
+        if path is None:
+            self.toast("No picture is shown: g draws one, P shows those of before.", "warning")
+        return path
+
+    @work(exclusive=True, group="copy")
+    async def copy_of(self, path: Path) -> None:
+        """Offer prompt, infotext and path of a picture."""
+        try:
+            caption = await in_background(caption_of, path)
+        except EngineError as error:
+            self.toast(str(error), "warning")
+            caption = Caption()
+        texts = _copyable(caption, path)
+        ask(self, "Copy", {name: partial(self._copy, name, text) for name, text in texts.items()})
+
+    def _copy(self, name: str, text: str) -> None:
+        self.copy_to_clipboard(text)
+        self.toast(
+            f"{name} copied, where the terminal lets programs do that (OSC 52).", "information"
+        )
+
+    @work(exclusive=True, group="use-again")
+    async def use_again(self, path: Path, draw: bool = False) -> None:
+        """Take over what a picture was drawn with; `draw` it with a new seed."""
+        settings, state = self.control.settings, self.control.state
+        defaults = state.request(settings.output)
+        by_name = self.control.prompt_loras.named
+
+        def read() -> tuple[Again, Found]:
+            again = again_of(
+                read_picture(path), defaults, settings.block_weights, settings.tag_order
+            )
+            return again, find_members(again, by_name, settings.index_path)
+
+        try:
+            again, found = await in_background(read)
+        except EngineError as error:
+            self.toast(str(error), "warning")
+            return
+        for note in found.notes:
+            self.warn(note)
+        take = partial(self._take, again.request, found, draw)
+        if not found.missing:
+            take()
+            return
+        words = f"Not here: {found.missing_words}"
+        ask(self, words, {"Go on without": take, "Change nothing": lambda: None})
+
+    def _take(self, request: GenerateRequest, found: Found, draw: bool) -> None:
+        request = replace(request, batch=1)
+        if not self.attempt(partial(self.control.use_again, request, found.stack)):
+            return
+        self.control.share_draft()
+        self.show_state(is_other=True)
+        if draw and self.attempt(partial(self.control.generate, new_seed=True)):
+            self.toast("A picture like it waits to be drawn, with a new seed.", "information")
+            self.show_state(is_other=True)
+        elif not draw:
+            self.toast("Prompt, settings and stack are those of the picture.", "information")
+
+
+def _copyable(caption: Caption, path: Path) -> Mapping[str, str]:
+    texts = {
+        "Prompt": caption.prompt,
+        "Negative prompt": caption.negative_prompt,
+        "Infotext": caption.infotext,
+        "Path": str(path),
+    }
+    return {name: text for name, text in texts.items() if text}
