@@ -35,11 +35,14 @@ class FileContents:
             return known[1]
         hashes = self._table.find(path, version)
         if hashes is None:
-            hashes = hash_file(path)
+            hashes = self._read(path)
             if _version(path) == version:
                 self._table.keep(path, version, hashes)
         self._loras[path] = version, hashes
         return hashes
+
+    def _read(self, path: Path) -> FileHashes:
+        return hash_file(path)
 
     def lora(self, path: Path) -> str:
         """Of all in a LoRA's file that the weights depend on, and of PEFT's settings beside it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.sdxl.prediction import Prediction
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -37,5 +39,10 @@ class Certificate:
     loop: int
     """`LOOP_VERSION`."""
     machine: Machine
+    dtype: str = ""
+    """The model's, such as `float16`."""
+    prediction: Prediction = "epsilon"
     vae: str = ""
     """The path of another VAE than the model's own."""
+    parts_from: str = ""
+    """The path of the model whose text encoders or VAE were used."""

@@ -66,7 +66,10 @@ class Certifier:
                 merge=MERGE_VERSION,
                 loop=LOOP_VERSION,
                 machine=machine_of(model),
+                dtype=str(model.dtype).removeprefix("torch."),
+                prediction=model.checkpoint.prediction,
                 vae=str(model.vae or ""),
+                parts_from=str(model.lender or ""),
             )
         except EngineError as error:
             log.warning("a picture without a certificate: %s", error)
