@@ -51,6 +51,9 @@ COMMANDS = {
     "list": ("listing", "list the LoRAs of the library"),
     "inspect": ("inspect", "tell what a LoRA or model file is, and what it would change"),
     "verify": ("verify", "switch LoRAs and prove that the base model is unchanged"),
+    "reproduce": ("reproduce", "draw a picture again, and prove that it is the same"),
+    "bake": ("bake", "write a model with its LoRAs as a checkpoint, or the LoRAs as one"),
+    "resize": ("resize", "write a LoRA in another rank, and say how far it is off"),
     "audit": ("audit", "show what LoRAs leave in the base weights, here and with diffusers"),
     "bench": ("bench", "measure how fast LoRAs are switched on this machine"),
     "serve": ("serve", "own the model, for screens and scripts that come and go"),
@@ -96,7 +99,9 @@ files:
       yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
       ComfyUI does; idle_minutes = 60 ends a host that nobody needs for so long,
       0 never; wildcards = "~/wildcards" and styles = "~/styles.csv" are those of
-      generate; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…"
+      generate; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…";
+      [audition] says how pictures are drawn while the cursor moves: steps, size,
+      lora (a file for few steps), sampler, cfg_scale, kib_per_second
   {log}
       the log
   ./outputs

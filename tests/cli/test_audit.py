@@ -63,7 +63,7 @@ def test_a_weight_that_stays_changed_is_found(audit, capsys, monkeypatch) -> Non
     monkeypatch.setattr(LoraSwitcher, "apply", careless)
     assert audit("neon") == 1
     output = capsys.readouterr()
-    assert "1 weight differ, in 1 tensor, by up to 0.5" in output.out
+    assert "1 weight differs, in 1 tensor, by up to 0.5" in output.out
     assert "this is a fault" in output.err
 
 

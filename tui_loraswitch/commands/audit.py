@@ -136,8 +136,8 @@ def _left(traces: Traces) -> str:
     times = f"on {_time(traces.seconds_on)}, off {_time(traces.seconds_off)}"
     if not traces.weights:
         return f"0 weights differ · {times}"
-    where = f"{plural(traces.weights, 'weight')} differ, in {plural(traces.tensors, 'tensor')}"
-    return f"{where}, by up to {traces.largest:.1g} · {times}"
+    what = plural(traces.weights, "weight differs", "weights differ")
+    return f"{what}, in {plural(traces.tensors, 'tensor')}, by up to {traces.largest:.1g} · {times}"
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,1 @@
+"""Bake a stack: into a checkpoint, or into one LoRA of a chosen rank."""
