@@ -8,7 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -126,7 +126,7 @@ def _kind(hint: Any) -> str:
     text = str(hint)
     if words and "Path" not in text:
         return ", ".join(f"`{word}`" for word in words)
-    if "Mapping" in text:
+    if "Mapping" in text or is_dataclass(hint):
         return "a table"
     if "tuple" in text:
         return "a list of folders"

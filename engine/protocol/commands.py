@@ -74,6 +74,18 @@ class Draw(msgspec.Struct, frozen=True):
     """Draw again with new seeds until the job is cancelled."""
 
 
+class Audition(msgspec.Struct, frozen=True):
+    """Draw one picture to look at, in place of the one that was asked for before.
+
+    It is no job: it gives way to all jobs, is not written among the pictures, and does not outlive
+    the engine. Afterwards the wanted stack is live again.
+    """
+
+    request: GenerateRequest | None
+    """None: no picture any more."""
+    stack: tuple[LoraRef, ...] = ()
+
+
 class CancelJob(msgspec.Struct, frozen=True):
     """Stop one job, running or waiting."""
 
@@ -127,4 +139,15 @@ class Prefetch(msgspec.Struct, frozen=True):
 
 StackEdit = SetStack | ToggleLora | AdjustStrength | ChangeMember
 JobCommand = CancelJob | CancelAll | MoveJob | RetryJob | PauseQueue
-Command = Load | Unload | StackEdit | Draw | JobCommand | SetDraft | SetBackup | Verify | Prefetch
+Command = (
+    Load
+    | Unload
+    | StackEdit
+    | Draw
+    | Audition
+    | JobCommand
+    | SetDraft
+    | SetBackup
+    | Verify
+    | Prefetch
+)

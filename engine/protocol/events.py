@@ -27,7 +27,16 @@ from engine.protocol.request import GenerateRequest
 from engine.sdxl.prediction import Prediction
 
 CommandName = Literal[
-    "load", "unload", "switch", "draw", "queue", "draft", "set_backup", "verify", "prefetch"
+    "load",
+    "unload",
+    "switch",
+    "draw",
+    "queue",
+    "draft",
+    "set_backup",
+    "verify",
+    "prefetch",
+    "audition",
 ]
 """What a failure speaks of: `switch` are all changes of the stack, `queue` all of the jobs."""
 
@@ -224,6 +233,16 @@ class PictureSaved(msgspec.Struct, frozen=True):
     """From the beginning of the generation."""
 
 
+class Auditioned(msgspec.Struct, frozen=True):
+    """A picture that was asked for to look at; its file is one of a cache, which may drop it."""
+
+    path: Path
+    seconds: float
+    """From the beginning of the work on it."""
+    is_new: bool
+    """Whether it was drawn, and not found in the cache."""
+
+
 class GenerationFinished(msgspec.Struct, frozen=True):
     """All pictures of a generation are done."""
 
@@ -309,6 +328,7 @@ Event = (
     | GenerationStep
     | HashAwaited
     | PictureSaved
+    | Auditioned
     | GenerationFinished
     | GenerationCancelled
     | Verified
@@ -325,6 +345,7 @@ FINAL = (
     Superseded,
     GenerationFinished,
     GenerationCancelled,
+    Auditioned,
     Verified,
     BackupMoved,
     CommandFailed,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from engine.embeddings.inject import token_widths
 from engine.embeddings.store import EmbeddingStore
@@ -123,7 +125,11 @@ class Drawer:
 
         certifier = Certifier(model, request, stack, hashes_of)
         try:
-            with PictureWriter() as writer, changing_stack(switcher, request) as stacks:
+            with (
+                self._room(model),
+                PictureWriter() as writer,
+                changing_stack(switcher, request) as stacks,
+            ):
                 # Its LoRAs are read by now.
                 self._hashes.use(looked)
                 self._hashes.begin(own)
@@ -142,18 +148,53 @@ class Drawer:
         except CancelledError:
             tell(GenerationCancelled(done, total))
             return False
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # A little more room for the next try.
-            switcher.free_device_cache()
-            raise EngineError(_no_room_for_picture(model.device, model.mode)) from error
         # Of weights that were lost meanwhile the pictures are not what their infotext says.
         switcher.require_known()
         seconds = time.monotonic() - start
         said = (*report.warnings, *warnings)
         tell(GenerationFinished(tuple(saved), seconds, said, stack, model.loras))
         return True
+
+    def draw_one(
+        self, model: OpenedModel, request: GenerateRequest, cancelled: Callable[[], bool]
+    ) -> Image.Image:
+        """One picture with the live stack, written nowhere and told to nobody.
+
+        Raises `CancelledError` within a step, and `EngineError` where it cannot be drawn.
+        """
+        switcher = model.switcher
+        pictures: list[GeneratedPicture] = []
+        vocabulary = self._inversions.find(
+            (request.prompt, request.negative_prompt),
+            token_widths(model.checkpoint.pipeline),
+            request.embeddings,
+            switcher.embeddings,
+        )
+        with self._room(model), changing_stack(switcher, request) as stacks:
+            generate(
+                model.checkpoint.pipeline,
+                replace(request, batch=1, preview_every=0),
+                cancelled=cancelled,
+                on_step=lambda *_: None,
+                on_picture=pictures.append,
+                embeddings_cache=self.embeddings,
+                vocabulary=vocabulary,
+                stacks=stacks,
+            )
+        switcher.require_known()
+        return pictures[0].image
+
+    @contextmanager
+    def _room(self, model: OpenedModel) -> Iterator[None]:
+        """Say in words that a picture needs more memory than there is."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # A little more room for the next try.
+            model.switcher.free_device_cache()
+            raise EngineError(_no_room_for_picture(model.device, model.mode)) from error
 
 
 def _infotext(

@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from engine.generate.check import check_request
 from engine.protocol.commands import (
     AdjustStrength,
+    Audition,
     CancelAll,
     CancelJob,
     ChangeMember,
@@ -42,10 +43,10 @@ from engine.protocol.events import (
     Superseded,
 )
 from engine.protocol.jobs import Job
-from engine.protocol.request import draw_seed
+from engine.protocol.request import GenerateRequest, draw_seed
 from engine.protocol.stack_edits import Stack, adjusted, changed, toggled
 from engine.protocol.view import EngineView
-from engine.session.work import PrefetchWork, UpkeepWork, Waiting, Work
+from engine.session.work import AuditionWork, PrefetchWork, UpkeepWork, Waiting, Work
 
 MOST_JOBS = 10_000
 
@@ -79,6 +80,8 @@ class Orders:
                 self._wish(id, _edited(self._view().wanted, command))
             case Draw():
                 self._queue(id, command)
+            case Audition(request=request, stack=stack):
+                self._audition(id, request, tuple(stack))
             case CancelAll():
                 self._cancel_all(id)
             case CancelJob(job=job):
@@ -123,9 +126,7 @@ class Orders:
         request = command.request
         try:
             self._require_room(id)
-            # The size may be left to a model that is still being loaded.
-            sized = replace(request, width=request.width or 1024, height=request.height or 1024)
-            check_request(sized)
+            check_request(_sized(request))
         except EngineError as error:
             self._tell(CommandFailed("draw", str(error)), id)
             return
@@ -133,6 +134,28 @@ class Orders:
         stack = self._view().wanted if command.stack is None else tuple(command.stack)
         job = Job(id, request, stack, self.load.model if self.load else None, command.forever)
         self._tell(JobQueued(job), id)
+
+    def _audition(self, id: str, request: GenerateRequest | None, stack: Stack) -> None:
+        self._drop_audition()
+        if request is None:
+            self._tell(Done(), id)
+            return
+        try:
+            if self._view().model is None:
+                raise EngineError("No model is loaded, so there is nothing to draw with.")
+            check_request(_sized(request))
+        except EngineError as error:
+            self._tell(CommandFailed("audition", str(error)), id)
+            return
+        self.waiting.audition = AuditionWork(id, request.with_seeds(draw_seed), stack)
+
+    def _drop_audition(self) -> None:
+        """Stop the picture to look at, running or waiting."""
+        waiting, self.waiting.audition = self.waiting.audition, None
+        if waiting is not None:
+            self._tell(Superseded(), waiting.id)
+        if isinstance(self.running, AuditionWork):
+            self.stopped.add(self.running.id)
 
     def _require_room(self, id: str) -> None:
         if self._view().model is None and not self._loads():
@@ -143,6 +166,7 @@ class Orders:
             raise EngineError(f"A job with the id {id[:64]} is in the queue already.")
 
     def _cancel_all(self, id: str) -> None:
+        self._drop_audition()
         for job in self._view().jobs:
             self._stop(job)
         self._cancel_loads()
@@ -215,3 +239,8 @@ def _edited(stack: Stack, edit: SetStack | ToggleLora | AdjustStrength | ChangeM
             return adjusted(stack, path, delta, part, bound)
         case ChangeMember(ref=ref):
             return changed(stack, ref)
+
+
+def _sized(request: GenerateRequest) -> GenerateRequest:
+    """With a size, which may be left to a model that is still being loaded."""
+    return replace(request, width=request.width or 1024, height=request.height or 1024)

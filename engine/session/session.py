@@ -36,6 +36,7 @@ from engine.protocol.events import (
     LoadProgress,
     PictureSaved,
     StackWanted,
+    Superseded,
     WorkEnded,
     WorkStarted,
 )
@@ -46,7 +47,7 @@ from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 from engine.session.orders import Orders
 from engine.session.read_ahead import ReadAhead, next_loras
-from engine.session.work import DrawWork, PrefetchWork, SwitchWork, UpkeepWork, Work
+from engine.session.work import AuditionWork, DrawWork, PrefetchWork, SwitchWork, UpkeepWork, Work
 
 if TYPE_CHECKING:
     from engine.session.worker import Worker
@@ -194,6 +195,8 @@ class Session:
                 self._fulfilled = stack
             case DrawWork(job=job):
                 self._draw(worker, job, cancelled)
+            case AuditionWork():
+                self._audition(worker, work, cancelled)
             case PrefetchWork(id=id, command=command):
                 self._prefetch(worker, command.ref, cancelled)
                 self.tell(Done(), id)
@@ -214,6 +217,24 @@ class Session:
         except EngineError as error:
             # Nobody asked for this LoRA yet; a switch to it will say what is wrong.
             log.info("not read ahead: %s", error)
+
+    def _audition(self, worker: Worker, work: AuditionWork, cancelled: Callable[[], bool]) -> None:
+        waiting, before = self._orders.waiting, worker.live
+        try:
+            worker.audition(
+                work.request, work.stack, cancelled, work.id, lambda: waiting.audition is not None
+            )
+        except CancelledError:
+            with self._lock:
+                if work.id in self._orders.stopped or waiting.audition is not None:
+                    self.tell(Superseded(), work.id)
+                else:
+                    # Something else goes first.
+                    waiting.audition = work
+        finally:
+            if worker.live != before:
+                # The wanted stack is to be live again, after the next picture to look at.
+                waiting.tried = worker.live
 
     def _draw(self, worker: Worker, job: Job, cancelled: Callable[[], bool]) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from engine.protocol.commands import Load, Prefetch, SetBackup, Unload, Verify
 from engine.protocol.events import CommandName
 from engine.protocol.jobs import Job
+from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 
@@ -69,7 +70,17 @@ class PrefetchWork:
     name: CommandName = "prefetch"
 
 
-Work = UpkeepWork | SwitchWork | DrawWork | PrefetchWork
+@dataclass(frozen=True)
+class AuditionWork:
+    """Draw a picture to look at."""
+
+    id: str
+    request: GenerateRequest
+    stack: Stack
+    name: CommandName = "audition"
+
+
+Work = UpkeepWork | SwitchWork | DrawWork | AuditionWork | PrefetchWork
 
 
 @dataclass
@@ -81,6 +92,8 @@ class Waiting:
     """How to open the users' model again, while a job has its own open or tried to."""
     wish: str | None = None
     """The command that asked for the wanted stack, until that was tried."""
+    audition: AuditionWork | None = None
+    """The newest one; there is no other."""
     prefetch: PrefetchWork | None = None
     tried: Stack = ()
     """The stack that was last asked of the model: by a wish or by a job, whether it was taken."""
@@ -89,8 +102,8 @@ class Waiting:
         """Remove and return what is to be done next; None when there is nothing.
 
         Commands about the model go first, but another model waits for the jobs of the one before;
-        then a new wish, since somebody looks at it; then the jobs; then the users' model and the
-        wanted stack again, where a job left its own.
+        then a new wish, since somebody looks at it; then the jobs; then the users' model again,
+        where a job left its own; then a picture to look at; then the wanted stack again.
         """
         if self.upkeep and _is_due(self.upkeep[0], view):
             return self.upkeep.popleft()
@@ -105,6 +118,9 @@ class Waiting:
             return DrawWork(view.waiting[0])
         if self.home is not None:
             return self._way_home()
+        if self.audition is not None:
+            audition, self.audition = self.audition, None
+            return audition
         if view.wanted != self.tried:
             return SwitchWork(None, view.wanted)
         prefetch, self.prefetch = self.prefetch, None
@@ -115,10 +131,13 @@ class Waiting:
         return UpkeepWork(uuid.uuid4().hex, home) if home is not None else None
 
     def delays(self, work: Work, view: EngineView) -> bool:
-        """Whether something waits that must not wait for reading ahead.
+        """Whether something waits that must not wait for reading ahead, or for a look.
 
         A wish that needs the same file is no reason to begin reading it anew.
         """
+        if isinstance(work, AuditionWork):
+            asked = self.upkeep or self.wish or self.audition
+            return bool(asked) or bool(view.waiting and not view.paused)
         if not isinstance(work, PrefetchWork):
             return False
         if self.upkeep or (view.waiting and not view.paused):

@@ -36,6 +36,7 @@ quiet_libraries()
 # diffusers' pipelines log while they are imported, so whatever needs them comes after that.
 from engine.library.hash_store import HashStore  # noqa: E402
 from engine.modes.decide import require_backup  # noqa: E402
+from engine.session.auditioning import Auditions  # noqa: E402
 from engine.session.drawing import Drawer  # noqa: E402
 from engine.session.loading import model_path, open_model  # noqa: E402
 from engine.session.opened import OpenedModel  # noqa: E402
@@ -58,6 +59,7 @@ class Worker:
         self._model: OpenedModel | None = None
         self._hashes = HashStore(index)
         self._drawer = Drawer(self._hashes, DrawnPictures(store))
+        self._auditions = Auditions(self._drawer, self._hashes, index)
         self._told = StateChanged("empty")
 
     @property
@@ -89,6 +91,7 @@ class Worker:
         model = self._require_model("switch LoRAs on")
         switcher = model.switcher
         before = switcher.stack
+        self._auditions.forget_stack()
         looked = self._hashes.look(ref.path for ref in stack)
         try:
             report = switcher.apply(stack, cancelled)
@@ -115,8 +118,8 @@ class Worker:
     ) -> bool:
         """Draw the pictures of a request; False when that was cancelled."""
         model = self._require_known("draw with")
-        size = model.checkpoint.default_size
-        request = replace(request, width=request.width or size, height=request.height or size)
+        self._auditions.forget_stack()
+        request = _sized(request, model)
 
         def tell(event: Event) -> None:
             self._tell(event, id)
@@ -126,6 +129,22 @@ class Worker:
                 return self._drawer.draw(model, request, cancelled, tell, on_saved)
         finally:
             self._tell_memory()
+
+    def audition(
+        self,
+        request: GenerateRequest,
+        stack: Stack,
+        cancelled: Cancelled,
+        id: str,
+        goes_on: Callable[[], bool],
+    ) -> None:
+        """Draw a picture to look at; the stack of before is live again unless another follows."""
+        model = self._require_known("draw with")
+        with self._telling_state(model.switcher):
+            self._auditions.draw(
+                model, _sized(request, model), stack, cancelled, goes_on,
+                lambda picture: self._tell(picture, id),
+            )  # fmt: skip
 
     def set_backup(self, tier: Tier, id: str) -> None:
         """Move the backups to another memory."""
@@ -159,6 +178,7 @@ class Worker:
             return
         self._model = None
         self._drawer.embeddings.clear()
+        self._auditions.forget_stack()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -198,3 +218,8 @@ class Worker:
     def _tell_memory(self) -> None:
         memory = self._model.memory() if self._model else MemoryReport()
         self._tell(MemoryChanged(memory))
+
+
+def _sized(request: GenerateRequest, model: OpenedModel) -> GenerateRequest:
+    size = model.checkpoint.default_size
+    return replace(request, width=request.width or size, height=request.height or size)

@@ -18,6 +18,8 @@ from textual.signal import Signal
 from textual.worker import WorkerFailed
 
 from engine.host.runtime import HostPlace
+from tui_loraswitch.app.audition import Auditioning
+from tui_loraswitch.app.audition_keys import AuditionKeys
 from tui_loraswitch.app.config_faults import wrong_choices
 from tui_loraswitch.app.drawing_keys import DrawingKeys
 from tui_loraswitch.app.engine_link import Attach, EngineLink
@@ -57,7 +59,15 @@ log = logging.getLogger(__name__)
 
 
 class LoraSwitchApp(
-    StackKeys, DrawingKeys, PictureKeys, SweepKeys, PromptKeys, ModelKeys, ViewKeys, Reports
+    AuditionKeys,
+    StackKeys,
+    DrawingKeys,
+    PictureKeys,
+    SweepKeys,
+    PromptKeys,
+    ModelKeys,
+    ViewKeys,
+    Reports,
 ):
     """SDXL with a library of LoRAs, in a terminal; its bases each have the keys of one subject.
 
@@ -89,11 +99,17 @@ class LoraSwitchApp(
         self.control = Control(lambda: self.link.engine, settings, remembered.load())
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
         self.picture_budget = PictureBudget(settings.picture_kib_per_second * 1024 or None)
-        self.main = MainScreen(images or plain, settings.block_weights, self.picture_budget)
+        self.main = MainScreen(
+            images or plain,
+            settings.block_weights,
+            self.picture_budget,
+            settings.audition.kib_per_second,
+        )
         self._remembering = Remembering(self, self.services, remembered)
         self._remembering.restore()
         self.following = Following(self, self.services, self._remembering)
         self._leaving = Leaving(self, self._remembering)
+        self.auditioning = Auditioning(self)
         self.highlight = Highlight(self, self.show_details, self.control.prefetch)
         self._key_order = KeyOrder(self._take_typed, self._key_path)
         self._sequences = KeySequences(

@@ -16,6 +16,7 @@ from engine.protocol.view import EngineView
 from engine.words.clean import clean_line
 
 if TYPE_CHECKING:
+    from tui_loraswitch.app.audition import Auditioning
     from tui_loraswitch.app.engine_link import EngineLink
     from tui_loraswitch.app.following import Following
     from tui_loraswitch.app.highlight import Highlight
@@ -53,6 +54,7 @@ class AppBase(App[None]):
     view_changed: Signal[EngineView]
     """The engine is another than before."""
     following: Following
+    auditioning: Auditioning
     highlight: Highlight
     picture_budget: PictureBudget
     """The bytes a second that pictures may take."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.protocol.commands import Audition
 from engine.protocol.events import (
     CommandFailed,
     EventMessage,
@@ -65,6 +66,7 @@ class Following:
         app.control.follow(view, taken)
         app.main.show_view(view)
         app.view_changed.publish(view)
+        app.auditioning.look_again()
         if view.model is not None and view.model is not before.model:
             if view.working != "draw":  # a job's own comes and goes with it
                 self._services.follow_model(view.model)
@@ -80,7 +82,11 @@ class Following:
     def take_answer(self, answer: EventMessage) -> None:
         """Say how a command of this screen has ended, where the log does not say it all."""
         app = self._app
-        if answer.answers is None or app.control.asked.pop(answer.answers, None) is None:
+        asked = app.control.asked.pop(answer.answers or "", None)
+        if asked is None:
+            return
+        if isinstance(asked, Audition):
+            app.auditioning.take(answer)
             return
         match answer.event:
             case ModelLoaded(notes=notes):

@@ -37,7 +37,11 @@ class MainScreen(Screen[None]):
     AUTO_FOCUS = "LoraList"
 
     def __init__(
-        self, images: TerminalImages, presets: Mapping[str, str], budget: PictureBudget
+        self,
+        images: TerminalImages,
+        presets: Mapping[str, str],
+        budget: PictureBudget,
+        audition_kib_per_second: float,
     ) -> None:
         super().__init__()
         self.room = Room(self._show_arrangement)
@@ -47,7 +51,7 @@ class MainScreen(Screen[None]):
         self.details = DetailsPane(budget, id="details", shows_pictures=images.protocol != "off")
         self.stack = StackPane(presets, id="stack")
         self.gauges = GaugesPane(id="gauges")
-        self.picture = PicturePane(images, budget, id="picture")
+        self.picture = PicturePane(images, budget, audition_kib_per_second, id="picture")
         self.prompt = PromptPane(id="prompt")
         self.log_pane = LogPane(id="log")
         self.key_bar = KeyBar(id="keys")

@@ -72,6 +72,7 @@ class Reports(AppBase):
     @on(EntryHighlighted)
     def _follow_highlight(self, message: EntryHighlighted) -> None:
         self.highlight.follow(message.entry)
+        self.auditioning.look_again()
 
     def show_details(self, entry: LibraryEntry | None) -> None:
         """Show what is known of a LoRA."""

@@ -278,6 +278,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         picture_kib_per_second=config.picture_kib_per_second,
         keys=config.keys,
         theme=config.theme,
+        audition=config.audition,
         block_weights={**PRESETS, **config.block_weights},
     )
     prediction = getattr(args, "prediction", None)

@@ -20,6 +20,7 @@ from engine.protocol.reports import BackupChoice
 from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
 from engine.sdxl.prediction import PREDICTIONS, Prediction
 from engine.words.lora_tags import TagOrder
+from tui_loraswitch.config.audition import AuditionSettings, read_audition
 from tui_loraswitch.config.key_presets import PRESETS
 from tui_loraswitch.config.settings import IDLE_MINUTES, ImageSetting
 
@@ -48,6 +49,7 @@ _NUMBERS = {
 _PATHS = ("model", "output", "vae", "parts_from", "wildcards", "styles")
 _PATHS_OR_AUTO = ("vae", "parts_from")
 _FOLDERS = ("loras", "models", "embeddings", "pictures")
+_AUDITION = "audition"
 _BLOCK_WEIGHTS = "block_weights"
 _PREDICTIONS = "predictions"
 _KEYS = "keys"
@@ -96,6 +98,9 @@ class Config:
     """How long a host without clients and work goes on, 0 is for ever; only the file says it."""
     picture_kib_per_second: float = 0.0
     """What pictures may take of the link to the terminal, 0 is all; only the file says it."""
+    audition: AuditionSettings = field(default_factory=AuditionSettings)
+    """How pictures are drawn while the cursor moves: `steps`, `size`, `lora` (a file for few
+    steps), `sampler`, `cfg_scale`, `kib_per_second`; only the file says it."""
     block_weights: Mapping[str, str] = field(default_factory=dict)
     """The user's own presets by name, as 12 or 20 numbers; only the file says them."""
     theme: str = ""
@@ -121,6 +126,11 @@ def load_config(path: Path) -> Config:
             values[key] = _predictions(path, text, value)
         elif key == _KEYS:
             values[key] = _key_table(path, text, value)
+        elif key == _AUDITION:
+            try:
+                values[key] = read_audition(value, expanded)
+            except ValueError as error:
+                raise _wrong(path, text, key, str(error)) from error
         elif key in _NUMBERS:
             if type(value) not in (int, float) or not 0 <= value < math.inf:
                 raise _wrong(path, text, key, _NUMBERS[key])

@@ -13,6 +13,7 @@ from engine.protocol.reports import BackupChoice
 from engine.protocol.request import EmptyNegative
 from engine.sdxl.prediction import Prediction, PredictionChoice
 from engine.words.lora_tags import TagOrder
+from tui_loraswitch.config.audition import USUAL, AuditionSettings
 
 IDLE_MINUTES = 60.0
 ImageSetting = Literal[
@@ -81,6 +82,8 @@ class AppSettings:
     """`preset`, and keys by the name of what they do."""
     picture_kib_per_second: float = 0.0
     """What pictures may take of the link to the terminal; 0: all it has."""
+    audition: AuditionSettings = USUAL
+    """How pictures are drawn while the cursor moves."""
     block_weights: Mapping[str, str] = field(default_factory=lambda: PRESETS)
     """Presets by name: those that are always there, and the user's."""
 

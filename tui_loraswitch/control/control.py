@@ -174,14 +174,14 @@ class Control:
     def choose(self, entry: LibraryEntry) -> None:
         """Switch to one LoRA."""
         require_fit(entry)
-        ref = self._ref(entry)
+        ref = self.ref(entry)
         self._edit(SetStack((ref,)), lambda stack: (ref,))
 
     def toggle(self, entry: LibraryEntry) -> None:
         """Add a LoRA to the stack, or take it out."""
         if not any(ref.path == entry.path for ref in self.view.wanted):
             require_fit(entry)
-        ref = self._ref(entry)
+        ref = self.ref(entry)
         self._edit(ToggleLora(ref), lambda stack: toggled(stack, ref))
 
     def remove(self, ref: LoraRef, is_tagged: bool = False) -> None:
@@ -287,7 +287,7 @@ class Control:
         """Read a LoRA ahead while nothing else is going on."""
         engine = self._engine()
         if engine is not None and self.view.model and self.view.is_idle and entry.fits_sdxl:
-            engine.send(Prefetch(self._ref(entry)))
+            engine.send(Prefetch(self.ref(entry)))
 
     def insert_trigger(self, entry: LibraryEntry) -> Insertion:
         """Put the LoRA's next group of trigger words into the prompt."""
@@ -295,7 +295,7 @@ class Control:
         self.state = replace(self.state, prompt=insertion.after)
         return insertion
 
-    def _ref(self, entry: LibraryEntry) -> LoraRef:
+    def ref(self, entry: LibraryEntry) -> LoraRef:
         """The LoRA as used the last time, else at the strength its files recommend."""
         self._bounds[entry.path] = bound_of(entry)
         known = self._strengths.get(entry.path)
@@ -303,6 +303,20 @@ class Control:
             return known
         recommended = entry.preferred_strength or 1.0
         return LoraRef(entry.path, recommended, recommended)
+
+    def adjust_unchosen(self, entry: LibraryEntry, delta: float, part: Part = "both") -> bool:
+        """Change the strength with which a LoRA will be chosen; False where it is chosen already.
+
+        Raises `CannotError` where the keys go no further.
+        """
+        if any(ref.path == entry.path for ref in self.view.wanted):
+            return False
+        ref = self.ref(entry)
+        changed = stepped(ref, delta, part, self._bounds[entry.path])
+        if changed == ref:
+            raise CannotError("The keys go no further with this LoRA.")
+        self._strengths[entry.path] = changed
+        return True
 
     def _note_strengths(self) -> None:
         """Keep those of now for when the LoRAs are chosen again."""

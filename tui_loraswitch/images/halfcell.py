@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import HalfCells
+from tui_loraswitch.images.line_budget import changed_span
 from tui_loraswitch.images.numbered_colours import NUMBERS
 
 _BYTES_OF_RUN = {False: 40, True: 26}
@@ -24,7 +25,7 @@ ROWS_AT_ONCE = 5
 
 
 class HalfCellPicture(Widget):
-    """Shows `HalfCells`, and repaints only the rows in which a new picture differs."""
+    """Shows `HalfCells`, and repaints only the cells in which a new picture differs."""
 
     DEFAULT_CSS = """
     HalfCellPicture { width: auto; height: auto; }
@@ -35,8 +36,13 @@ class HalfCellPicture(Widget):
         self._budget = budget or PictureBudget()
         self._cells = HalfCells(0, 0, b"")
         self._strips: dict[int, Strip] = {}
-        self._waiting: list[int] = []
-        """Rows whose strips are still those of the picture before."""
+        self._waiting: dict[int, tuple[int, int]] = {}
+        """Rows whose strips are still those of the picture before: from which cell to which."""
+
+    @property
+    def cells(self) -> HalfCells:
+        """What is shown."""
+        return self._cells
 
     def show(self, cells: HalfCells) -> None:
         """Show another picture."""
@@ -45,20 +51,26 @@ class HalfCellPicture(Widget):
         is_like = (before.width, before.rows) == (cells.width, cells.rows)
         if not is_like or before.has_numbered_colours != cells.has_numbered_colours:
             self._strips.clear()
-            self._waiting = []
+            self._waiting = {}
             self.styles.width, self.styles.height = cells.width, cells.rows
             self.refresh(layout=True)
             return
-        changed = {y for y in range(cells.rows) if _differ(before, cells, y)}
-        self._waiting = sorted(changed.union(self._waiting))
+        for y in range(cells.rows):
+            if _differ(before, cells, y):
+                first, last = _changed(before, cells, y)
+                waiting = self._waiting.get(y, (first, last))
+                self._waiting[y] = min(first, waiting[0]), max(last, waiting[1])
         self._paint_some()
 
     def _paint_some(self) -> None:
-        now, self._waiting = self._waiting[:ROWS_AT_ONCE], self._waiting[ROWS_AT_ONCE:]
+        now = sorted(self._waiting)[:ROWS_AT_ONCE]
+        regions = []
         for y in now:
+            first, last = self._waiting.pop(y)
             self._strips.pop(y, None)
-        if now:
-            self.refresh(*(Region(0, y, self._cells.width, 1) for y in now))
+            regions.append(Region(first, y, last - first, 1))
+        if regions:
+            self.refresh(*regions)
         if self._waiting:
             self.call_after_refresh(self._paint_some)
 
@@ -74,6 +86,13 @@ class HalfCellPicture(Widget):
 def _row(cells: HalfCells, y: int) -> bytes:
     stride = cells.width * 6
     return cells.rgb[y * stride : (y + 1) * stride]
+
+
+def _changed(one: HalfCells, other: HalfCells, y: int) -> tuple[int, int]:
+    """From which cell to which a row of two pictures of one size differs."""
+    if one.symbols or other.symbols:
+        return 0, one.width
+    return changed_span(_row(one, y), _row(other, y), one.width)
 
 
 def _differ(one: HalfCells, other: HalfCells, y: int) -> bool:

@@ -24,6 +24,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Draw a picture with this seed"),
     Binding("r", "generate(True)", "new seed", id="app.generate-new",
             tooltip="Draw a picture with a new seed"),
+    Binding("a", "audition", "audition", id="app.audition",
+            tooltip="Draw at once what the cursor is on, small; the full picture where it rests"),
     Binding("A", "generate_again_and_again", "again and again", id="app.generate-forever",
             show=False, tooltip="Draw with new seeds until x stops it"),
     Binding("Q", "jobs", "queue", id="app.jobs", show=False,

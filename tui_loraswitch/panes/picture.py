@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -23,12 +24,14 @@ from engine.protocol.events import PictureSaved, Preview
 from engine.protocol.text import bar, duration, gib
 from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
+from tui_loraswitch.config.audition import KIB_PER_SECOND
 from tui_loraswitch.control.caption import caption_by
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.desktop import open_outside
-from tui_loraswitch.images.fit import Source, fit_half_cells, fit_protocol
+from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells, fit_protocol
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.images.kitty_picture import KittyPicture, Packed, packed
+from tui_loraswitch.images.line_budget import LineBudget, as_fine_as_fits, first_rows
 from tui_loraswitch.images.protocol import load_sixel_widget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.background import in_background
@@ -41,6 +44,8 @@ PREVIEW_SECONDS = 1.0
 
 PIXELS_A_BYTE = 2
 """Of a photograph by Sixel, about."""
+ROWS_SECONDS = 0.25
+"""Between two parts of a full picture that the line does not take at once."""
 
 _ROWS_FOR_PROMPT = 14
 """Of the pane: in a lower one the picture needs them all."""
@@ -98,8 +103,16 @@ class PicturePane(Pane, can_focus=True):
                 tooltip="Open it in the desktop's viewer, where there is a desktop"),
     ]  # fmt: skip
 
-    def __init__(self, terminal: TerminalImages, budget: PictureBudget, *, id: str) -> None:
+    def __init__(
+        self,
+        terminal: TerminalImages,
+        budget: PictureBudget,
+        audition_kib_per_second: float = KIB_PER_SECOND,
+        *,
+        id: str,
+    ) -> None:
         super().__init__(id=id)
+        self._line = LineBudget(audition_kib_per_second)
         self._terminal = terminal
         self._budget = budget
         self._pictures: list[Drawn] = []
@@ -170,6 +183,56 @@ class PicturePane(Pane, can_focus=True):
         problem = open_outside(source) if isinstance(source, Path) else "There is no picture yet."
         if problem:
             self.notify(problem, severity="warning", markup=False)
+
+    def say_audition(self, is_on: bool) -> None:
+        """Say that what the cursor is on will be seen here, or show the last picture again."""
+        if is_on:
+            self.show_title(Content("Audition"))
+        elif self._pictures:
+            self._show_saved(self._shown)
+        else:
+            self._drawn = None
+            self._show_words(READY, Drawn(b"", self.TITLE))
+
+    def say_no_audition(self, reason: str) -> None:
+        """Say why there is no picture of what the cursor is on."""
+        self.show_title(Content("Audition"))
+        self._show_line(Content(reason))
+
+    @work(exclusive=True, group="picture")
+    async def show_audition(self, path: Path, stack: str, facts: str, is_full: bool) -> None:
+        """Show a picture to look at: as fine as the line allows; the full one is whole at last.
+
+        The full one comes in the terminal's own protocol where it has one; else row by row, no
+        faster than the line takes it.
+        """
+        drawn = self._drawn = Drawn(path, f"Audition {stack}", facts)
+        room = self.query_one("#picture-area").size
+        try:
+            if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
+                self._show_words(clean_line(str(path)), drawn)
+            elif is_full and self._terminal.protocol == "kitty":
+                await self._draw_by_kitty(drawn, room.width, room.height)
+            elif is_full and self._terminal.protocol == "sixel":
+                await self._draw_by_sixel(drawn, room.width, room.height)
+            else:
+                cells = await in_background(fit_half_cells, path, room.width, room.height)
+                await self._show_cells(cells, drawn, is_full)
+        except EngineError as error:
+            self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
+
+    async def _show_cells(self, cells: HalfCells, drawn: Drawn, is_full: bool) -> None:
+        """Show it as fine as the line allows now, then row by row what it takes to be whole."""
+        widget = self.query_one(HalfCellPicture)
+        part, cost = await in_background(as_fine_as_fits, cells, widget.cells, self._line.left)
+        self._show_only("half-cells", drawn)
+        widget.show(part)
+        self._line.spend(cost)
+        while is_full and part != cells:
+            await asyncio.sleep(ROWS_SECONDS)
+            part, cost = first_rows(cells, part, self._line.left)
+            widget.show(part)
+            self._line.spend(cost)
 
     def on_resize(self) -> None:
         """The picture is as large as fits; in a low pane it has the prompt's line too."""

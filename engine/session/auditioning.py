@@ -1,0 +1,123 @@
+"""Pictures to look at, with stacks of their own, after which the stack of before is live again."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.files.hashes import FileHashes
+from engine.library.hash_store import HashStore
+from engine.proof.contents import FileContents
+from engine.proof.digest import content_key
+from engine.protocol.events import Auditioned
+from engine.protocol.request import GenerateRequest
+from engine.protocol.stack_edits import Stack
+from engine.session.audition_cache import AuditionCache
+from engine.session.drawing import Drawer
+from engine.session.opened import OpenedModel
+
+
+class Auditions:
+    """Draws them, or finds them where they were drawn before.
+
+    `index` is the library's index, beside which they are kept; without it they are kept where
+    temporary files go, and are not found again.
+    """
+
+    def __init__(self, drawer: Drawer, hashes: HashStore, index: Path | None) -> None:
+        self._drawer = drawer
+        self._hashes = hashes
+        self._contents = _KnownContents(index)
+        folder = index.parent if index is not None else Path(tempfile.gettempdir()) / "loraswitch"
+        self._cache = AuditionCache(folder / "audition")
+        self._before: Stack | None = None
+        """What was live before the first of several."""
+
+    def forget_stack(self) -> None:
+        """Whoever makes another stack live has no use for the one of before."""
+        self._before = None
+
+    def draw(
+        self,
+        model: OpenedModel,
+        request: GenerateRequest,
+        stack: Stack,
+        cancelled: Callable[[], bool],
+        goes_on: Callable[[], bool],
+        tell: Callable[[Auditioned], None],
+    ) -> None:
+        """Draw a picture, and make the stack of before live again unless another follows.
+
+        Raises `CancelledError` within a step, and `EngineError` where it cannot be drawn.
+        """
+        start = time.monotonic()
+        try:
+            key = self._key(model, stack, request)
+            path = self._cache.find(key) if key is not None else None
+            is_new = path is None
+            if path is None:
+                self._switch(model, stack, cancelled)
+                image = self._drawer.draw_one(model, request, cancelled)
+                path = self._cache.keep(image, key)
+            tell(Auditioned(path, time.monotonic() - start, is_new))
+            if key is None:
+                self._name(path, model, stack, request, cancelled)
+        finally:
+            if self._before is not None and not goes_on():
+                before, self._before = self._before, None
+                self._apply(model, before, lambda: False)
+
+    def _switch(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
+        switcher = model.switcher
+        if switcher.stack != stack:
+            if self._before is None:
+                self._before = switcher.stack
+            self._apply(model, stack, cancelled)
+
+    def _apply(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
+        paths = [ref.path for ref in stack]
+        looked = self._hashes.look(paths)
+        try:
+            report = model.switcher.apply(stack, cancelled)
+        except EngineError:
+            # A fault after the first write has brought the base back.
+            self._drawer.embeddings.clear()
+            raise
+        if report.text_encoders_changed:
+            self._drawer.embeddings.clear()
+        self._hashes.use(looked)
+        self._hashes.begin(paths)
+        model.loras = report.loras
+
+    def _name(
+        self,
+        path: Path,
+        model: OpenedModel,
+        stack: Stack,
+        request: GenerateRequest,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Let a picture that is shown by now be found again, unless something else waits."""
+        own = (ref for members in request.region_stacks for ref in members)
+        for ref in (*stack, *own):
+            if self._hashes.of_used(ref.path, cancelled, lambda path: None) is None:
+                return
+        if (key := self._key(model, stack, request)) is not None:
+            self._cache.name(path, key)
+
+    def _key(self, model: OpenedModel, stack: Stack, request: GenerateRequest) -> str | None:
+        """The picture's key; None while not all of its files are hashed, which takes a while."""
+        try:
+            return content_key(model.fingerprint, stack, request, self._contents)
+        except EngineError:
+            return None
+
+
+class _KnownContents(FileContents):
+    """Contents of LoRAs as far as they are known; reading one would keep the user waiting."""
+
+    def _read(self, path: Path) -> FileHashes:
+        raise EngineError(f"{path.name}: it is not hashed yet.")

@@ -1,0 +1,181 @@
+"""Pictures to look at: the newest wish counts, jobs go first, and the wanted stack comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.protocol.commands import Audition, CancelAll, Draw, Load, SetStack, Verify
+from engine.protocol.events import (
+    Auditioned,
+    CommandFailed,
+    Done,
+    GenerationFinished,
+    ModelLoaded,
+    PictureSaved,
+    Superseded,
+    Switched,
+    Verified,
+    WorkEnded,
+)
+from engine.protocol.refs import LoraRef
+from engine.session import Session
+from engine.session.audition_cache import AuditionCache
+from tests.session.test_session import PATIENCE, Watched, request
+
+
+@dataclass
+class WatchedWithIndex(Watched):
+    """A session that keeps what it has hashed."""
+
+    index: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.session = Session(self._take, index=self.index)
+
+
+@pytest.fixture
+def watched(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[WatchedWithIndex]:
+    watched = WatchedWithIndex(index=tmp_path / "cache" / "index.sqlite")
+    watched.session.send(Load(tiny_checkpoint, device="cpu", dtype="float32"))
+    watched.wait(ModelLoaded)
+    watched.wait(WorkEnded)
+    yield watched
+    assert watched.session.close(PATIENCE)
+
+
+@pytest.fixture
+def neon(tiny_loras: Path) -> LoraRef:
+    return LoraRef(tiny_loras / "neon.safetensors", 0.8)
+
+
+@pytest.fixture
+def ink(tiny_loras: Path) -> LoraRef:
+    return LoraRef(tiny_loras / "styles" / "ink.safetensors")
+
+
+def pixels(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return image.convert("RGB").tobytes()
+
+
+def look(watched: Watched, audition: Audition) -> Auditioned:
+    watched.session.send(audition)
+    found = watched.wait(Auditioned)
+    watched.wait(WorkEnded)
+    return found
+
+
+def test_it_is_the_picture_of_its_stack_and_the_wanted_one_is_live_again(
+    watched: WatchedWithIndex, neon: LoraRef, ink: LoraRef, tmp_path: Path
+) -> None:
+    session = watched.session
+    session.send(SetStack((ink,)))
+    watched.wait(Switched)
+    out = tmp_path / "out"
+    seen = look(watched, Audition(request(out), (neon,)))
+    assert seen.is_new
+    assert (session.view.live, session.view.wanted) == ((ink,), (ink,))
+    assert not out.exists(), "it is none of the pictures"
+    assert session.view.jobs == session.view.pictures == ()
+    session.send(Draw(request(out), (neon,)))
+    assert pixels(seen.path) == pixels(watched.wait(PictureSaved).path)
+    watched.wait(GenerationFinished)
+    session.send(Verify())
+    assert watched.wait(Verified).report.different == ()
+
+
+def test_what_was_seen_is_found_again_also_by_the_next_session(
+    watched: WatchedWithIndex, neon: LoraRef, tmp_path: Path
+) -> None:
+    wish = Audition(request(tmp_path), (neon,))
+    first, again = look(watched, wish), look(watched, wish)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert pixels(first.path) == pixels(again.path)
+    assert look(watched, replace_stack(wish, replace(neon, unet=0.9))).is_new
+    assert not look(watched, wish).is_new
+
+
+def replace_stack(wish: Audition, *stack: LoraRef) -> Audition:
+    return Audition(wish.request, stack)
+
+
+def test_the_newest_wish_wins(
+    watched: WatchedWithIndex, neon: LoraRef, ink: LoraRef, tmp_path: Path
+) -> None:
+    session = watched.session
+    slow = request(tmp_path, steps=400)
+    first = session.send(Audition(slow, (neon,)))
+    for _ in range(3):
+        session.send(Audition(slow, (ink,)))
+    session.send(Audition(request(tmp_path), (ink, neon)))
+    assert [type(watched.wait_for_any((Superseded, Auditioned))) for _ in range(5)] == [
+        *[Superseded] * 4,
+        Auditioned,
+    ]
+    assert first
+    watched.wait(WorkEnded)
+    assert session.view.live == ()
+
+
+def test_a_job_goes_first_and_the_look_comes_after_it(
+    watched: WatchedWithIndex, neon: LoraRef, ink: LoraRef, tmp_path: Path
+) -> None:
+    session = watched.session
+    session.send(Audition(request(tmp_path, steps=60), (neon,)))
+    session.send(Draw(request(tmp_path / "out"), (ink,)))
+    order = [watched.wait_for_any((GenerationFinished, Auditioned)) for _ in range(2)]
+    assert [type(event) for event in order] == [GenerationFinished, Auditioned]
+    session.send(SetStack(()))
+    watched.wait(Switched)
+    assert session.view.live == ()
+
+
+def test_it_is_stopped_with_all_else_and_when_nobody_looks_any_more(
+    watched: WatchedWithIndex, neon: LoraRef, tmp_path: Path
+) -> None:
+    session = watched.session
+    for stop in (CancelAll(), Audition(None)):
+        session.send(Audition(request(tmp_path, steps=400), (neon,)))
+        session.send(stop)
+        kinds = {type(watched.wait_for_any((Superseded, Done))) for _ in range(2)}
+        assert kinds == {Superseded, Done}
+        session.send(SetStack((neon,)))
+        watched.wait(Switched)
+        session.send(SetStack(()))
+        watched.wait(Switched)
+        assert session.view.live == ()
+
+
+def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
+    watched: WatchedWithIndex, neon: LoraRef, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"{}")
+    session = watched.session
+    session.send(SetStack((neon,)))
+    watched.wait(Switched)
+    session.send(Audition(request(tmp_path), (LoraRef(broken),)))
+    failed = watched.wait_for_any((CommandFailed,))
+    assert isinstance(failed, CommandFailed)
+    assert (failed.command, failed.refused, failed.path) == ("audition", True, broken)
+    assert session.view.live == session.view.wanted == (neon,)
+
+
+def test_the_cache_is_bounded_and_drops_what_was_not_looked_at(tmp_path: Path) -> None:
+    image = Image.effect_noise((64, 64), 50).convert("RGB")
+    size = AuditionCache(tmp_path / "one").keep(image, "x").stat().st_size
+    cache = AuditionCache(tmp_path / "cache", most_bytes=4 * size + size // 2)
+    for number in range(4):
+        cache.keep(image, f"{number}")
+    assert cache.find("0") is not None, "looked at again"
+    for number in range(4, 7):
+        cache.keep(image, f"{number}")
+    kept = {path.stem for path in (tmp_path / "cache").iterdir()}
+    assert {"0", "6"} <= kept
+    assert "1" not in kept
+    assert len(kept) <= 4
