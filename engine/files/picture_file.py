@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from collections.abc import Callable, Iterator
@@ -41,6 +42,11 @@ def picture_of(source: Path | bytes, use: Callable[[Image], _T]) -> _T:
     elif content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
         raise FileFormatError(f"{name}: this JPEG has more than {MAX_SCANS} scans.")
     return _decoded(name, content, use)
+
+
+def picture_hash(path: Path) -> str:
+    """The first 12 digits of the SHA-256 of a picture's file; raises as `picture_of` does."""
+    return hashlib.sha256(read_regular(path, MAX_BYTES)).hexdigest()[:12]
 
 
 def _content(source: Path | bytes) -> tuple[str, bytes]:

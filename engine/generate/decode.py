@@ -1,32 +1,26 @@
-"""Turn finished latents into a picture, in fp32 where half precision overflows."""
+"""From finished latents to a picture, and from a picture to latents."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
-from engine.host_memory import is_out_of_memory
+from engine.generate.vae import scaled, through_vae, unscaled
 
 
 @torch.no_grad()
 def decode(pipe: Any, latents: torch.Tensor) -> tuple[Image.Image, str | None]:
-    """Decode latents [1, 4, h, w] of the pipeline's UNet; returns the picture and a warning.
+    """Decode latents [1, 4, h, w] of the pipeline's UNet; returns the picture and a warning."""
+    vae = pipe.vae
 
-    A half-precision VAE that gives NaN is run once more in fp32; one that says `force_upcast` runs
-    in fp32 at once. Where memory runs out, it decodes in tiles. Its dtype is the same afterwards.
-    """
-    try:
-        pixels, warning = _decode_in_range(pipe.vae, latents)
-        is_full = False
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error) or pipe.vae.use_tiling:
-            raise
-        is_full = True
-    if is_full:
-        # Not while the error is handled: it keeps alive what the failed try has made.
-        pixels, warning = _decode_in_tiles(pipe.vae, latents)
+    def work(latents: torch.Tensor) -> torch.Tensor:
+        decoded: torch.Tensor = vae.decode(unscaled(latents, vae.config), return_dict=False)[0]
+        return decoded
+
+    pixels, warning = through_vae(vae, latents, work, "decode")
     if not pixels.isfinite().all():
         warning = "The picture holds values that are not numbers: the model overflowed."
         pixels = pixels.nan_to_num()
@@ -34,55 +28,22 @@ def decode(pipe: Any, latents: torch.Tensor) -> tuple[Image.Image, str | None]:
     return image, warning
 
 
-def _decode_in_tiles(vae: Any, latents: torch.Tensor) -> tuple[torch.Tensor, str]:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    vae.enable_tiling()
-    try:
-        pixels, warning = _decode_in_range(vae, latents)
-    finally:
-        vae.disable_tiling()
-    words = "There was not enough memory to decode the picture at once; it was decoded in tiles."
-    return pixels, f"{words} {warning}" if warning else words
+@torch.no_grad()
+def encode(pipe: Any, image: Image.Image) -> tuple[torch.Tensor, str | None]:
+    """Encode an RGB picture of 8 × h by 8 × w pixels; float32 [1, 4, h, w], and a warning.
 
+    The latents are the middle of what the VAE holds possible, the same every time.
+    """
+    vae = pipe.vae
+    values = np.asarray(image, dtype=np.float32) / 127.5 - 1
+    pixels = torch.from_numpy(values).permute(2, 0, 1)[None].to(pipe._execution_device)
 
-def _decode_in_range(vae: Any, latents: torch.Tensor) -> tuple[torch.Tensor, str | None]:
-    """Pixels, in fp32 where the VAE's own precision overflows; and a warning if it did."""
-    dtype = vae.dtype
-    warning = None
-    if dtype == torch.float16 and vae.config.force_upcast:
-        pixels = _decode_in_fp32(vae, latents)
-    else:
-        pixels = _decode(vae, latents.to(dtype))
-        overflowed = not pixels.isfinite().all() and bool(latents.isfinite().all())
-        if overflowed and dtype != torch.float32:
-            pixels = _decode_in_fp32(vae, latents)
-            name = str(dtype).removeprefix("torch.")
-            warning = f"The VAE overflowed in {name}; the picture was decoded again in float32."
-    return pixels, warning
+    def work(pixels: torch.Tensor) -> torch.Tensor:
+        mode: torch.Tensor = vae.encode(pixels).latent_dist.mode()
+        return mode
 
-
-def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    pixels: torch.Tensor = vae.decode(_unscale(latents, vae.config), return_dict=False)[0]
-    return pixels
-
-
-def _decode_in_fp32(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    dtype = vae.dtype
-    vae.to(dtype=torch.float32)
-    try:
-        return _decode(vae, latents.float())
-    finally:
-        vae.to(dtype=dtype)
-
-
-def _unscale(latents: torch.Tensor, config: Any) -> torch.Tensor:
-    """Undo the scaling that latents have inside the UNet, as diffusers' pipeline does."""
-    scale = float(config.scaling_factor)
-    if config.get("latents_mean") is None or config.get("latents_std") is None:
-        return latents / scale
-    mean, std = (
-        torch.tensor(values).view(1, -1, 1, 1).to(latents.device, latents.dtype)
-        for values in (config.latents_mean, config.latents_std)
-    )
-    return latents * std / scale + mean
+    latents, warning = through_vae(vae, pixels, work, "encode")
+    if not latents.isfinite().all():
+        warning = "The latents of the picture are not numbers: the VAE overflowed."
+        latents = latents.nan_to_num()
+    return scaled(latents.float(), vae.config), warning

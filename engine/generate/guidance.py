@@ -54,16 +54,17 @@ def encode_prompts(
     calls: int,
     cache: EmbeddingsCache | None,
     vocabulary: Vocabulary,
+    steps_before: int = 0,
 ) -> EncodedPrompts:
     """Encode all that the prompts of a request come to in so many calls of the UNet.
 
-    As in A1111, prompt editing counts the calls of samplers that need two a step. Raises
-    `EngineError` for a prompt that cannot be read.
+    As in A1111, prompt editing counts the calls of samplers that need two a step. `steps_before`
+    are those of the pass before this one. Raises `EngineError` for a prompt that cannot be read.
     """
     halves = -(-calls // request.steps)
-    steps = request.steps * halves
-    prompt = read_prompt(split_tags(request.prompt)[0], steps)
-    negative, notes = texts_over_steps(split_tags(request.negative_prompt)[0], steps)
+    steps, before = request.steps * halves, steps_before * halves
+    prompt = read_prompt(split_tags(request.prompt)[0], steps, before)
+    negative, notes = texts_over_steps(split_tags(request.negative_prompt)[0], steps, before)
     texts = [text for part in prompt.parts for _, text in part.texts]
     has_zeros = request.empty_negative == "zeros"
     if request.is_guided:

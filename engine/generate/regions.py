@@ -56,10 +56,12 @@ def encode_regions(
     cache: EmbeddingsCache | None,
     vocabulary: Vocabulary,
     stacks: Stacks | None,
+    steps_before: int = 0,
 ) -> EncodedRegions:
     """Encode the prompts of all regions; a prompt without regions is one that is everywhere.
 
-    Texts are read by the text encoders as they are at each step. Raises `EngineError` for a prompt
+    Texts are read by the text encoders as they are at each step. `steps_before` are those of the
+    pass before this one. Raises `EngineError` for a prompt
     or a mask that cannot be read.
     """
     found = regions_of(request)
@@ -78,7 +80,8 @@ def encode_regions(
         own = replace(request, prompt=prompt)
 
         def encode(stays: bool, own: GenerateRequest = own) -> EncodedPrompts:
-            return encode_prompts(pipe, own, calls, cache if stays else None, vocabulary)
+            kept = cache if stays else None
+            return encode_prompts(pipe, own, calls, kept, vocabulary, steps_before)
 
         encoded, guidance = _over_steps(encode, request.steps, calls, number, stacks)
         notes += [note for note in encoded.notes if note not in notes]

@@ -208,6 +208,11 @@ class GenerationStep(msgspec.Struct, frozen=True):
     seconds: float
     """Since the generation began."""
     preview: Preview | None = None
+    stacks: tuple[tuple[LoraRef, ...], ...] = ()
+    """The stack of each region at this step; empty where one stack is for all of the picture."""
+    number: int = 1
+    """Of the pass over the picture."""
+    passes: int = 1
 
 
 class HashAwaited(msgspec.Struct, frozen=True):

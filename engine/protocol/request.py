@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from engine.protocol.passes import HiresPass, StartPicture
 from engine.protocol.refs import LoraRef
 from engine.words.sampler_spellings import read_sampler_and_schedule
 
@@ -51,6 +52,9 @@ class GenerateRequest:
     width: int = 1024
     """0 is the size the model was trained on; so it is with `height`."""
     height: int = 1024
+    shape: str = ""
+    """Where no size is given: one of SDXL's by its proportions (`engine.words.sizes`), in the area
+    that the model was trained on."""
     sampler: str = "DPM++ 2M"
     schedule: str = "Automatic"
     batch: int = 1
@@ -72,6 +76,10 @@ class GenerateRequest:
     """Widths and heights of the regions, as in Regional Prompter: `1,2`."""
     region_masks: tuple[Path, ...] = ()
     """Pictures that say where the regions lie, white on black."""
+    start: StartPicture | None = None
+    """What to begin with in place of noise alone."""
+    hires: HiresPass | None = None
+    """What is drawn over the picture, enlarged."""
     lora_names: tuple[tuple[str, str], ...] = ()
     """Path and name of LoRAs of the stack whose tags in the infotext need more than the file's own
     name, which other files of the library have too."""
@@ -108,6 +116,48 @@ class GenerateRequest:
         if self.variation_strength > 0:
             return replace(self, variation_seed=seed)
         return replace(self, seed=seed)
+
+    @property
+    def drawn_steps(self) -> int:
+        """Steps of the first pass: fewer than `steps` where it begins with a picture."""
+        return self.start.steps(self.steps)[1] if self.start else self.steps
+
+    @property
+    def second_pass(self) -> GenerateRequest | None:
+        """What the hires pass draws, as a request of its own."""
+        hires = self.hires
+        if hires is None:
+            return None
+        return replace(
+            self,
+            prompt=hires.prompt or self.prompt,
+            negative_prompt=hires.negative_prompt or self.negative_prompt,
+            region_stacks=hires.region_stacks if hires.prompt else self.region_stacks,
+            steps=hires.steps or self.steps,
+            width=hires.side(self.width),
+            height=hires.side(self.height),
+            hires=None,
+        )
+
+    @property
+    def own_loras(self) -> tuple[LoraRef, ...]:
+        """The LoRAs that count beside the stack: in regions, and in the second pass."""
+        hires = self.hires
+        of_hires = (hires.stack or (), *hires.region_stacks) if hires is not None else ()
+        return tuple(ref for stack in (*self.region_stacks, *of_hires) for ref in stack)
+
+    @property
+    def picture_files(self) -> tuple[Path, ...]:
+        """The pictures and masks it is drawn from."""
+        used = (self.start.path, self.start.mask) if self.start is not None else ()
+        return tuple(path for path in (*used, *self.region_masks) if path is not None)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All prompts, each once."""
+        both = (self, self.second_pass or self)
+        texts = (text for one in both for text in (one.prompt, one.negative_prompt))
+        return tuple(dict.fromkeys(texts))
 
     def picture(self, index: int) -> GenerateRequest:
         """The request for one picture of the batch alone; the seeds are to be known."""

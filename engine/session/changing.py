@@ -15,20 +15,24 @@ from engine.words.course import STEADY
 
 
 class ChangingStack:
-    """The stack of every pass of the UNet, which is made live before the pass.
+    """The stack of every call of the UNet, which is made live before the call.
 
-    `stack` counts in the whole picture; `own` are the members that each region has beside it.
-    Between two passes only the weights are written that differ.
+    `stacks` are those of the regions; between two calls only the weights are written that differ.
     """
 
-    def __init__(
-        self, switcher: LoraSwitcher, stack: Stack, own: Sequence[Stack], steps: int
-    ) -> None:
+    def __init__(self, switcher: LoraSwitcher, stacks: Sequence[Stack], steps: int) -> None:
         self._switcher = switcher
-        self._stacks = [_over((*stack, *members), steps) for members in own]
+        self._stacks = [_over(stack, steps) for stack in stacks]
+        self._step = 0
+
+    @property
+    def at_step(self) -> tuple[Stack, ...]:
+        """The stack of each region at the step that is being drawn."""
+        return tuple(stacks[self._step] for stacks in self._stacks)
 
     def use(self, step: int, region: int) -> None:
         """Make the stack of a step and a region live, both counted from 0."""
+        self._step = step
         stack = self._stacks[region][step]
         if stack != self._switcher.stack:
             self._switcher.apply(stack)
@@ -45,22 +49,25 @@ class ChangingStack:
 @contextmanager
 def changing_stack(
     switcher: LoraSwitcher, request: GenerateRequest
-) -> Iterator[ChangingStack | None]:
-    """The stacks of a picture that needs several, None where the live one is for all of it.
+) -> Iterator[tuple[ChangingStack | None, ChangingStack | None]]:
+    """The stacks of both passes of a picture that needs several, None where one is for all of it.
 
     At the end the stack that was live is live again, bit for bit, whatever happened inside. Raises
     `EngineError` for regions that cannot be read, and what a switch raises.
     """
-    stack, regions = switcher.stack, regions_of(request)
-    own: list[Stack] = [()] if regions.base or not regions.regions else []
-    own += request.region_stacks or ((),) * len(regions.regions)
-    if not any(own) and all(ref.course == STEADY for ref in stack):
-        yield None
+    stack, hires, second = switcher.stack, request.hires, request.second_pass
+    own = _by_region(stack, request)
+    over = stack if hires is None or hires.stack is None else hires.stack
+    of_hires = _by_region(over, second) if second else []
+    members = list(dict.fromkeys(ref for one in (*own, *of_hires) for ref in one))
+    if {stack, *own, *of_hires} == {stack} and all(ref.course == STEADY for ref in members):
+        yield None, None
         return
-    for ref in (*stack, *(ref for members in own for ref in members)):
+    for ref in members:
         switcher.prefetch(ref)
     try:
-        yield ChangingStack(switcher, stack, own, request.steps)
+        first = ChangingStack(switcher, own, request.drawn_steps)
+        yield first, ChangingStack(switcher, of_hires, second.steps) if second else None
     except BaseException as error:
         # What the failed drawing holds would take the memory that the way back needs.
         traceback.clear_frames(error.__traceback__)
@@ -68,6 +75,14 @@ def changing_stack(
     finally:
         if switcher.stack != stack or switcher.state == "recovering":
             switcher.apply(stack)
+
+
+def _by_region(stack: Stack, request: GenerateRequest) -> list[Stack]:
+    """The stack of each prompt: first that of the base, where there is one, then the regions'."""
+    regions = regions_of(request)
+    own: list[Stack] = [()] if regions.base or not regions.regions else []
+    own += request.region_stacks or ((),) * len(regions.regions)
+    return [(*stack, *members) for members in own]
 
 
 def _over(stack: Stack, steps: int) -> list[Stack]:

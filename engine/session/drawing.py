@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from engine.embeddings.store import EmbeddingStore
 from engine.embeddings.vocabulary import Vocabulary
 from engine.errors import CancelledError, EngineError
 from engine.files.hashes import FileHashes
+from engine.files.picture_file import picture_hash
 from engine.generate.encode import EmbeddingsCache
 from engine.generate.infotext import describe_picture, write_infotext
 from engine.generate.preview import LatentRgb
@@ -73,37 +74,41 @@ class Drawer:
         checkpoint, switcher = model.checkpoint, model.switcher
         start = time.monotonic()
         saved = list[PictureSaved]()
-        done, total = 0, 0
+        done, total, number = 0, 0, 1
         stack = switcher.stack
         warnings = list[str]()
         require_folder(request.output)
         request = request.with_seeds(draw_seed)
-        own = [ref.path for members in request.region_stacks for ref in members]
+        members = request.own_loras
+        own = [ref.path for ref in members]
+        pictures = {path: picture_hash(path) for path in request.picture_files}
         looked = self._hashes.look(own)
         self._hashes.begin(ref.path for ref in stack)
-        vocabulary = self._inversions.find(
-            (request.prompt, request.negative_prompt),
-            token_widths(checkpoint.pipeline),
-            request.embeddings,
-            switcher.embeddings,
-        )
 
         def on_start(seed: int, steps: int) -> None:
             nonlocal total
             total = steps
             tell(GenerationStarted(request, seed, steps))
 
+        def on_pass(begun: int) -> None:
+            nonlocal number
+            number = begun
+
         def on_step(step: int, steps: int, preview: Preview | None) -> None:
             nonlocal done
             done = step
-            tell(GenerationStep(step, steps, time.monotonic() - start, preview))
+            changing = stacks[number - 1]
+            now = changing.at_step if changing is not None else ()
+            passes = 2 if request.hires else 1
+            took = time.monotonic() - start
+            tell(GenerationStep(step, steps, took, preview, now, number, passes))
 
         def hashes_of(path: Path | None) -> FileHashes | None:
             return self._hashes.of_used(path, cancelled, lambda p: tell(HashAwaited(p.name)))
 
         def write(picture: GeneratedPicture, at: float, took: float) -> None:
             # It was drawn without waiting; what is written says which files it was drawn with.
-            text = _infotext(picture, request, model, stack, vocabulary, hashes_of)
+            text = _infotext(picture, request, model, stack, vocabulary, hashes_of, pictures)
             making = replace(
                 _making(picture, request, model, stack, hashes_of),
                 certificate=certifier.certificate(picture.index),
@@ -130,6 +135,12 @@ class Drawer:
                 PictureWriter() as writer,
                 changing_stack(switcher, request) as stacks,
             ):
+                vocabulary = self._inversions.find(
+                    request.texts,
+                    token_widths(checkpoint.pipeline),
+                    request.embeddings,
+                    (*switcher.embeddings, *switcher.embeddings_of(members)),
+                )
                 # Its LoRAs are read by now.
                 self._hashes.use(looked)
                 self._hashes.begin(own)
@@ -138,6 +149,7 @@ class Drawer:
                     request,
                     cancelled=cancelled,
                     on_start=on_start,
+                    on_pass=on_pass,
                     on_step=on_step,
                     on_picture=on_picture,
                     latent_rgb=LatentRgb(**checkpoint.latent_rgb),
@@ -204,9 +216,10 @@ def _infotext(
     stack: Stack,
     vocabulary: Vocabulary,
     hashes_of: Callable[[Path | None], FileHashes | None],
+    picture_hashes: Mapping[Path, str],
 ) -> str:
     """What a picture says of itself."""
-    members = (*stack, *(ref for own in request.region_stacks for ref in own))
+    members = dict.fromkeys((*stack, *request.own_loras))
     loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in members)
     info = describe_picture(
         request,
@@ -214,8 +227,9 @@ def _infotext(
         variation_seed=picture.variation_seed,
         model=model.used(hashes_of(model.checkpoint.path), hashes_of(model.vae)),
         stack=stack,
-        lora_hashes=[(name, hashes.autov3) for name, hashes in loras if hashes],
+        lora_hashes=dict.fromkeys((name, hashes.autov3) for name, hashes in loras if hashes),
         embedding_hashes=vocabulary.hashes,
+        picture_hashes=picture_hashes,
         version=f"loraswitch {program_version()}",
         index=picture.index,
     )
@@ -230,7 +244,7 @@ def _making(
     hashes_of: Callable[[Path | None], FileHashes | None],
 ) -> Making:
     """What made a picture, exactly, with the hashes of its files as far as they are known."""
-    members = (*stack, *(ref for own in request.region_stacks for ref in own))
+    members = (*stack, *request.own_loras)
     named = [(str(path), path) for path in dict.fromkeys(ref.path for ref in members)]
     named += [("model", model.checkpoint.path)]
     named += [("vae", model.vae)] if model.vae is not None else []

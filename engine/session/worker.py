@@ -30,10 +30,12 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.reports import MemoryReport, Tier
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
+from engine.words.sizes import shape_size
 
 quiet_libraries()
 
 # diffusers' pipelines log while they are imported, so whatever needs them comes after that.
+from engine.generate.start import size_of  # noqa: E402
 from engine.library.hash_store import HashStore  # noqa: E402
 from engine.modes.decide import require_backup  # noqa: E402
 from engine.session.auditioning import Auditions  # noqa: E402
@@ -221,5 +223,12 @@ class Worker:
 
 
 def _sized(request: GenerateRequest, model: OpenedModel) -> GenerateRequest:
-    size = model.checkpoint.default_size
-    return replace(request, width=request.width or size, height=request.height or size)
+    """With a size where none was asked for: the model's, or that of the picture to begin with."""
+    trained = model.checkpoint.default_size
+    own = (trained, trained)
+    if request.shape:
+        own = shape_size(request.shape, trained)
+    elif request.start is not None and not (request.width or request.height):
+        own = size_of(request.start.path, trained)
+    width, height = request.width or own[0], request.height or own[1]
+    return replace(request, width=width, height=height, shape="")

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
 from engine.errors import EngineError
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
@@ -102,6 +103,12 @@ class ModelLoras:
             return None
         file, adapters, _ = self._read(opened, cancelled)
         return file, adapters
+
+    def embeddings(self, ref: LoraRef) -> tuple[BundledEmbedding, ...]:
+        """The textual inversions in a LoRA's file, which is read like one to be merged."""
+        with _blaming(ref):
+            file, *_ = self._read(self._open(ref), lambda: False)
+        return bundled_embeddings(file)
 
     def where_the_weights_are(
         self, file: LoraFile, adapters: Mapping[WeightName, Adapter]

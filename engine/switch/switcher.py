@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
@@ -126,6 +126,10 @@ class LoraSwitcher:
         """The textual inversions bundled with the LoRAs that are live."""
         known = self._known
         return known.embeddings if known else ()
+
+    def embeddings_of(self, stack: Iterable[LoraRef]) -> tuple[BundledEmbedding, ...]:
+        """The textual inversions bundled with LoRAs that need not be live; raises as `apply`."""
+        return tuple(found for ref in stack for found in self._loras.embeddings(ref))
 
     @property
     def base_fingerprint(self) -> str:

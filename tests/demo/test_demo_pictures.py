@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.demo import DEMO_LORAS, DEMO_MODEL
+from engine.generate.decode import decode, encode
 from engine.generate.run import GeneratedPicture, generate
+from engine.protocol.passes import StartPicture
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.switch.switcher import LoraSwitcher
@@ -151,3 +154,35 @@ def test_four_steps_look_like_twenty(draw: Draw) -> None:
     plain = draw(prompt, steps=4, sampler="LCM", cfg_scale=1.0)
     assert np.abs(few - many).mean() < 18
     assert np.abs(few - many).mean() < 0.8 * np.abs(plain - many).mean()
+
+
+def test_a_picture_drawn_anew_keeps_its_place_and_takes_the_colour_of_the_prompt(
+    draw: Draw, demo: Checkpoint, tmp_path: Path
+) -> None:
+    before, path = draw(STAR), tmp_path / "star.png"
+    image = Image.fromarray(before.astype(np.uint8))
+    image.save(path)
+    green = draw(STAR.replace("red", "green"), start=StartPicture(path, 0.6), seed=11, steps=8)
+    shape, drawn = (pixels[..., 2] < 150 for pixels in (before, green))
+    assert (shape & drawn).sum() / (shape | drawn).sum() > 0.8
+    assert green[shape].mean(axis=0).argmax() == 1
+    assert corners(green).argmax() == 2
+    latents, _ = encode(demo.pipeline, image)
+    there_and_back = np.asarray(decode(demo.pipeline, latents)[0], dtype=float)
+    nothing = draw(STAR, start=StartPicture(path, 0.0))
+    assert np.abs(nothing - there_and_back).mean() < 2
+
+
+def test_a_mask_opens_a_place_for_something_else(draw: Draw, tmp_path: Path) -> None:
+    before, path, mask = draw(STAR), tmp_path / "star.png", tmp_path / "mask.png"
+    Image.fromarray(before.astype(np.uint8)).save(path)
+    side = len(before)
+    closed = Image.new("L", (side, side))
+    closed.paste(255, (side // 2, 0, side, side))
+    closed.save(mask)
+    start = StartPicture(path, 0.9, mask=mask)
+    after = draw("a large green heart on a yellow background", start=start, steps=8)
+    kept = side // 2 - 12
+    assert np.array_equal(after[:, :kept], before[:, :kept])
+    right = after[: side // 8, -side // 4 :].mean(axis=(0, 1))
+    assert right[:2].min() > 150 > 100 > right[2], right

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.generate.infotext import (
@@ -17,6 +17,8 @@ from engine.generate.infotext import (
     parse_infotext,
     write_infotext,
 )
+from engine.generate.infotext.passes import HiresUsed, StartUsed
+from engine.protocol.passes import RESIZES, UPSCALERS, HiresPass, StartPicture
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import EMPTY_NEGATIVES, NOISES, GenerateRequest
 from engine.words.lora_tags import split_tags
@@ -97,7 +99,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters=",:\r\n"), max_s
 hashes = st.text(string.hexdigits, min_size=12, max_size=12)
 named_hashes = st.dictionaries(names, hashes, max_size=3).map(lambda found: tuple(found.items()))
 extra_names = st.sampled_from(
-    ["Denoising strength", "Hires upscale", "ADetailer prompt", "Module 1", "Distilled CFG Scale"]
+    ["Hires sampler", "Hires schedule type", "ADetailer prompt", "Module 1", "Distilled CFG Scale"]
 )
 hostile_values = st.sampled_from(
     ["1, Steps: 99", '"', '"Seed: 3"', '{"Steps": 99}', "[1, Seed: 5]", "(a, Size: 1x1)", "a | b"]
@@ -128,6 +130,8 @@ infos = st.builds(
     variation_strength=st.none() | st.floats(0, 1).map(lambda value: float(f"{value:.12g}")),
     lora_hashes=named_hashes,
     embedding_hashes=named_hashes,
+    region_ratios=st.none() | st.sampled_from(["1,2", "1;2"]),
+    region_masks=named_hashes,
     extra=st.dictionaries(extra_names, values, max_size=3).map(lambda found: tuple(found.items())),
     version=st.just("loraswitch 1"),
 )
@@ -136,6 +140,84 @@ infos = st.builds(
 @given(infos)
 def test_round_trip(info: Infotext) -> None:
     assert parse_infotext(write_infotext(info)) == info
+
+
+shares = st.floats(0, 1).map(lambda value: float(f"{value:.12g}"))
+starts = st.builds(
+    StartUsed,
+    denoising=shares,
+    name=st.none() | values,
+    hash=st.none() | hashes,
+    resize=st.none() | st.sampled_from(RESIZES),
+    exact_steps=st.booleans(),
+    mask=st.none() | values,
+    mask_hash=st.none() | hashes,
+    mask_blur=st.none() | shares,
+)
+second_passes = st.builds(
+    HiresUsed,
+    denoising=shares,
+    scale=shares.map(lambda share: 1 + share),
+    steps=st.none() | st.integers(1, 500),
+    upscaler=st.sampled_from(UPSCALERS) | st.just("4x, sharp"),
+    prompt=prompts,
+    negative_prompt=prompts,
+)
+
+
+@settings(max_examples=30)
+@given(infos, starts, second_passes)
+def test_round_trip_of_passes(info: Infotext, start: StartUsed, hires: HiresUsed) -> None:
+    for passes in ({"start": start}, {"hires": hires}):
+        of_passes = replace(info, **passes)
+        assert parse_infotext(write_infotext(of_passes)) == of_passes
+
+
+def test_what_a_request_begins_with_and_its_masks_are_said_with_their_hashes() -> None:
+    fox, mask, left = Path("/a/fox, 2.png"), Path("/a/mask.png"), Path("/b/left.png")
+    request = GenerateRequest(
+        "a ADDCOL b",
+        Path("out"),
+        start=StartPicture(fox, 0.5, "fill", exact_steps=True, mask=mask, mask_blur=8),
+        region_ratios="1,2",
+        region_masks=(left,),
+    )
+    digests = {fox: "0" * 12, mask: "1" * 12, left: "2" * 12}
+    text = write_infotext(
+        describe_picture(request, 5, model=ModelUsed("m"), picture_hashes=digests)
+    )
+    assert "Denoising strength: 0.5," in text
+    assert str(fox.parent) not in text, "where somebody keeps pictures is nobody's business"
+    info = parse_infotext(text)
+    assert info.start == StartUsed(
+        0.5, "fox, 2.png", "0" * 12, "fill", True, "mask.png", "1" * 12, 8
+    )
+    assert (info.region_ratios, info.region_masks) == ("1,2", (("left.png", "2" * 12),))
+
+
+def test_a_hires_fix_is_written_as_a1111_does_with_the_tags_of_its_stack() -> None:
+    ink, neon = (
+        LoraRef(f"x/{name}.safetensors").at(strength)
+        for name, strength in (("ink", 0.5), ("neon", 0.25))
+    )
+    hires = HiresPass(1.5, 0.6, "Latent", steps=12)
+    for own, wanted in (
+        (hires, "Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 12, "),
+        (
+            replace(hires, prompt="a cat <lora:neon:1>", stack=(neon,)),
+            'Denoising strength: 0.6, Hires prompt: "a cat <lora:neon:0.25>", Hires upscale: 1.5',
+        ),
+        (
+            replace(hires, stack=(neon, ink)),
+            'Hires prompt: "a fox <lora:neon:0.25> <lora:ink:0.5>"',
+        ),
+        (replace(hires, stack=()), "Hires prompt: a fox, "),
+    ):
+        request = GenerateRequest("a fox <lora:ink:1>", Path("out"), hires=own)
+        text = write_infotext(describe_picture(request, 5, model=ModelUsed("m"), stack=(ink,)))
+        assert text.startswith("a fox <lora:ink:0.5>\n")
+        assert wanted in text
+        assert "Hires upscaler: Latent" in text
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))

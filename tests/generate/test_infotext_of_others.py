@@ -7,6 +7,7 @@ import json
 import pytest
 
 from engine.generate.infotext import Infotext, parse_infotext
+from engine.generate.infotext.passes import HiresUsed, StartUsed
 
 
 def extra(info: Infotext) -> dict[str, str]:
@@ -30,8 +31,25 @@ def test_a1111() -> None:
     assert (info.vae, info.vae_hash) == ("sdxl_vae", "63aeecb90f")
     assert info.lora_hashes == (("a", "0123456789ab"), ("b", "ba9876543210"))
     assert info.embedding_hashes == (("neg", "c74b4e810b03"),)
-    assert extra(info)["Denoising strength"] == "0.4"
-    assert extra(info)["Hires upscaler"] == "4x, sharp"
+    assert info.hires == HiresUsed(denoising=0.4, upscaler="4x, sharp")
+    assert extra(info)["ADetailer prompt"].startswith("face, Steps: 99")
+
+
+def test_passes_of_a1111() -> None:
+    """A picture that was begun with, and a hires fix, whose strength has one name."""
+    begun = parse_infotext(
+        "a\nSteps: 20, Sampler: Euler, Seed: 1, Denoising strength: 0.5, Mask blur: 4"
+    )
+    assert begun.start == StartUsed(denoising=0.5, mask_blur=4.0)
+    assert begun.hires is None
+    enlarged = parse_infotext(
+        "a\nSteps: 20, Sampler: Euler, Seed: 1, Size: 832x1216, Denoising strength: 0.7, "
+        'Hires prompt: "b, c", Hires resize: 1248x1824, Hires steps: 12, Hires upscaler: Latent, '
+        'RP Ratios: "1,2"'
+    )
+    assert enlarged.start is None
+    assert enlarged.hires == HiresUsed(0.7, 1.5, 12, "Latent", "b, c")
+    assert enlarged.region_ratios == "1,2"
 
 
 def test_a1111_with_civitais_hashes() -> None:

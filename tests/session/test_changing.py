@@ -16,6 +16,7 @@ from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import CancelledError
 from engine.generate.run import GeneratedPicture, generate
+from engine.protocol.passes import HiresPass
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.session.changing import changing_stack
@@ -166,3 +167,51 @@ def test_a_region_does_not_change_with_the_lora_of_another(
     drawing.switcher.apply((NEON,))
     neon = drawing.draw(request_of)
     assert 2 * bleeding(both, left_alone) < bleeding(merged, neon)
+
+
+def test_a_second_pass_has_the_weights_of_its_own_stack(
+    drawing: Model, models: tuple[Model, Model], request_of: GenerateRequest
+) -> None:
+    stack, of_hires = (NEON,), (INK.at(0.7), FADING)
+    drawing.switcher.apply(stack)
+    wanted = drawing.digest()
+    seen: list[str] = []
+    hires = HiresPass(1.25, steps=2, stack=of_hires)
+    request = replace(request_of, steps=1, batch=2, hires=hires)
+    drawing.draw(request, lambda *_: seen.append(drawing.digest()))
+    assert drawing.digest() == wanted
+    assert drawing.switcher.stack == stack
+    other = models[1]
+    over = []
+    for step in range(2):
+        other.switcher.apply([])
+        other.switcher.apply([ref.over(2)[step] for ref in of_hires])
+        over.append(other.digest())
+    # Both pictures of the batch are drawn at once in the first pass.
+    assert seen == [wanted, *over, *over]
+    stopped: list[int] = []
+    with pytest.raises(CancelledError):
+        drawing.draw(request, lambda step, *_: stopped.append(step), lambda: len(stopped) > 1)
+    assert drawing.digest() == wanted
+
+
+def test_each_step_says_which_stacks_are_live(drawing: Model, request_of: GenerateRequest) -> None:
+    drawing.switcher.apply((FADING,))
+    said: list[object] = []
+    request = replace(
+        request_of, prompt=SIDES, steps=3, region_stacks=((NEON,), ()), hires=HiresPass(1.25)
+    )
+    with changing_stack(drawing.switcher, request) as (first, second):
+        assert first is not None
+        assert second is not None
+        for step in range(3):
+            first.use(step, 1)
+            said.append(first.at_step)
+        second.use(0, 0)
+        assert second.at_step == said[0]
+    assert said == [((faded, NEON), (faded,)) for faded in FADING.over(3)]
+    with changing_stack(drawing.switcher, replace(request_of, steps=3)) as stacks:
+        assert stacks[1] is None
+    drawing.switcher.apply((NEON,))
+    with changing_stack(drawing.switcher, replace(request_of, hires=HiresPass(1.25))) as stacks:
+        assert stacks == (None, None), "one stack is for all"

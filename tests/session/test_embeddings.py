@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from engine.generate.infotext import parse_infotext
 from engine.protocol.commands import Draw, Load, SetStack, Verify
 from engine.protocol.events import CommandFailed, Event, GenerationFinished, Switched, Verified
+from engine.protocol.passes import HiresPass
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.session import Session
@@ -47,23 +49,20 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     session = Session(lambda message: events.put(message.event))
 
-    def draw(prompt: str, *folders: Path) -> tuple[bytes, GenerationFinished]:
-        session.send(
-            Draw(
-                GenerateRequest(
-                    prompt,
-                    tmp_path / "out",
-                    seed=1,
-                    steps=1,
-                    width=64,
-                    height=64,
-                    sampler="Euler",
-                    schedule="Automatic",
-                    cfg_scale=1,
-                    embeddings=folders,
-                )
-            )
+    def draw(prompt: str, *folders: Path, **own: Any) -> tuple[bytes, GenerationFinished]:
+        request = GenerateRequest(
+            prompt,
+            tmp_path / "out",
+            seed=1,
+            steps=1,
+            width=64,
+            height=64,
+            sampler="Euler",
+            schedule="Automatic",
+            cfg_scale=1,
+            embeddings=folders,
         )
+        session.send(Draw(replace(request, **own)))
         finished = wait_for(events, GenerationFinished)
         from PIL import Image
 
@@ -90,6 +89,14 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
         session.send(SetStack())
         _, finished = draw("a leaf")
         assert parse_infotext(finished.pictures[0].infotext).embedding_hashes == ()
+        # That of a region's LoRA is known too, and of a second pass's.
+        for own in (
+            {"prompt": "a fox ADDCOL a leaf", "region_stacks": ((), (LoraRef(bundle),))},
+            {"hires": HiresPass(1.25, prompt="a leaf", stack=(LoraRef(bundle),))},
+        ):
+            _, finished = draw("a fox", **own)
+            infotext = parse_infotext(finished.pictures[0].infotext)
+            assert infotext.embedding_hashes == (("leaf", "bundle"),)
         session.send(Verify())
         assert wait_for(events, Verified).report.different == ()
     finally:

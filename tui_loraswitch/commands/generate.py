@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict, replace
 from typing import Any
@@ -60,9 +61,10 @@ Many prompts: - reads them from standard input, --file from a file, one a line;
 the model is loaded once. A line may have sd-scripts' options: --n NEGATIVE,
 --w and --h SIZE, --s STEPS, --d SEED (or several: 1,2,3), --l CFG, and --am
 STRENGTHS of the LoRAs that --lora names, in that order. Or it is a JSON object
-with prompt, negative_prompt, seed, steps, cfg_scale, width, height, sampler,
-schedule, batch, clip_skip, noise, variation_seed, variation_strength, and loras
-(a list of names as for --lora). What a line does not say is as this command's
+with prompt, negative_prompt, seed, steps, cfg_scale, width, height, size,
+sampler, schedule, batch, clip_skip, noise, variation_seed, variation_strength,
+loras (a list of names as for --lora), init, denoising, inpaint, hires,
+hires_steps, hires_prompt and hires_loras. What a line does not say is as this command's
 options have it. Empty lines and lines that begin with # are passed over. All
 lines of a file are checked first; those of standard input as they come.
 
@@ -81,6 +83,8 @@ examples:
   echo 'a fox --n blurry --s 20 --d 7 --am 0.5' |
     loraswitch generate - --lora neon
   loraswitch generate --from outputs/00042-7.png --seed 8
+  loraswitch generate "a green fox" --init fox.png --denoising 0.5 --size portrait
+  loraswitch generate "a fox" --hires 1.5 --hires-lora detail:0.6
   loraswitch generate --file prompts.txt --detach
       leaves them to the host's queue: the shell can be closed
 """
@@ -187,7 +191,8 @@ def _draw_one(
     for warning in warnings:
         say(warning)
     if args.json:
-        print(json.dumps(_as_json(wanted, model, finished, warnings), indent=2))
+        table = _as_json(wanted, model, finished, warnings)
+        print(json.dumps(table, indent=2, default=os.fspath))
     return OK
 
 
@@ -211,7 +216,7 @@ def _as_json(
         for picture, one, stack in zip(pictures, wanted, stacks, strict=True):
             picture |= {"prompt": one.request.prompt, "loras": stack}
     settings = asdict(replace(wanted[0].request, width=first.width, height=first.height))
-    for name in ("output", "seed", "preview_every", "embeddings", "lora_names"):
+    for name in ("output", "seed", "preview_every", "embeddings", "lora_names", "shape"):
         del settings[name]
     return {
         "pictures": pictures,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
+from engine.protocol.passes import HiresPass
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import NOISES, GenerateRequest, Noise
 from engine.words.lora_tags import TagOrder
@@ -15,8 +17,10 @@ from engine.words.prompt import parse_prompt
 from engine.words.prompt_language.regions import tags_by_region
 from engine.words.sampler_names import SAMPLERS, SCHEDULES, USUAL_SCHEDULE
 from engine.words.sampler_spellings import read_sampler, read_schedule
+from engine.words.sizes import SHAPES, WORDS, read_size
 from tui_loraswitch.commands.lora_names import Library, parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.pass_options import add_pass_options, hires_pass, start_picture
 from tui_loraswitch.commands.resolved_prompts import resolved
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
@@ -60,7 +64,14 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg", type=float, default=_DEFAULTS.cfg_scale, help="default: %(default)g"
     )
-    parser.add_argument("--width", type=int, help="pixels; default: what the model was trained on")
+    parser.add_argument(
+        "--size",
+        metavar="SIZE",
+        type=known_size,
+        help=f"pixels such as 1216x832, or a size SDXL knows: {', '.join((*WORDS, *SHAPES))}; "
+        "default: auto, the square the model was trained on, or the size of --init",
+    )
+    parser.add_argument("--width", type=int, help="pixels, in place of --size")
     parser.add_argument("--height", type=int, help="the same")
     parser.add_argument(
         "--sampler",
@@ -121,6 +132,7 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=int, default=1, help="number of pictures, each with the next seed"
     )
+    add_pass_options(parser)
 
 
 def wanted_pictures(
@@ -142,8 +154,33 @@ def _wanted(args: argparse.Namespace, settings: AppSettings, library: Library) -
     whole, own = _tagged(args.prompt, settings.tag_order)
     stack = library.resolve((*args.lora, *whole), settings.block_weights)
     stacks = tuple(library.resolve(tags, settings.block_weights) for tags in own)
-    names = library.written((*stack, *chain.from_iterable(stacks)))
-    return Wanted(replace(request, region_stacks=stacks, lora_names=names), stack)
+    hires = _with_loras(request.hires, args, stack, whole, settings, library)
+    others = (hires.stack or (), *hires.region_stacks) if hires is not None else ()
+    names = library.written((*stack, *chain.from_iterable((*stacks, *others))))
+    return Wanted(replace(request, region_stacks=stacks, hires=hires, lora_names=names), stack)
+
+
+def _with_loras(
+    hires: HiresPass | None,
+    args: argparse.Namespace,
+    stack: tuple[LoraRef, ...],
+    whole: Sequence[WantedLora],
+    settings: AppSettings,
+    library: Library,
+) -> HiresPass | None:
+    """The second pass with its LoRAs, where they are not those of the first.
+
+    `--hires-lora` stands in the place of `--lora`, and tags of its prompt in that of the others.
+    """
+    if hires is None:
+        return None
+    own: list[list[WantedLora]] = []
+    if hires.prompt:
+        whole, own = _tagged(hires.prompt, settings.tag_order)
+    loras = (*(args.hires_lora or args.lora), *whole)
+    resolved = library.resolve(loras, settings.block_weights)
+    stacks = tuple(library.resolve(tags, settings.block_weights) for tags in own)
+    return replace(hires, stack=None if resolved == stack else resolved, region_stacks=stacks)
 
 
 def _checked_request(args: argparse.Namespace, settings: AppSettings) -> GenerateRequest:
@@ -153,6 +190,7 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
             f"--sampler {args.sampler} names the schedule {named}, and --schedule says "
             f"{args.schedule}: give one of them."
         )
+    width, height, shape = _size(args)
     request = GenerateRequest(
         prompt=_whole(args.prompt),
         output=settings.output,
@@ -160,8 +198,9 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         seed=args.seed,
         steps=args.steps,
         cfg_scale=args.cfg,
-        width=_DEFAULTS.width if args.width is None else args.width,
-        height=_DEFAULTS.height if args.height is None else args.height,
+        width=_DEFAULTS.width if width is None else width,
+        height=_DEFAULTS.height if height is None else height,
+        shape=shape,
         sampler=sampler,
         schedule=named or args.schedule or USUAL_SCHEDULE.get(sampler, "Automatic"),
         batch=args.batch,
@@ -174,6 +213,8 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         variation_strength=args.variation_strength,
         region_ratios=args.ratios,
         region_masks=tuple(path.absolute() for path in args.mask),
+        start=start_picture(args),
+        hires=hires_pass(args),
     )
     try:
         # The prompt is read for its tags.
@@ -184,7 +225,27 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
     if max(request.batch, request.clip_skip) > _LARGEST_COUNT:
         raise UsageError(f"A batch and a clip skip go up to {_LARGEST_COUNT:,}.")
     # 0 is the model's own size, which is not known yet.
-    return replace(request, width=args.width or 0, height=args.height or 0)
+    return replace(request, width=width or 0, height=height or 0)
+
+
+def _size(args: argparse.Namespace) -> tuple[int | None, int | None, str]:
+    """Width and height, None where none is given, and the shape."""
+    if args.size is None:
+        return args.width, args.height, ""
+    if args.width is not None or args.height is not None:
+        raise UsageError("--size says width and height: leave --width and --height out.")
+    if isinstance(args.size, str):
+        return None, None, args.size
+    width, height = args.size
+    return width or None, height or None, ""
+
+
+def known_size(text: str) -> tuple[int, int] | str:
+    """A type for argparse: width and height, or the name of a shape."""
+    try:
+        return read_size(text)
+    except EngineError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def known_sampler(text: str) -> str:

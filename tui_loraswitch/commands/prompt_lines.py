@@ -16,7 +16,13 @@ from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from tui_loraswitch.commands.lora_names import parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
-from tui_loraswitch.commands.picture_options import known_noise, known_sampler, known_schedule
+from tui_loraswitch.commands.picture_options import (
+    known_noise,
+    known_sampler,
+    known_schedule,
+    known_size,
+)
+from tui_loraswitch.config.config import expanded
 from tui_loraswitch.control.wanted_lora import TEXT_ENCODER_2, WantedLora
 
 LONGEST_LINE = 2 << 20
@@ -202,6 +208,7 @@ _FIELDS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "cfg_scale": ("cfg", _real),
     "width": ("width", _whole),
     "height": ("height", _whole),
+    "size": ("size", lambda value: known_size(_text(value))),
     "sampler": ("sampler", lambda value: known_sampler(_text(value))),
     "schedule": ("schedule", lambda value: known_schedule(_text(value))),
     "batch": ("batch", _whole),
@@ -210,4 +217,11 @@ _FIELDS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "variation_seed": ("variation_seed", _whole),
     "variation_strength": ("variation_strength", _real),
     "loras": ("lora", _loras),
+    "init": ("init", lambda value: expanded(_text(value))),
+    "denoising": ("denoising", _real),
+    "inpaint": ("inpaint", lambda value: expanded(_text(value))),
+    "hires": ("hires", _real),
+    "hires_steps": ("hires_steps", _whole),
+    "hires_prompt": ("hires_prompt", _text),
+    "hires_loras": ("hires_lora", _loras),
 }

@@ -19,6 +19,7 @@ MOST_RESOLVED = 100
 """Pictures of one line with prompts of their own; more than that do not fit into the queue."""
 _LARGEST_STYLES = 16 << 20
 _SEEDS = 1 << 32
+_TEXTS = ("prompt", "negative", "hires_prompt", "hires_negative")
 
 
 def resolved(args: argparse.Namespace, settings: AppSettings) -> Iterator[argparse.Namespace]:
@@ -27,11 +28,13 @@ def resolved(args: argparse.Namespace, settings: AppSettings) -> Iterator[argpar
     A prompt without chance is one batch; of another, each picture is drawn by itself, since its
     seed decides its prompt. Raises `EngineError` for styles and wildcards that are not there.
     """
-    prompt, negative = args.prompt, args.negative
     if args.style:
-        prompt, negative = in_styles(prompt, negative, args.style, _styles(settings.styles))
-    if not (has_chance(prompt) or has_chance(negative)):
-        yield _with(args, prompt=prompt, negative=negative)
+        styles = _styles(settings.styles)
+        prompt, negative = in_styles(args.prompt, args.negative, args.style, styles)
+        args = _with(args, prompt=prompt, negative=negative)
+    texts = {name: getattr(args, name) for name in _TEXTS}
+    if not any(map(has_chance, texts.values())):
+        yield args
         return
     if args.batch > MOST_RESOLVED:
         raise EngineError(
@@ -43,11 +46,11 @@ def resolved(args: argparse.Namespace, settings: AppSettings) -> Iterator[argpar
     # A batch that is none is refused with the other options.
     for number in range(max(1, args.batch)):
         own = seed + number
-        drawn, of_prompt = resolve_chance(prompt, own, wildcards.lines)
-        avoided, of_negative = resolve_chance(negative, own, wildcards.lines)
-        notes.update(dict.fromkeys((*of_prompt, *of_negative)))
-        batch = min(args.batch, 1)
-        yield _with(args, prompt=drawn, negative=avoided, seed=own, batch=batch)
+        drawn: dict[str, str] = {}
+        for name, text in texts.items():
+            drawn[name], said = resolve_chance(text, own, wildcards.lines)
+            notes.update(dict.fromkeys(said))
+        yield _with(args, **drawn, seed=own, batch=min(args.batch, 1))
     for note in notes:
         say(note)
 

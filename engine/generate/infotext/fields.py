@@ -17,7 +17,10 @@ _KNOWN = (
     "zero negative", "prediction type", "rng", "loras", "lora weights", "lora tenc weights",
     "lora hashes", "ti hashes", "hashes", "civitai resources", "sui models", "version",
     "swarm version", "app version", "parts from", "variation seed", "variation seed strength",
-    "variation strength",
+    "variation strength", "denoising strength", "init image", "init image hash", "resize mode",
+    "exact steps", "mask image", "mask image hash", "mask blur", "hires upscale", "hires resize",
+    "hires upscaler", "hires steps", "hires prompt", "hires negative prompt", "rp ratios",
+    "region masks",
     *(name for slot in FOOOCUS_SLOTS for name in slot),
 )  # fmt: skip
 """All names that are read here, as A1111 writes them or would."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from engine.generate.infotext.passes import HiresUsed, StartUsed
 from engine.protocol.request import Noise
 from engine.sdxl.prediction import Prediction
 from engine.words.lora_tags import LoraTag
@@ -35,7 +36,7 @@ class Infotext:
 
     Sampler and schedule have the names of this program where it knows them, else those of the one
     that wrote them. `extra` holds fields without a place of their own, as written, such as
-    `Denoising strength`.
+    `Hires sampler`.
     """
 
     prompt: str = ""
@@ -63,6 +64,12 @@ class Infotext:
     """Where the noise was drawn, in A1111's words: `CPU`, `GPU` or `NV`; or `ComfyUI`."""
     variation_seed: int | None = None
     variation_strength: float | None = None
+    start: StartUsed | None = None
+    hires: HiresUsed | None = None
+    region_ratios: str | None = None
+    """Regional Prompter's `RP Ratios`."""
+    region_masks: NamedHashes = ()
+    """The pictures that say where regions lie."""
     loras: tuple[LoraTag, ...] = ()
     """Those named beside the prompt, as SwarmUI, Fooocus and Civitai's generator do it."""
     lora_hashes: NamedHashes = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from engine.generate.infotext.fields import Fields, is_known
 from engine.generate.infotext.json_values import json_object
 from engine.generate.infotext.numbers import real, size, whole
+from engine.generate.infotext.passes import read_hires, read_start
 from engine.generate.infotext.picture_info import Infotext
-from engine.generate.infotext.resources import read_resources
+from engine.generate.infotext.resources import read_named_hashes, read_resources
 from engine.generate.infotext.sections import split_sections
 from engine.words.sampler_names import SCHEDULES
 from engine.words.sampler_spellings import read_sampler, read_schedule
@@ -41,6 +42,8 @@ def parse_infotext(text: str) -> Infotext:
 def _from_fields(prompt: str, negative_prompt: str, fields: Fields) -> Infotext:
     sampler, schedule = _sampler_and_schedule(fields)
     width, height = size(fields.take("size", "resolution")) or (None, None)
+    width = whole(fields.take("width")) if width is None else width
+    hires = read_hires(fields, width)
     resources = read_resources(prompt, fields)
     return Infotext(
         prompt=prompt,
@@ -50,7 +53,7 @@ def _from_fields(prompt: str, negative_prompt: str, fields: Fields) -> Infotext:
         schedule=schedule,
         cfg_scale=real(fields.take("cfg scale", "guidance scale", "cfg")),
         seed=whole(fields.take("seed")),
-        width=whole(fields.take("width")) if width is None else width,
+        width=width,
         height=whole(fields.take("height")) if height is None else height,
         model_hash=resources.model_hash,
         model=fields.take_name("model", "base model") or resources.model,
@@ -63,6 +66,10 @@ def _from_fields(prompt: str, negative_prompt: str, fields: Fields) -> Infotext:
         rng=fields.take_text("rng"),
         variation_seed=whole(fields.take("variation seed")),
         variation_strength=real(fields.take("variation seed strength", "variation strength")),
+        start=read_start(fields),
+        hires=hires,
+        region_ratios=fields.take_text("rp ratios"),
+        region_masks=read_named_hashes(fields.take_text("region masks")),
         loras=resources.loras,
         lora_hashes=resources.lora_hashes,
         embedding_hashes=resources.embedding_hashes,

@@ -133,6 +133,11 @@ def _of_kind(items: list[Any], *kinds: str) -> list[Any]:
     return [item for item in items if kind(item) in kinds]
 
 
+def read_named_hashes(text: str | None) -> NamedHashes:
+    """What stands in a list of names with their hashes."""
+    return tuple((item.name, item.hash or "") for item in _hash_list(text))
+
+
 def _hash_list(text: str | None) -> Iterator[_Named]:
     """`name: hash, name: hash`; an older Fooocus writes the strength behind the hash."""
     for item in (text or "").split(", "):

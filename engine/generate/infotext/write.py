@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 from engine.block_weights import block_numbers
+from engine.generate.infotext.passes import describe_hires, describe_start
 from engine.generate.infotext.picture_info import Infotext, ModelUsed, NamedHashes
 from engine.generate.infotext.sections import NEGATIVE, escape, tidy
 from engine.generate.infotext.settings_text import quote
 from engine.protocol.refs import LoraRef, summed
 from engine.protocol.request import GenerateRequest, Noise
+from engine.protocol.stack_edits import Stack
 from engine.words.lora_tags import LoraTag, split_tags, writable_name
 from engine.words.plain_number import plain_number
 from engine.words.prompt import is_empty
 from engine.words.prompt_language.regions import read_regions, write_regions
+
+NO_HASHES: Mapping[Path, str] = MappingProxyType({})
 
 
 def describe_picture(
@@ -25,6 +31,7 @@ def describe_picture(
     stack: Iterable[LoraRef] = (),
     lora_hashes: Iterable[tuple[str, str]] = (),
     embedding_hashes: Iterable[tuple[str, str]] = (),
+    picture_hashes: Mapping[Path, str] = NO_HASHES,
     version: str | None = None,
     index: int = 0,
 ) -> Infotext:
@@ -34,22 +41,17 @@ def describe_picture(
     into the region's prompt; a LoRA that is in a stack twice gets one tag with the sum. Tags in the
     negative prompt have switched nothing. The hashes of LoRAs are AutoV3 (12 digits), each with the
     LoRA's name; those of the textual inversions used are the first 12 digits of the file's SHA-256.
-    `index` is the picture's place in its batch, and `variation_seed` its own, where that counts.
+    `picture_hashes` are those of the request's start picture and masks. `index` is the picture's
+    place in its batch, and `variation_seed` its own, where that counts.
     """
-
-    def tags(stack: Iterable[LoraRef]) -> list[str]:
-        return [_tag(ref, request.name_of(ref)) for ref in summed(stack)]
-
-    whole, own = tags(stack), [tags(members) for members in request.region_stacks]
-    (prompt, _), (negative, _) = split_tags(request.prompt), split_tags(request.negative_prompt)
-    if read_regions(request.prompt).regions:
-        written = write_regions(request.prompt, whole, own)
-    else:
-        written = " ".join(filter(None, (tidy(prompt), *whole)))
+    stack = tuple(stack)
+    written, of_hires = _tagged(request, stack), _of_hires(request, stack)
+    negative, _ = split_tags(request.negative_prompt)
+    masks = ((path.name, picture_hashes.get(path, "")) for path in request.region_masks)
     says_no_negative = request.is_guided and is_empty(request.negative_prompt)
-    extra = [("RP Ratios", request.region_ratios)] if request.region_ratios else []
+    extra: list[tuple[str, str]] = []
     if request.batch > 1:
-        extra += [("Batch size", str(request.batch)), ("Batch pos", str(index))]
+        extra = [("Batch size", str(request.batch)), ("Batch pos", str(index))]
     return Infotext(
         prompt=written,
         negative_prompt=tidy(negative),
@@ -72,11 +74,35 @@ def describe_picture(
         rng=_RNG[request.noise],
         variation_seed=variation_seed,
         variation_strength=(request.variation_strength if variation_seed is not None else None),
+        start=describe_start(request, picture_hashes),
+        hires=describe_hires(request, of_hires),
+        region_ratios=request.region_ratios or None,
+        region_masks=_named_hashes(masks),
         lora_hashes=_named_hashes(lora_hashes),
         embedding_hashes=_named_hashes(embedding_hashes),
         extra=tuple(extra),
         version=version,
     )
+
+
+def _tagged(request: GenerateRequest, stack: Stack) -> str:
+    """The request's prompt with the tags of its LoRAs in place of those in it."""
+
+    def tags(stack: Stack) -> list[str]:
+        return [_tag(ref, request.name_of(ref)) for ref in summed(stack)]
+
+    whole, own = tags(stack), [tags(members) for members in request.region_stacks]
+    if read_regions(request.prompt).regions:
+        return write_regions(request.prompt, whole, own)
+    return " ".join(filter(None, (tidy(split_tags(request.prompt)[0]), *whole)))
+
+
+def _of_hires(request: GenerateRequest, stack: Stack) -> str:
+    """The prompt of the second pass with its tags, where they are not those of the first."""
+    hires, second = request.hires, request.second_pass
+    if hires is None or second is None or not (hires.prompt or hires.stack is not None):
+        return ""
+    return _tagged(second, stack if hires.stack is None else hires.stack)
 
 
 def write_infotext(info: Infotext) -> str:
@@ -100,6 +126,10 @@ def write_infotext(info: Infotext) -> str:
         ("RNG", info.rng),
         ("Variation seed", info.variation_seed),
         ("Variation seed strength", _number(info.variation_strength)),
+        *(info.start.written() if info.start else ()),
+        *(info.hires.written() if info.hires else ()),
+        ("RP Ratios", info.region_ratios),
+        ("Region masks", _hash_list(info.region_masks)),
         ("Lora hashes", _hash_list(info.lora_hashes)),
         ("TI hashes", _hash_list(info.embedding_hashes)),
         *info.extra,
