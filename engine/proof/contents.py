@@ -63,8 +63,7 @@ class FileContents:
         files: dict[str, Path] = {}
         for name, path in named_files(request.embeddings, []):
             files.setdefault(name, path)
-        texts = request.prompt, request.negative_prompt
-        named = {name for name, is_known in names_in(texts, files) if is_known}
+        named = {name for name, is_known in names_in(request.texts, files) if is_known}
         return {name: self._embedding(files[name]) for name in named}
 
     def _embedding(self, path: Path) -> str:

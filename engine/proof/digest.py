@@ -89,9 +89,17 @@ def files_of(request: GenerateRequest) -> Iterator[Path]:
     """The files of a request whose content counts, LoRAs apart."""
     for field in fields(request):
         if field.name not in NOT_IN_PIXELS:
-            value = getattr(request, field.name)
-            values = value if isinstance(value, tuple) else (value,)
-            yield from (item for item in values if isinstance(item, Path))
+            yield from _paths(getattr(request, field.name))
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """All paths in a value, those of LoRAs apart."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, tuple):
+        yield from (path for item in value for path in _paths(item))
+    elif is_dataclass(value) and not isinstance(value, LoraRef):
+        yield from (path for field in fields(value) for path in _paths(getattr(value, field.name)))
 
 
 def _stack(stack: Iterable[LoraRef], contents: Contents) -> list[Any]:

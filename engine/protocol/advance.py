@@ -97,7 +97,8 @@ def _changed(view: EngineView, event: Event) -> EngineView:
             return replace(view, drawing=Drawing(0, total))
         case GenerationStep(step=step, total_steps=total, seconds=seconds, preview=preview):
             newest = preview or (view.drawing.preview if view.drawing else None)
-            return replace(view, drawing=Drawing(step, total, seconds, newest))
+            passes = event.stacks, event.number, event.passes
+            return replace(view, drawing=Drawing(step, total, seconds, newest, *passes))
         case PictureSaved():
             return replace(view, pictures=(*view.pictures, event)[-MOST_PICTURES:])
         case MemoryChanged(memory=memory):

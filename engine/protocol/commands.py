@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.protocol.jobs import Turn
 from engine.protocol.modes import ModeChoice
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import BackupChoice, Tier
@@ -72,6 +73,8 @@ class Draw(msgspec.Struct, frozen=True):
     """The stack to draw with; None: the one that is wanted now."""
     forever: bool = False
     """Draw again with new seeds until the job is cancelled."""
+    turns: tuple[Turn, ...] = ()
+    """Of a job drawn for ever: what the times after the first have of their own, in turn."""
 
 
 class Audition(msgspec.Struct, frozen=True):

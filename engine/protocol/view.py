@@ -25,6 +25,11 @@ class Drawing:
     seconds: float = 0.0
     preview: Preview | None = None
     """The newest one."""
+    stacks: tuple[tuple[LoraRef, ...], ...] = ()
+    """The stack of each region at this step; empty where one stack is for all of the picture."""
+    number: int = 1
+    """Of the pass over the picture."""
+    passes: int = 1
 
 
 @dataclass(frozen=True)

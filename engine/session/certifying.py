@@ -54,8 +54,7 @@ class Certifier:
         if self._contents is None:
             return None
         model, picture = self._model, self._request.picture(index)
-        own = (ref for members in picture.region_stacks for ref in members)
-        paths = dict.fromkeys(ref.path for ref in (*self._stack, *own))
+        paths = dict.fromkeys(ref.path for ref in (*self._stack, *picture.own_loras))
         try:
             return Certificate(
                 weights=weights_digest(model.fingerprint, self._stack, self._contents),

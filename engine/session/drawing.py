@@ -79,9 +79,7 @@ class Drawer:
         warnings = list[str]()
         require_folder(request.output)
         request = request.with_seeds(draw_seed)
-        members = request.own_loras
-        own = [ref.path for ref in members]
-        pictures = {path: picture_hash(path) for path in request.picture_files}
+        own = [ref.path for ref in request.own_loras]
         looked = self._hashes.look(own)
         self._hashes.begin(ref.path for ref in stack)
 
@@ -135,12 +133,8 @@ class Drawer:
                 PictureWriter() as writer,
                 changing_stack(switcher, request) as stacks,
             ):
-                vocabulary = self._inversions.find(
-                    request.texts,
-                    token_widths(checkpoint.pipeline),
-                    request.embeddings,
-                    (*switcher.embeddings, *switcher.embeddings_of(members)),
-                )
+                vocabulary = self._vocabulary(model, request)
+                pictures = {path: picture_hash(path) for path in request.picture_files}
                 # Its LoRAs are read by now.
                 self._hashes.use(looked)
                 self._hashes.begin(own)
@@ -176,12 +170,6 @@ class Drawer:
         """
         switcher = model.switcher
         pictures: list[GeneratedPicture] = []
-        vocabulary = self._inversions.find(
-            (request.prompt, request.negative_prompt),
-            token_widths(model.checkpoint.pipeline),
-            request.embeddings,
-            switcher.embeddings,
-        )
         with self._room(model), changing_stack(switcher, request) as stacks:
             generate(
                 model.checkpoint.pipeline,
@@ -190,11 +178,21 @@ class Drawer:
                 on_step=lambda *_: None,
                 on_picture=pictures.append,
                 embeddings_cache=self.embeddings,
-                vocabulary=vocabulary,
+                vocabulary=self._vocabulary(model, request),
                 stacks=stacks,
             )
         switcher.require_known()
         return pictures[0].image
+
+    def _vocabulary(self, model: OpenedModel, request: GenerateRequest) -> Vocabulary:
+        """The textual inversions that the prompts name: of folders, and of all LoRAs that count."""
+        switcher = model.switcher
+        return self._inversions.find(
+            request.texts,
+            token_widths(model.checkpoint.pipeline),
+            request.embeddings,
+            (*switcher.embeddings, *switcher.embeddings_of(request.own_loras)),
+        )
 
     @contextmanager
     def _room(self, model: OpenedModel) -> Iterator[None]:

@@ -132,7 +132,8 @@ class Orders:
             return
         request = request.with_seeds(draw_seed)
         stack = self._view().wanted if command.stack is None else tuple(command.stack)
-        job = Job(id, request, stack, self.load.model if self.load else None, command.forever)
+        model = self.load.model if self.load else None
+        job = Job(id, request, stack, model, command.forever, command.turns)
         self._tell(JobQueued(job), id)
 
     def _audition(self, id: str, request: GenerateRequest | None, stack: Stack) -> None:

@@ -273,9 +273,7 @@ class Session:
             if job.id in self._orders.stopped:
                 self.tell(GenerationCancelled(0, 0), job.id)
                 return
-            request = job.request.counting_from(draw_seed())
-            fresh = replace(job, request=request, drawn=0, attempts=0, state="waiting")
-            self.tell(JobChanged(fresh))
+            self.tell(JobChanged(job.again(draw_seed())))
             order = [other.id for other in self._view.jobs if other.id != job.id]
             self.tell(JobsReordered((*order, job.id)))
 

@@ -143,7 +143,7 @@ def test_regions_have_loras_of_their_own_and_say_so(generate: Any) -> None:
     ]
     written = parse_infotext(read_infotext(Path(out.strip())) or "")
     assert [name for name, _ in written.lora_hashes] == ["neon", "ink"]
-    assert ("RP Ratios", "1,2") in written.extra
+    assert written.region_ratios == "1,2"
 
 
 def test_a_mask_for_each_region(generate: Any, tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from engine.files.hashes import MEANT, hash_file
 from engine.lora.peft_config import METADATA_KEY
 from engine.proof import digest
 from engine.proof.contents import FileContents
-from engine.proof.digest import NOT_IN_PIXELS, content_key, request_digest, weights_digest
+from engine.proof.digest import (
+    NOT_IN_PIXELS,
+    content_key,
+    files_of,
+    request_digest,
+    weights_digest,
+)
+from engine.protocol.passes import HiresPass, StartPicture
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.words.course import Course, Point
@@ -66,6 +73,9 @@ def test_every_field_counts_unless_it_is_on_the_list(name: str) -> None:
         "embeddings": (Path("/embeddings"),),
         "picture_format": "webp",
         "file_names": "[seed]",
+        "shape": "3:2",
+        "start": StartPicture(Path("/start")),
+        "hires": HiresPass(),
     }
     if name == "batch":
         return
@@ -73,6 +83,17 @@ def test_every_field_counts_unless_it_is_on_the_list(name: str) -> None:
     others = {"variation_strength": 0.25, "variation_seed": 9} if "variation" in name else {}
     before, after = key(**others), key(**{**others, name: values[name]})
     assert (before == after) == (name in NOT_IN_PIXELS)
+
+
+def test_a_start_picture_and_its_mask_count_by_their_content() -> None:
+    start = StartPicture(Path("/a/start"), mask=Path("/a/mask"))
+    drawn = request(start=start, region_masks=(Path("/a/left"),))
+    assert {path.name for path in files_of(drawn)} == {"start", "mask", "left"}
+    moved = replace(start, path=Path("/b/start"), mask=Path("/b/mask"))
+    assert key(start=start) == key(start=moved)
+    assert key(start=start) != key(start=replace(start, mask=Path("/a/other")))
+    neon = (LoraRef("/a"),)
+    assert key(hires=HiresPass(stack=neon)) != key(hires=HiresPass(stack=()))
 
 
 def test_a_field_that_is_new_counts_by_itself() -> None:

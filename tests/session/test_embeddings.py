@@ -90,11 +90,12 @@ def test_inversions_from_a_folder_and_from_a_live_lora(
         _, finished = draw("a leaf")
         assert parse_infotext(finished.pictures[0].infotext).embedding_hashes == ()
         # That of a region's LoRA is known too, and of a second pass's.
-        for own in (
-            {"prompt": "a fox ADDCOL a leaf", "region_stacks": ((), (LoraRef(bundle),))},
-            {"hires": HiresPass(1.25, prompt="a leaf", stack=(LoraRef(bundle),))},
+        members = (LoraRef(bundle),)
+        for prompt, own in (
+            ("a fox ADDCOL a leaf", {"region_stacks": ((), members)}),
+            ("a fox", {"hires": HiresPass(1.25, prompt="a leaf", stack=members)}),
         ):
-            _, finished = draw("a fox", **own)
+            _, finished = draw(prompt, **own)
             infotext = parse_infotext(finished.pictures[0].infotext)
             assert infotext.embedding_hashes == (("leaf", "bundle"),)
         session.send(Verify())

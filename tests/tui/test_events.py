@@ -21,10 +21,12 @@ from engine.protocol.events import (
     StateChanged,
     Verified,
 )
+from engine.protocol.refs import LoraRef
 from engine.protocol.reports import VerifyReport
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView, Refusal
 from tests.tui.conftest import MODEL
+from tui_loraswitch.app import engine_link
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes import picture as picture_pane
 from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, ViewChanged
@@ -125,6 +127,21 @@ async def test_drawing_shows_preview_progress_and_then_the_picture(start, tmp_pa
         assert "7/28" not in driver.text
         assert driver.log[-1] == "picture 00042 · 3.1 s · saved"
         assert picture is not None
+
+
+async def test_a_running_picture_says_its_pass_and_its_stack_where_that_changes(
+    start, loras, monkeypatch
+):
+    monkeypatch.setattr(engine_link, "STEP_SECONDS", 0)
+    neon, ink = (LoraRef(loras / f"{name}.safetensors") for name in ("neon", "styles/ink"))
+    async with start() as driver:
+        await driver.load()
+        await driver.emit(GenerationStarted(REQUEST, 7, 28), GenerationStep(7, 28, 1.0))
+        assert "pass" not in driver.text
+        await driver.emit(GenerationStep(9, 28, 1.0, None, ((ink.at(0.4),),), 2, 2))
+        await driver.sees("9/28 · 1.0 s · 2.1 s left · pass 2 of 2 · ink 0.40")
+        await driver.emit(GenerationStep(10, 28, 1.0, None, ((neon.at(1),), ())))
+        await driver.sees(" left · 1: neon 1.00 · 2: base")
 
 
 async def test_previews_do_not_follow_one_another_too_soon(start, monkeypatch):

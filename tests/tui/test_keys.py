@@ -6,7 +6,9 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from textual import events
+from textual.widgets import Static
 
 from engine.protocol.commands import (
     AdjustStrength,
@@ -25,11 +27,14 @@ from engine.protocol.events import (
     GenerationStarted,
     JobChanged,
     MemoryChanged,
+    PictureSaved,
     StateChanged,
 )
+from engine.protocol.passes import StartPicture
 from engine.protocol.reports import MemoryReport
 from engine.protocol.request import GenerateRequest
 from engine.session.work import SwitchWork
+from engine.words.prompt_language.chance import resolve_chance
 from tests.tui.conftest import MODEL, switched
 
 
@@ -377,3 +382,64 @@ async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):
         assert len(session.sent(AdjustStrength)) == 1
         assert names(session.sent(Draw)[0].stack) == [("ink", 1.05)]
         assert app.control.state.negative_prompt == ""
+
+
+async def test_i_begins_with_the_picture_that_is_shown(start, session, tmp_path):
+    async with start() as driver:
+        await driver.load()
+        await driver.press("I")
+        assert driver.toasts[-1].startswith("No picture is shown")
+        path = tmp_path / "00042-7.png"
+        Image.new("RGB", (64, 64)).save(path)
+        await driver.emit(PictureSaved(path, 7, 64, 64, 28, ""))
+        await driver.until(lambda: driver.app.main.picture.shown_file == path)
+        await driver.press("p", "ctrl+a", "x", "enter", "I", "g")
+        assert session.sent(Draw)[-1].request.start == StartPicture(path)
+        words = driver.app.main.prompt.query_one("#settings-line", Static).visual
+        assert "from 00042-7.png 0.75" in str(words)
+        await driver.press("I", "g")
+        assert session.sent(Draw)[-1].request.start is None
+
+
+async def test_g_decides_what_is_left_to_chance_for_each_picture(
+    start, session, settings, tmp_path
+):
+    styles = tmp_path / "styles.csv"
+    styles.write_text("name,prompt,negative_prompt\nInk,ink wash of {prompt},{dim|dark}\n")
+    (tmp_path / "wild").mkdir()
+    (tmp_path / "wild/beast.txt").write_text("fox\ncat\ndog\n")
+    own = replace(settings, styles=styles, wildcards=tmp_path / "wild")
+    async with start(settings=own) as driver:
+        await driver.load()
+        prompt = "a {red|blue} __beast__ <lora:{ink|neon}:0.5> {"
+        driver.app.control.state = replace(
+            driver.app.control.state, prompt=prompt, styles="Ink", seed=3, batch=4
+        )
+        await driver.press("g")
+        draws = session.sent(Draw)
+
+        def beasts(_: str) -> tuple[str, ...]:
+            return ("fox", "cat", "dog")
+
+        assert [draw.request.seed for draw in draws] == [3, 4, 5, 6]
+        for draw in draws:
+            decided, _ = resolve_chance(f"ink wash of {prompt}", draw.request.seed, beasts)
+            assert draw.request.prompt == decided
+            assert draw.request.negative_prompt in ("dim", "dark")
+            assert draw.request.batch == 1
+            (member,) = draw.stack
+            assert f"<lora:{member.name}:0.5>" in draw.request.prompt
+        assert len({draw.request.prompt for draw in draws}) > 1
+        assert any("no closing brace" in toast for toast in driver.toasts)
+        await driver.press("A")
+        job = session.view.jobs[-1]
+        first, *others = [draw for draw in session.sent(Draw) if draw.forever]
+        assert others == []
+        assert len(first.turns) == 100
+        again = job.again(seed=9)
+        assert again.request.prompt == first.turns[0].prompt
+        assert again.stack == first.turns[0].stack
+        assert again.request.seed == 9
+        for _ in range(99):
+            again = again.again(10)
+        assert again.request.prompt == job.request.prompt

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
+from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import edit_settings, show_jobs
 
@@ -13,7 +15,7 @@ class DrawingKeys(AppBase):
 
     def action_generate(self, new_seed: bool = False) -> None:
         """Draw a picture."""
-        if self.attempt(partial(self.control.generate, new_seed)):
+        if self.attempt(partial(self._ask, new_seed)):
             self.control.share_draft()
             self.show_state()
             self.main.show_pane("picture", take_focus=False)
@@ -22,9 +24,32 @@ class DrawingKeys(AppBase):
 
     def action_generate_again_and_again(self) -> None:
         """Draw with new seeds until that is stopped."""
-        if self.attempt(partial(self.control.generate, new_seed=True, forever=True)):
+        if self.attempt(partial(self._ask, new_seed=True, forever=True)):
             self.show_state()
             self.main.show_pane("picture", take_focus=False)
+
+    def _ask(self, new_seed: bool, forever: bool = False) -> None:
+        """Ask for pictures, and say what of the prompt is not as it should be."""
+        for note in self.control.generate(new_seed, forever):
+            self.toast(note, "warning")
+
+    def action_begin_with_picture(self) -> None:
+        """Draw the picture that is shown anew, or no longer."""
+        picture = self.main.picture.shown_file
+        if picture is None and not self.control.state.start_picture:
+            self.toast("No picture is shown that could be drawn anew.", "warning")
+            return
+        begun = picture or Path(self.control.state.start_picture)
+        name = clean_line(begun.stem, 40)
+        if self.control.begin_with(begun):
+            strength = f"denoising {self.control.state.denoising:g}"
+            self.toast(
+                f"{name} is drawn anew, {strength}: o changes that, I ends it.", "information"
+            )
+        else:
+            self.toast("Pictures begin with noise alone again.", "information")
+        self.control.share_draft()
+        self.show_state()
 
     def action_jobs(self) -> None:
         """Show the queue."""

@@ -62,8 +62,8 @@ def add_pass_options(parser: argparse.ArgumentParser) -> None:
     )
     hires.add_argument(
         "--upscaler",
-        choices=UPSCALERS,
         metavar="NAME",
+        type=_known_upscaler,
         default=_HIRES.upscaler,
         help=f"{', '.join(UPSCALERS)}; default: %(default)s",
     )
@@ -131,6 +131,16 @@ def hires_pass(args: argparse.Namespace) -> HiresPass | None:
         args.hires_steps,
         args.hires_prompt,
         args.hires_negative,
+    )
+
+
+def _known_upscaler(text: str) -> Upscaler:
+    """A type for argparse: an upscaler, in any case."""
+    for upscaler in UPSCALERS:
+        if text.casefold() == upscaler.casefold():
+            return upscaler
+    raise argparse.ArgumentTypeError(
+        f"there is no upscaler “{text[:80]}”; choose from {', '.join(UPSCALERS)}"
     )
 
 

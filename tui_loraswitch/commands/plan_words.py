@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from itertools import chain
 
 from engine.block_weights import BlockWeights, parse_block_weights
 from engine.errors import EngineError
@@ -66,5 +65,5 @@ class LibraryWords:
         except UsageError as error:
             raise EngineError(str(error)) from error
         whole = (*stack, *wanted.stack)
-        named = self._library.written((*whole, *chain.from_iterable(wanted.request.region_stacks)))
+        named = self._library.written((*whole, *wanted.request.own_loras))
         return replace(wanted.request, lora_names=named), whole

@@ -43,7 +43,8 @@ class ProgressLine:
             case GenerationStarted(total_steps=total):
                 self.show(f"step 0/{total}")
             case GenerationStep(step=step, total_steps=total, seconds=seconds):
-                self.show(f"step {step}/{total}  {seconds:.1f} s")
+                passes = f"  pass {event.number} of {event.passes}" if event.passes > 1 else ""
+                self.show(f"step {step}/{total}  {seconds:.1f} s{passes}")
             case _:
                 self.show("")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,17 @@ from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from engine.files.saving import replace_file
+from engine.protocol.passes import (
+    RESIZES,
+    UPSCALERS,
+    HiresPass,
+    Resize,
+    StartPicture,
+    Upscaler,
+)
 from engine.protocol.request import NOISES, EmptyNegative, GenerateRequest, Noise
 from engine.words.sampler_spellings import read_sampler_and_schedule
+from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
 
 MAX_STATE_BYTES = 1_000_000
@@ -41,6 +51,26 @@ class UiState:
     """Whose noise a seed stands for."""
     empty_negative: EmptyNegative = "zeros"
     """What stands for an empty negative prompt; the config file remembers it, not the state."""
+    variation_seed: int = -1
+    variation_strength: float = 0.0
+    styles: str = ""
+    """Names of styles, with commas between."""
+    region_ratios: str = ""
+    region_masks: str = ""
+    """Paths of pictures, with semicolons between."""
+    start_picture: str = ""
+    """The path of what to begin with; empty is noise alone."""
+    denoising: float = StartPicture.denoising
+    resize: Resize = StartPicture.resize
+    mask: str = ""
+    """The path of a picture that says what of the start picture is drawn anew."""
+    mask_blur: float = StartPicture.mask_blur
+    hires_scale: float = 1.0
+    """1: there is no second pass."""
+    hires_denoising: float = HiresPass.denoising
+    hires_upscaler: Upscaler = HiresPass.upscaler
+    hires_steps: int = HiresPass.steps
+    hires_prompt: str = ""
     sort: str = "folders"
     show_hidden: bool = False
     theme: str = "ink"
@@ -51,11 +81,67 @@ class UiState:
 
     def with_draft(self, draft: GenerateRequest) -> UiState:
         """The same list with the prompt and settings of another screen."""
-        return replace(self, **{name: getattr(draft, name) for name in _OF_DRAFTS})
+        state = replace(
+            self,
+            **{name: getattr(draft, name) for name in _OF_DRAFTS},
+            region_masks="; ".join(map(str, draft.region_masks)),
+            start_picture="",
+            hires_scale=1.0,
+        )
+        if (start := draft.start) is not None:
+            state = replace(
+                state,
+                start_picture=str(start.path),
+                denoising=start.denoising,
+                resize=start.resize,
+                mask=str(start.mask or ""),
+                mask_blur=start.mask_blur,
+            )
+        if (hires := draft.hires) is not None:
+            state = replace(
+                state,
+                hires_scale=hires.scale,
+                hires_denoising=hires.denoising,
+                hires_upscaler=hires.upscaler,
+                hires_steps=hires.steps,
+                hires_prompt=hires.prompt,
+            )
+        return state
 
     def request(self, output: Path) -> GenerateRequest:
         """The generation these settings ask for, with pictures written below `output`."""
-        return GenerateRequest(output=output, **{name: getattr(self, name) for name in _OF_DRAFTS})
+        masks = filter(None, map(str.strip, self.region_masks.split(";")))
+        return GenerateRequest(
+            output=output,
+            **{name: getattr(self, name) for name in _OF_DRAFTS},
+            region_masks=tuple(map(expanded, masks)),
+            start=self._start,
+            hires=self._hires,
+        )
+
+    @property
+    def _start(self) -> StartPicture | None:
+        if not self.start_picture:
+            return None
+        return StartPicture(
+            expanded(self.start_picture),
+            self.denoising,
+            self.resize,
+            mask=expanded(self.mask) if self.mask else None,
+            mask_blur=self.mask_blur,
+        )
+
+    @property
+    def _hires(self) -> HiresPass | None:
+        if self.hires_scale == 1:
+            return None
+        return HiresPass(
+            self.hires_scale,
+            self.hires_denoising,
+            self.hires_upscaler,
+            self.hires_steps,
+            self.hires_prompt,
+        )
 
 
 _OF_DRAFTS = (
@@ -71,6 +157,9 @@ _OF_DRAFTS = (
     "batch",
     "clip_skip",
     "noise",
+    "variation_seed",
+    "variation_strength",
+    "region_ratios",
     "empty_negative",
 )
 """What of a state is in a request, under the same names."""
@@ -98,8 +187,17 @@ def _state_of(table: dict[str, Any]) -> UiState:
             sound[field.name] = value
     state = UiState(**sound)
     sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
-    noise = state.noise if state.noise in NOISES else "CPU"
-    return replace(state, sampler=sampler, schedule=schedule, noise=noise)
+    known = {name: getattr(state, name) for name, among in _CHOICES.items()
+             if getattr(state, name) in among}  # fmt: skip
+    usual = {name: getattr(UiState, name) for name in _CHOICES}
+    return replace(state, sampler=sampler, schedule=schedule, **{**usual, **known})
+
+
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "noise": NOISES,
+    "resize": RESIZES,
+    "hires_upscaler": UPSCALERS,
+}
 
 
 def _remembered_fields() -> list[Field[Any]]:

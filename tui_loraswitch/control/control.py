@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from engine.client.engine import Engine
@@ -17,7 +16,6 @@ from engine.protocol.commands import (
     CancelAll,
     ChangeMember,
     Command,
-    Draw,
     Load,
     Prefetch,
     SetBackup,
@@ -47,6 +45,7 @@ from engine.words.lora_tags import split_tags
 from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.control.asking import asked_pictures
 from tui_loraswitch.control.backup_tiers import next_tier
 from tui_loraswitch.control.load_command import load_command
 from tui_loraswitch.control.pending_edits import PendingEdits
@@ -224,29 +223,32 @@ class Control:
             raise _in_the_prompt(ref.path)
         self._edit(ChangeMember(ref), lambda stack: changed(stack, ref))
 
-    def generate(self, new_seed: bool = False, forever: bool = False) -> None:
+    def generate(self, new_seed: bool = False, forever: bool = False) -> tuple[str, ...]:
         """Put the picture of now at the end of the queue; it is drawn with the stack of now.
 
-        `forever` draws it again and again, with new seeds.
+        `forever` draws it again and again, with new seeds. Where chance decides, each picture of a
+        batch is one of its own. Returns what is to be said of the prompt.
         """
         if not self.state.prompt.strip():
             raise CannotError("The prompt is empty: write what the picture shall show.")
-        tagged, own = self.prompt_loras.find(self.state.prompt)
-        if new_seed:
-            self.state = replace(self.state, seed=random.randint(0, MAX_NEW_SEED))
-        stack = (*self.view.wanted, *tagged)
-        request = replace(
-            self.state.request(self.settings.output),
-            embeddings=self.settings.embeddings,
-            region_stacks=own,
-            lora_names=self.prompt_loras.written((*stack, *chain.from_iterable(own))),
-        )
+        seed = random.randint(0, MAX_NEW_SEED) if new_seed else self.state.seed
+        state = replace(self.state, seed=seed)
+        asked = asked_pictures(state, self.settings, self.prompt_loras, self.view.wanted, forever)
         # One that is being cancelled may be asked for again.
         left = self.view.waiting if self.view.stopping else self.view.jobs
-        asked = [(job.request, job.stack) for job in left[-1:]]
-        if request.seed != -1 and asked == [(request, stack)]:
+        queued = [(job.request, job.stack) for job in left[-len(asked.draws) :]]
+        if seed != -1 and queued == [(draw.request, draw.stack) for draw in asked.draws]:
             raise CannotError("This very picture is in the queue; r draws one with a new seed.")
-        self.send(Draw(request, stack, forever))
+        self.state = state
+        for draw in asked.draws:
+            self.send(draw)
+        return asked.notes
+
+    def begin_with(self, picture: Path) -> bool:
+        """Draw this picture anew from now on; if that is done already, no longer. True if it is."""
+        is_new = self.state.start_picture != str(picture)
+        self.state = replace(self.state, start_picture=str(picture) if is_new else "", mask="")
+        return is_new
 
     def use_again(self, request: GenerateRequest, stack: Stack) -> None:
         """Take the prompt, the settings and the stack of a picture as those of now.

@@ -28,6 +28,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Draw at once what the cursor is on, small; the full picture where it rests"),
     Binding("A", "generate_again_and_again", "again and again", id="app.generate-forever",
             show=False, tooltip="Draw with new seeds until x stops it"),
+    Binding("I", "begin_with_picture", "draw anew", id="app.begin-with-picture", show=False,
+            tooltip="Begin with the picture that is shown (image to image); again: with noise"),
     Binding("Q", "jobs", "queue", id="app.jobs", show=False,
             tooltip="The queue: reorder, drop, stop after this picture, try again"),
     Binding("W", "sweep", "sweep", id="app.sweep", show=False,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,9 +22,12 @@ from engine.errors import EngineError
 from engine.generate.infotext import parse_infotext
 from engine.generate.picture_said import PictureSaid
 from engine.protocol.events import PictureSaved, Preview
-from engine.protocol.text import bar, duration, gib
+from engine.protocol.jobs import Job
+from engine.protocol.refs import LoraRef
+from engine.protocol.text import bar, duration, gib, stack_words
 from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
+from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.audition import KIB_PER_SECOND
 from tui_loraswitch.control.caption import caption_by
 from tui_loraswitch.images.budget import PictureBudget
@@ -152,7 +156,7 @@ class PicturePane(Pane, can_focus=True):
             self._say(NO_MODEL if view.model is None else READY)
 
     def _show_drawing(self, drawing: Drawing) -> None:
-        self._show_progress(drawing.step, drawing.total_steps, drawing.seconds)
+        self._show_progress(drawing)
         if drawing.preview is not None and drawing.preview is not self._preview:
             self._preview = drawing.preview
             self._show_preview(drawing.preview)
@@ -179,8 +183,8 @@ class PicturePane(Pane, can_focus=True):
 
     def action_open(self) -> None:
         """Open the picture in the desktop's viewer."""
-        source = self._drawn.source if self._drawn is not None else None
-        problem = open_outside(source) if isinstance(source, Path) else "There is no picture yet."
+        path = self.shown_file
+        problem = open_outside(path) if path is not None else "There is no picture yet."
         if problem:
             self.notify(problem, severity="warning", markup=False)
 
@@ -246,14 +250,19 @@ class PicturePane(Pane, can_focus=True):
             self._said = words
             self.query_one("#picture-words", Static).update(words, layout=False)
 
-    def _show_progress(self, step: int, total: int, seconds: float) -> None:
+    def _show_progress(self, drawing: Drawing) -> None:
+        step, total, seconds = drawing.step, drawing.total_steps, drawing.seconds
         left = f" · {duration(seconds / step * (total - step))} left" if 0 < step < total else ""
-        words = f" {step}/{total} · {duration(seconds)}{left}"
-        width = max(8, min(40, self.content_size.width - 2 - len(words)))
+        passes = f" · pass {drawing.number} of {drawing.passes}" if drawing.passes > 1 else ""
+        words = f" {step}/{total} · {duration(seconds)}{left}{passes}"
+        live = live_words(drawing.stacks, self._view.running)
+        width = max(8, min(40, self.content_size.width - 2 - len(words) - len(live)))
         done = round(step / max(1, total) * width)
         drawn = bar(step / max(1, total), width)
         self._show_line(
-            Content.assemble((drawn[:done], "$accent"), (drawn[done:], "$panel-lighten-2"), words)
+            Content.assemble(
+                (drawn[:done], "$accent"), (drawn[done:], "$panel-lighten-2"), words, live
+            )
         )
 
     def _show_prompt(self, drawn: Drawn) -> None:
@@ -340,6 +349,17 @@ class PicturePane(Pane, can_focus=True):
         self._show_prompt(drawn)
         for child in self.query_one("#picture-area").children:
             child.display = child.id == name
+
+
+def live_words(stacks: Sequence[Sequence[LoraRef]], job: Job | None) -> str:
+    """Which LoRAs a step was drawn with, where they change: ` · ink 0.40`, or by region."""
+    if len(stacks) < 2:
+        return "".join(f" · {stack_words(stack)}" for stack in stacks)
+    # The prompt for all of the picture, where there is one, goes before the regions.
+    has_base = job is not None and bool(read_regions(job.request.prompt).base)
+    places = [("whole" if has_base else "1"), *map(str, range(1 if has_base else 2, 65))]
+    named = zip(places, stacks, strict=False)
+    return "".join(f" · {place}: {stack_words(stack)}" for place, stack in named)
 
 
 def _loading_words(stage: str, done: int, total: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -168,6 +169,19 @@ def settings_words(state: UiState, default_size: int | None) -> Content:
         f"batch {state.batch}" if state.batch > 1 else "",
         f"clip skip {state.clip_skip}" if state.clip_skip > 2 else "",
         f"{state.noise} noise" if state.noise != "CPU" else "",
+        f"variation {state.variation_strength:g}" if state.variation_strength else "",
+        f"styles {clean_line(state.styles, 40)}" if state.styles else "",
+        _start_words(state),
+        f"second pass ×{state.hires_scale:g}" if state.hires_scale != 1 else "",
         "empty negative encoded" if state.empty_negative == "encoded" else "",
     ]
     return Content(" · ".join(fact for fact in facts if fact))
+
+
+def _start_words(state: UiState) -> str:
+    """The picture that is begun with, and how much of it is drawn."""
+    if not state.start_picture:
+        return ""
+    masked = f" in {clean_line(Path(state.mask).name, 30)}" if state.mask else ""
+    name = clean_line(Path(state.start_picture).name, 30)
+    return f"from {name} {state.denoising:g}{masked}"

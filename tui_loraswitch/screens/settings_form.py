@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
-from engine.protocol.request import EMPTY_NEGATIVES, NOISES, EmptyNegative, Noise
+from engine.protocol.passes import RESIZES, UPSCALERS
+from engine.protocol.request import EMPTY_NEGATIVES, NOISES
+from engine.words.sizes import TRAINED, read_size, shape_size
 from tui_loraswitch.config.ui_state import UiState
 
 MAX_BATCH = 64
 MAX_CFG_SCALE = 100.0
-_ANY_SIZE = 1024
-"""Stands in for the model's own size, which is always possible."""
-
-_SIZE = re.compile(r"(\d{1,5})(?:\s*+[x×*]\s*+|\s++)(\d{1,5})")
+_T = TypeVar("_T", bound=str)
 
 
-def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
+def read_form(texts: Mapping[str, str], state: UiState, default_size: int | None = None) -> UiState:
     """`state` with the fields' values, by their names in `UiState`; `size` is width and height.
 
-    Raises `EngineError` with a sentence for the first value that cannot be.
+    Names of sizes are those of a model that was trained on squares of `default_size`. Raises
+    `EngineError` with a sentence for the first value that cannot be.
     """
-    width, height = _size(texts["size"])
+    width, height = _size(texts["size"], default_size or TRAINED)
     new = replace(
         state,
         steps=_whole("steps", texts["steps"]),
@@ -36,15 +36,36 @@ def read_form(texts: Mapping[str, str], state: UiState) -> UiState:
         width=width,
         height=height,
         batch=_whole("batch", texts["batch"]),
+        styles=texts["styles"].strip(),
         clip_skip=_whole("clip skip", texts["clip_skip"]),
-        noise=_noise(texts["noise"]),
-        empty_negative=_empty_negative(texts["empty_negative"]),
+        empty_negative=_one_of(texts["empty_negative"], EMPTY_NEGATIVES),
+        noise=_one_of(texts["noise"], NOISES),
+        variation_seed=_whole("variation seed", texts["variation_seed"]),
+        variation_strength=_number("variation", texts["variation_strength"]),
+        region_ratios=texts["region_ratios"].strip(),
+        region_masks=texts["region_masks"].strip(),
+        start_picture=texts["start_picture"].strip(),
+        denoising=_number("denoising strength", texts["denoising"]),
+        resize=_one_of(texts["resize"], RESIZES),
+        mask=texts["mask"].strip(),
+        mask_blur=_number("mask's blur", texts["mask_blur"]),
+        hires_scale=_number("enlargement", texts["hires_scale"]),
+        hires_denoising=_number("denoising strength", texts["hires_denoising"]),
+        hires_upscaler=_one_of(texts["hires_upscaler"], UPSCALERS),
+        hires_steps=_whole("steps of the second pass", texts["hires_steps"]),
+        hires_prompt=texts["hires_prompt"].strip(),
     )
     if new.batch > MAX_BATCH:
         raise EngineError(f"A batch has at most {MAX_BATCH} pictures, not {new.batch}.")
     if not 0 <= new.cfg_scale <= MAX_CFG_SCALE:
         raise EngineError(f"The CFG scale lies between 0 and {MAX_CFG_SCALE:g}.")
-    check_request(new.request(Path()))
+    if new.mask and not new.start_picture:
+        raise EngineError("A mask lies over the picture to begin with: name that too.")
+    request = new.request(Path())
+    check_request(request)
+    for path in request.picture_files:
+        if not path.is_file():
+            raise EngineError(f"There is no file {path}.")
     return new
 
 
@@ -62,20 +83,11 @@ def _number(name: str, text: str) -> float:
         raise EngineError(f"The {name} must be a number.") from error
 
 
-def _empty_negative(name: str) -> EmptyNegative:
-    return next(known for known in EMPTY_NEGATIVES if known == name)
+def _one_of(name: str, names: tuple[_T, ...]) -> _T:
+    return next(known for known in names if known == name)
 
 
-def _noise(name: str) -> Noise:
-    return next(known for known in NOISES if known == name)
-
-
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str, trained: int) -> tuple[int, int]:
     """Width and height in pixels; 0, 0 for the model's own size."""
-    text = text.strip().lower()
-    if text in ("", "auto"):
-        return 0, 0
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise EngineError("The size must be “auto”, or width and height such as 1216x832.")
-    return int(match[1]), int(match[2])
+    size = read_size(text)
+    return shape_size(size, trained) if isinstance(size, str) else size
