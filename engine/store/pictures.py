@@ -113,6 +113,13 @@ class PictureStore:
         with self._database.changing() as connection:
             connection.executemany(_RECORD, rows)
 
+    def move(self, former: Path | None, picture: StoredPicture) -> None:
+        """Put a picture in that was known at another place, or (None) at none."""
+        with self._database.changing() as connection:
+            if former is not None:
+                connection.execute("DELETE FROM pictures WHERE path = ?", (os.fsencode(former),))
+            connection.execute(_RECORD, _row_of(picture))
+
     def find(self, search: PictureSearch | None = None) -> list[PictureRow]:
         """The pictures that are there, newest first."""
         where, values = _where(search or PictureSearch())

@@ -25,6 +25,7 @@ from engine.files.saving import in_words, replace_file
 from engine.protocol.refs import LoraRef
 from engine.sweep.cells import Cell
 from engine.sweep.marked import drawn_key, mark_of, marked
+from engine.sweep.stored import StoredCells
 
 ENDING = ".png"
 _LARGEST_RECORD = 1 << 28
@@ -41,11 +42,13 @@ class KeyedCell:
 class SweepFolder:
     """Cells that are drawn, by their keys, and the place for those that are to come.
 
-    One process at a time works in it: what follows is done within `held`.
+    One process at a time works in it: what follows is done within `held`. The store, where there is
+    one, is told of each cell.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: Path | None = None) -> None:
         self.path = path
+        self._stored = StoredCells(store)
         self.cells = path / "cells"
         self.record = path / "cells.jsonl"
         self._drawing = path / ".drawing"
@@ -116,7 +119,7 @@ class SweepFolder:
             raise FileFormatError(
                 "It was drawn with something else: the model or a LoRA has changed meanwhile."
             )
-        path = self._put(keyed, data)
+        path = self._put(keyed, data, picture)
         shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)
         return path
 
@@ -125,7 +128,7 @@ class SweepFolder:
         with suppress(OSError):
             self._drawing.rmdir()
 
-    def _put(self, keyed: KeyedCell, data: bytes) -> Path:
+    def _put(self, keyed: KeyedCell, data: bytes, former: Path | None = None) -> Path:
         path = self.path_of(keyed.cell)
         try:
             data = marked(data, keyed.key, self.cells)
@@ -137,6 +140,7 @@ class SweepFolder:
                 "the same sweep again when there is room."
             ) from error
         self._know(path, keyed.key)
+        self._stored.put(path, former, data)
         return path
 
     def _keep_former(self, path: Path, key: str) -> None:

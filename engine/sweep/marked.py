@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,16 +54,26 @@ def drawn_key(png: bytes) -> str | None:
 
     Raises `FileFormatError` as `marked`.
     """
+    making = making_of(png)
+    if making is None or making.certificate is None:
+        return None
+    certificate = making.certificate
+    return joined_key(certificate.weights, certificate.request, certificate.loop)
+
+
+def making_of(png: bytes) -> Making | None:
+    """What made a picture; None where that is not said. Raises `FileFormatError` as `marked`."""
     for kind, chunk in _chunks(png):
         if kind == b"iTXt" and chunk.startswith(_MAKING, 8):
-            try:
-                certificate = _making(chunk).certificate
-            except ValueError:
-                return None
-            if certificate is None:
-                return None
-            return joined_key(certificate.weights, certificate.request, certificate.loop)
+            with suppress(ValueError):
+                return _making(chunk)
     return None
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Width and height of a whole PNG, by its first chunk."""
+    width, height = struct.unpack_from(">II", png, len(_START) + 8)
+    return width, height
 
 
 def _is_mark(kind: bytes, chunk: bytes) -> bool:

@@ -17,6 +17,8 @@ from engine.protocol.certificate import Certificate, Machine
 from engine.protocol.making import Making, decode_making, encode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
+from engine.store.database import Database
+from engine.store.pictures import PICTURES, PictureStore, StoredPicture
 from engine.sweep.cells import Cell
 from engine.sweep.folder import KeyedCell, SweepFolder
 from engine.sweep.marked import mark_of, marked
@@ -176,6 +178,23 @@ def test_what_was_drawn_with_another_model_is_no_cell(folder: SweepFolder) -> No
     making = decode_making(texts[MAKING])
     assert making.request.output == folder.cells
     assert texts[INFOTEXT] == "a fox"
+
+
+def test_the_store_knows_where_a_cell_lies(folder: SweepFolder, tmp_path: Path) -> None:
+    data, key = with_making("these")
+    store = tmp_path / "store.db"
+    known = SweepFolder(folder.path, store)
+    known.look()
+    picture = draw(known, cell("a", key), data)
+    with Database(store, PICTURES) as database:
+        pictures = PictureStore(database)
+        pictures.record([StoredPicture(picture, 1.0, 1, 1, 8, 8)])
+        path = known.take(cell("a", key), picture)
+        (row,) = pictures.find()
+        making = pictures.making(path)
+    assert (row.path, row.width, row.height) == (path, 8, 8)
+    assert making is not None
+    assert making.request.output == folder.cells
 
 
 def test_one_process_at_a_time(folder: SweepFolder) -> None:

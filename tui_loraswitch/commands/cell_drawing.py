@@ -27,7 +27,7 @@ from engine.words.clean import clean_line
 from tui_loraswitch.commands import attach, engine_run
 from tui_loraswitch.commands.hosts import host_name
 from tui_loraswitch.commands.outcome import FAILED, OK, say
-from tui_loraswitch.commands.places import host_state_path
+from tui_loraswitch.commands.places import host_state_path, store_path
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
@@ -51,7 +51,7 @@ class Outcome:
 def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> Outcome:
     """Draw what is missing; raises `EngineError` where that cannot go on."""
     start = time.monotonic()
-    folder = SweepFolder(sweep.folder)
+    folder = SweepFolder(sweep.folder, store_path())
     with folder.held():
         outcome = all_there(sweep, folder, settings) if host is None else None
         if outcome is None:

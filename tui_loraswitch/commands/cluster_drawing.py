@@ -17,6 +17,7 @@ from engine.sweep.facts import ModelFacts, keep_facts
 from engine.sweep.folder import SweepFolder
 from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, all_there
+from tui_loraswitch.commands.places import store_path
 from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
@@ -25,7 +26,7 @@ from tui_loraswitch.control.load_command import load_command
 def draw_on_cluster(sweep: Sweep, settings: AppSettings, args: argparse.Namespace) -> Outcome:
     """Draw what is missing; raises `EngineError` where that cannot go on."""
     start = time.monotonic()
-    folder = SweepFolder(sweep.folder)
+    folder = SweepFolder(sweep.folder, store_path())
     with folder.held():
         outcome = all_there(sweep, folder, settings)
         if outcome is None:
