@@ -162,7 +162,8 @@ class SweepKeys(AppBase):
             self.post_message(SweepChanged(progress))
 
         self._sweep_seen = False
-        self._sweep = SweepTask(sweep, self.link, self.control.settings.index_path, tell)
+        settings = self.control.settings
+        self._sweep = SweepTask(sweep, self.link, settings.index_path, settings.store_path, tell)
         self._sweep.start()
         self._show_sweep()
 

@@ -59,12 +59,14 @@ class SweepTask:
         sweep: Sweep,
         link: Link,
         index: Path | None,
+        store: Path | None,
         on_change: Callable[[SweepProgress], object],
     ) -> None:
         self.sweep = sweep
         self.progress = SweepProgress("preparing", len(sweep.cells))
         self._link = link
         self._index = index
+        self._store = store
         self._on_change = on_change
         self._inbox: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -87,7 +89,7 @@ class SweepTask:
 
     def _work(self) -> None:
         try:
-            folder = SweepFolder(self.sweep.folder)
+            folder = SweepFolder(self.sweep.folder, self._store)
             with folder.held():
                 self._draw(folder)
         except CancelledError:
