@@ -112,7 +112,7 @@ async def test_it_stops_and_goes_on(start, session, settings):
 async def test_a_tour_draws_what_the_list_shows(start, session, settings):
     async with start(80, 24) as driver:
         await driver.load(SMALL)
-        driver.app.control.state = replace(driver.app.control.state, prompt="a fox")
+        driver.app.control.state = replace(driver.app.control.state, prompt="a {fox}")
         await driver.press("slash", *"folder:styles", "enter")
         await driver.until(lambda: driver.app.main.library.view.shown == 3)
         await driver.press("T")

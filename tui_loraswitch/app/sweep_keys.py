@@ -16,6 +16,7 @@ from engine.protocol.request import GenerateRequest
 from engine.protocol.text import plural
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import ask
+from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.panes.messages import SweepChanged
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ class SweepKeys(AppBase):
         from tui_loraswitch.control.plan_form import LibraryOfApp, plan_text, read_form
         from tui_loraswitch.screens.sweep_form import SweepForm
 
-        state = self.control.state
-        if not state.prompt.strip():
-            raise EngineError("The prompt is empty: write what the pictures shall show.")
+        state = self._styled_state()
         words = LibraryOfApp(self.control.settings, self.control.prompt_loras)
 
         def read(names: Sequence[str], texts: Mapping[str, str]) -> int:
@@ -92,7 +91,7 @@ class SweepKeys(AppBase):
             plan = read_form(state, names, texts)
             if plan.filter is not None:
                 raise EngineError("Filter the list with / and choose what it shows.")
-            cells = cells_of(plan, self._base_request(), words)
+            cells = cells_of(plan, self._base_request(state), words)
             folder = _new_folder(self.control.settings.output, "sweep")
             self._write_plan(folder, plan_text(state, names, texts))
             self._begin_sweep(Sweep.of_plan(folder, plan, cells))
@@ -131,21 +130,30 @@ class SweepKeys(AppBase):
 
         if not entries:
             raise EngineError("The list shows no LoRA that can be drawn.")
-        state = self.control.state
-        if not state.prompt.strip():
-            raise EngineError("The prompt is empty: write what the pictures shall show.")
-        settings = self.control.settings
+        state, settings = self._styled_state(), self.control.settings
         words = LibraryOfApp(settings, self.control.prompt_loras)
         cells = tour_cells(
-            entries, LibraryNames(entries), self._base_request(), (), words, self.warn
+            entries, LibraryNames(entries), self._base_request(state), (), words, self.warn
         )
         self._begin_sweep(Sweep.of_tour(settings.output / "tour", state.prompt, cells))
 
     # What is drawn.
 
-    def _base_request(self) -> GenerateRequest:
+    def _styled_state(self) -> UiState:
+        """The state with its prompts in the styles that are chosen; raises `EngineError`."""
+        from tui_loraswitch.control.resolving import Resolving
+
+        state = self.control.state
+        if not state.prompt.strip():
+            raise EngineError("The prompt is empty: write what the pictures shall show.")
+        names = [name for name in map(str.strip, state.styles.split(",")) if name]
+        resolving = Resolving(self.control.settings)
+        prompt, negative = resolving.styled(state.prompt, state.negative_prompt, names)
+        return replace(state, prompt=prompt, negative_prompt=negative)
+
+    def _base_request(self, state: UiState) -> GenerateRequest:
         settings = self.control.settings
-        request = self.control.state.request(settings.output)
+        request = state.request(settings.output)
         return replace(
             request,
             seed=1 if request.seed < 0 else request.seed,

@@ -37,13 +37,14 @@ def asked_pictures(
     state = replace(state, prompt=prompt, negative_prompt=negative)
     texts = prompt, negative, state.hires_prompt
     if not leaves_to_chance(texts):
-        request, whole = _one(state, settings, loras, stack)
+        request, whole = with_loras(state.request(settings.output), settings, loras, stack)
         return Asked([Draw(request, whole, forever)], tuple(resolving.notes))
     count = MOST_RESOLVED if forever else state.batch
     pictures = []
     for seed, (prompt, negative, of_hires) in resolving.choices(texts, state.seed, count):
         own = replace(state, prompt=prompt, negative_prompt=negative, hires_prompt=of_hires)
-        pictures.append(_one(replace(own, seed=seed, batch=1), settings, loras, stack))
+        request = replace(own, seed=seed, batch=1).request(settings.output)
+        pictures.append(with_loras(request, settings, loras, stack))
     draws = [Draw(*picture) for picture in pictures]
     if forever:
         first, *others = pictures
@@ -52,12 +53,11 @@ def asked_pictures(
     return Asked(draws, tuple(resolving.notes))
 
 
-def _one(
-    state: UiState, settings: AppSettings, loras: PromptLoras, stack: Stack
+def with_loras(
+    request: GenerateRequest, settings: AppSettings, loras: PromptLoras, stack: Stack
 ) -> tuple[GenerateRequest, Stack]:
-    """A request with the LoRAs that its prompts name, and its stack."""
-    tagged, own = loras.find(state.prompt)
-    request = state.request(settings.output)
+    """A request with the LoRAs that its prompts name, and its stack; raises `EngineError`."""
+    tagged, own = loras.find(request.prompt)
     whole = (*stack, *tagged)
     hires = request.hires
     if hires is not None and hires.prompt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from engine.block_weights import BlockWeights, parse_block_weights
 from engine.protocol.refs import LoraRef
@@ -14,7 +13,9 @@ from engine.sweep.plan import SweepPlan, parse_plan
 from engine.sweep.values import SPELLINGS
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.control.asking import with_loras
 from tui_loraswitch.control.prompt_loras import PromptLoras
+from tui_loraswitch.control.resolving import Resolving, leaves_to_chance
 
 NAME = "The plan"
 
@@ -69,8 +70,10 @@ class LibraryOfApp:
         return parse_block_weights(text, self._settings.block_weights)
 
     def picture(self, request: GenerateRequest, stack: Stack) -> tuple[GenerateRequest, Stack]:
-        """The request with what the tags of its prompt name."""
-        tagged, own = self._loras.find(request.prompt)
-        whole = (*stack, *tagged)
-        names = self._loras.written((*whole, *chain.from_iterable(own)))
-        return replace(request, region_stacks=own, lora_names=names), whole
+        """The request with what chance decides, by its seed, and what its tags name."""
+        texts = request.prompt, request.negative_prompt
+        if leaves_to_chance(texts):
+            ((_, texts),) = Resolving(self._settings).choices(texts, request.seed, 1)
+        prompt, negative = texts
+        request = replace(request, prompt=prompt, negative_prompt=negative)
+        return with_loras(request, self._settings, self._loras, stack)
