@@ -28,6 +28,7 @@ NAMES = (
     "beside_app",
     "large_library",
     "gallery",
+    "kills",
 )
 FULL_SIZE_ONLY = ("memory",)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.main_screen import MainScreen
     from tui_loraswitch.app.services import Services
     from tui_loraswitch.control.control import Control
+    from tui_loraswitch.control.prompt_history import PromptHistory
     from tui_loraswitch.images.budget import PictureBudget
 
 
@@ -53,6 +54,7 @@ class AppBase(App[None]):
     link: EngineLink
     view_changed: Signal[EngineView]
     """The engine is another than before."""
+    prompt_history: PromptHistory
     following: Following
     auditioning: Auditioning
     highlight: Highlight

@@ -10,7 +10,8 @@ from textual import on
 from engine.library.entry import LibraryEntry
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.prompt_editing import edit_prompts
-from tui_loraswitch.panes.messages import PromptChanged, PromptLeft
+from tui_loraswitch.app.prompts_before import search_prompts, turn_prompt
+from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
 
 
 class PromptKeys(AppBase):
@@ -21,6 +22,14 @@ class PromptKeys(AppBase):
         self.control.state = replace(
             self.control.state, prompt=message.prompt, negative_prompt=message.negative_prompt
         )
+
+    @on(PromptTurned)
+    def _turn_prompt(self, message: PromptTurned) -> None:
+        turn_prompt(self, self.prompt_history, message.by)
+
+    def action_search_prompts(self) -> None:
+        """Find a prompt of before."""
+        search_prompts(self)
 
     @on(PromptLeft)
     def _leave_prompt(self) -> None:

@@ -103,6 +103,8 @@ def _read(path: Path, settings: AppSettings) -> Again:
         preview_every=0,
         embeddings=settings.embeddings,
         empty_negative=settings.empty_negative,
+        picture_format=settings.picture_format,
+        file_names=settings.picture_names,
     )
     try:
         said = read_picture(path)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
-from engine.errors import FileFormatError
+from engine.errors import EngineError, FileFormatError
+from engine.generate.file_names import check_pattern
 from engine.protocol.modes import MODE_CHOICES
-from engine.protocol.request import EMPTY_NEGATIVES
+from engine.protocol.request import EMPTY_NEGATIVES, PICTURE_FORMATS
 from engine.sdxl.prediction import PREDICTION_CHOICES
 from tui_loraswitch.commands.outcome import UsageError
 from tui_loraswitch.commands.path_kinds import is_file, is_folder
@@ -201,6 +202,21 @@ def add_output_option(parser: argparse.ArgumentParser) -> None:
         help="folder for pictures, made when the first is saved; without it ./outputs below the "
         "folder you start loraswitch in, where scp and rsync find them",
     )
+    parser.add_argument(
+        "--picture-format",
+        choices=PICTURE_FORMATS,
+        default=_ABSENT,
+        help="how pictures are written: png (the default), jpeg or webp, each with its infotext",
+    )
+    parser.add_argument(
+        "--picture-names",
+        metavar="PATTERN",
+        type=_pattern,
+        default=_ABSENT,
+        help="folders and names below --output, such as [date]/[seed]-[lora]; fields: [number], "
+        "[seed], [date], [time], [lora], [loras], [strength], [model], [sampler], [schedule], "
+        "[steps], [cfg], [width], [height], [prompt_words] and others; default: [number]-[seed]",
+    )
 
 
 def add_images_option(parser: argparse.ArgumentParser) -> None:
@@ -216,6 +232,14 @@ def add_images_option(parser: argparse.ArgumentParser) -> None:
 def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"“{text}” is no device; use auto, cpu, mps, cuda, cuda:1")
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        check_pattern(text)
+    except EngineError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text
 
 
@@ -262,6 +286,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         config_path=config_path(),
         embeddings=config.embeddings,
         pictures=config.pictures,
+        picture_format=config.picture_format,
+        picture_names=config.picture_names,
         wildcards=config.wildcards,
         styles=config.styles,
         vae=None if config.vae == "auto" else config.vae,

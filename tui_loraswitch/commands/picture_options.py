@@ -215,6 +215,8 @@ def _checked_request(args: argparse.Namespace, settings: AppSettings) -> Generat
         region_masks=tuple(path.absolute() for path in args.mask),
         start=start_picture(args),
         hires=hires_pass(args),
+        picture_format=settings.picture_format,
+        file_names=settings.picture_names,
     )
     try:
         # The prompt is read for its tags.

@@ -17,7 +17,12 @@ from engine.files.regular_file import read_regular
 from engine.files.saving import replace_file
 from engine.protocol.modes import MODE_CHOICES, ModeChoice
 from engine.protocol.reports import BackupChoice
-from engine.protocol.request import EMPTY_NEGATIVES, EmptyNegative
+from engine.protocol.request import (
+    EMPTY_NEGATIVES,
+    PICTURE_FORMATS,
+    EmptyNegative,
+    PictureFormat,
+)
 from engine.sdxl.prediction import PREDICTIONS, Prediction
 from engine.words.lora_tags import TagOrder
 from tui_loraswitch.config.audition import AuditionSettings, read_audition
@@ -40,6 +45,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mode": MODE_CHOICES,
     "compile": OFF_ON,
     "empty_negative": EMPTY_NEGATIVES,
+    "picture_format": PICTURE_FORMATS,
 }
 _NUMBERS = {
     "idle_minutes": "a number of minutes, 0 or more",
@@ -92,6 +98,9 @@ class Config:
     mode: ModeChoice = "auto"
     compile: SwitchedOn = "off"
     empty_negative: EmptyNegative = "zeros"
+    picture_format: PictureFormat = "png"
+    picture_names: str = ""
+    """A pattern of folders and names, such as `[date]/[seed]-[lora]`."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
     idle_minutes: float = IDLE_MINUTES

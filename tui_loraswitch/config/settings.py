@@ -10,7 +10,7 @@ from typing import Literal
 from engine.block_weights import PRESETS
 from engine.protocol.modes import ModeChoice
 from engine.protocol.reports import BackupChoice
-from engine.protocol.request import EmptyNegative
+from engine.protocol.request import EmptyNegative, PictureFormat
 from engine.sdxl.prediction import Prediction, PredictionChoice
 from engine.words.lora_tags import TagOrder
 from tui_loraswitch.config.audition import USUAL, AuditionSettings
@@ -62,6 +62,9 @@ class AppSettings:
     """How the model shares the device's memory."""
     compiled: bool = False
     """Whether the UNet is compiled."""
+    picture_format: PictureFormat = "png"
+    picture_names: str = ""
+    """A pattern of folders and names below `output`; empty: number and seed."""
     pictures: tuple[Path, ...] = ()
     """Folders whose pictures the gallery shows beside those of `output`."""
     own_engine: bool = False

@@ -64,6 +64,13 @@ def with_loras(
         tags, of_hires = loras.find(hires.prompt)
         over = (*stack, *tags)
         hires = replace(hires, stack=None if over == whole else over, region_stacks=of_hires)
-    request = replace(request, embeddings=settings.embeddings, region_stacks=own, hires=hires)
+    request = replace(
+        request,
+        embeddings=settings.embeddings,
+        region_stacks=own,
+        hires=hires,
+        picture_format=settings.picture_format,
+        file_names=settings.picture_names,
+    )
     written = loras.written((*whole, *request.own_loras))
     return replace(request, lora_names=written), whole

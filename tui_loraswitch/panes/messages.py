@@ -163,3 +163,11 @@ class PromptChanged(Message):
     def __init__(self, prompt: str, negative_prompt: str) -> None:
         super().__init__()
         self.prompt, self.negative_prompt = prompt, negative_prompt
+
+
+class PromptTurned(Message):
+    """An earlier (1) or later (-1) prompt is wanted."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.by = by

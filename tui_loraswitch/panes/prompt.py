@@ -16,7 +16,7 @@ from engine.words.clean import clean_line
 from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.control.trigger_cycle import Insertion
 from tui_loraswitch.panes.base import Pane
-from tui_loraswitch.panes.messages import PromptChanged, PromptLeft
+from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
 
 
 class PromptField(TextArea):
@@ -39,6 +39,9 @@ class PromptField(TextArea):
                 tooltip="Generate without leaving the text", priority=True),
         Binding("ctrl+e", "app.edit_large", "editor", id="prompt.editor", key_display="^e",
                 tooltip="Write on the whole screen", priority=True),
+        Binding("ctrl+r", "app.search_prompts", "prompts of before", id="prompt.search",
+                key_display="^r", show=False,
+                tooltip="Find a prompt of before by its words", priority=True),
     ]  # fmt: skip
 
     def __init__(self, placeholder: str, *, id: str) -> None:
@@ -55,6 +58,20 @@ class PromptField(TextArea):
     def action_leave(self) -> None:
         """Go back to where keys are commands."""
         self.post_message(PromptLeft())
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """A line up; from the first one, to the prompt before."""
+        if not select and self.navigator.is_first_wrapped_line(self.cursor_location):
+            self.post_message(PromptTurned(1))
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """A line down; from the last one, to the prompt after."""
+        if not select and self.navigator.is_last_wrapped_line(self.cursor_location):
+            self.post_message(PromptTurned(-1))
+        else:
+            super().action_cursor_down(select)
 
 
 PROMPT_HINT = "p writes the prompt"
@@ -116,6 +133,11 @@ class PromptPane(Pane, can_focus=True):
         number, count = insertion.number + 1, insertion.count
         more = f" {number} of {count} · i: the next" if count > 1 else ""
         self.show_subtitle(f"{clean_line(name, 30)}: trigger words{more}")
+
+    def show_place(self, words: str, prompt: str) -> None:
+        """Say which prompt of before is shown, as long as it is."""
+        self._inserted = prompt
+        self.show_subtitle(words)
 
     def _follow_prompt(self, prompt: str) -> None:
         if prompt != self._inserted:
