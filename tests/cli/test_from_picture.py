@@ -15,12 +15,14 @@ from engine.files.hashes import hash_file
 from engine.generate.infotext import Infotext, parse_infotext
 from engine.generate.picture_bytes import encode_picture
 from engine.generate.picture_said import PictureSaid, read_picture
+from engine.library.hash_table import HashTable
 from engine.protocol.making import FileUsed, Making, encode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from tests.cli.conftest import WriteLora
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import engine_run
+from tui_loraswitch.commands.places import index_path
 from tui_loraswitch.control.use_again import again_of, find_members
 
 IMAGE = Image.new("RGB", (64, 64))
@@ -150,6 +152,7 @@ def test_options_given_go_first_and_defaults_do_not(
     assert Path(first).read_bytes() == Path(again).read_bytes()
     # 28 is what the command has by itself: here it was said.
     (loras / "neon.safetensors").rename(loras / "glow.safetensors")
+    HashTable(index_path()).tensors_hash(loras / "glow.safetensors")
     code, other, _ = run("--from", first, "--steps", "3", "--seed", "8", "--negative", "dull")
     assert code == 0
     changed = read_picture(Path(other)).making
