@@ -17,6 +17,7 @@ from engine.generate.picture_bytes import encode_picture
 from engine.generate.picture_said import PictureSaid, read_picture
 from engine.library.hash_table import HashTable
 from engine.protocol.making import FileUsed, Making, encode_making
+from engine.protocol.passes import HiresPass, StartPicture
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from tests.cli.conftest import WriteLora
@@ -169,3 +170,36 @@ def test_options_given_go_first_and_defaults_do_not(
     stripped = read_picture(Path(bare)).making
     assert stripped is not None
     assert stripped.stack == ()
+
+
+def test_a_second_pass_is_taken_over_with_its_loras() -> None:
+    text = (
+        "a fox <lora:ink:0.5>\nSteps: 20, Sampler: Euler, Seed: 5, Size: 832x1216, "
+        "Denoising strength: 0.4, Hires prompt: a cat <lora:neon:0.25>, Hires upscale: 1.5, "
+        'Hires steps: 9, Hires upscaler: ESRGAN_4x, RP Ratios: "1,2", '
+        'Lora hashes: "neon: 4f4b9b7d8b86"'
+    )
+    again = again_of(of_infotext(text), DEFAULTS, {})
+    hires = again.request.hires
+    assert hires == HiresPass(1.5, 0.4, "Lanczos", 9, "a cat <lora:neon:0.25>")
+    assert again.request.region_ratios == "1,2"
+    assert any("ESRGAN_4x" in note for note in again.notes)
+    assert [(one.name, one.hash) for one in again.of_hires or ()] == [("neon", "4f4b9b7d8b86")]
+    members = replace(again, members=())
+    found = find_members(members, {"neon": Path("/n/neon.safetensors")}.get, Path("/no/index"))
+    of_hires = found.in_passes(again.request).hires
+    assert of_hires is not None
+    assert of_hires.stack is not None
+    assert [(ref.name, ref.unet) for ref in of_hires.stack] == [("neon", 0.25)]
+
+
+def test_a_picture_that_was_begun_with_is_said() -> None:
+    text = "a fox\nSteps: 20, Sampler: Euler, Seed: 5, Denoising strength: 0.4, Mask blur: 4"
+    again = again_of(of_infotext(text), DEFAULTS, {})
+    assert again.request.start is None
+    assert any("--denoising 0.4" in note for note in again.notes)
+    start = StartPicture(Path("/gone/fox.png"), 0.4)
+    making = Making(GenerateRequest("a fox", Path("/old"), seed=7, start=start))
+    exactly = again_of(PictureSaid(8, 8, making=making), DEFAULTS, {})
+    assert exactly.request.start == start
+    assert exactly.notes == ("The picture /gone/fox.png is no longer there.",)

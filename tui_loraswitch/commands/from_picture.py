@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from itertools import chain
 from pathlib import Path
 
 from engine.errors import EngineError, FileFormatError
@@ -18,7 +17,7 @@ from tui_loraswitch.commands.outcome import UsageError, say
 from tui_loraswitch.commands.picture_options import Wanted, wanted_pictures
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
-from tui_loraswitch.control.use_again import Again, again_of, find_members
+from tui_loraswitch.control.use_again import Again, Found, again_of, find_members
 
 _FIELDS: Mapping[str, str] = {
     "negative": "negative_prompt",
@@ -27,6 +26,8 @@ _FIELDS: Mapping[str, str] = {
     "mask": "region_masks",
 }
 """What options are called as fields of a request, where that is another name."""
+_HIRES_LORAS = frozenset(("hires_prompt", "hires_lora"))
+"""Options that give a second pass LoRAs of its own."""
 _NAMES = frozenset(field.name for field in fields(GenerateRequest))
 
 
@@ -57,11 +58,32 @@ def pictures_again(
         options.prompt = ""
     if "seed" not in args.given:
         options.seed = again.request.seed
-    stack, regions = _found(again, args, settings, library) if not says_prompt else ((), ())
+    _begin_with(options, again.request)
+    base, stack = again.request, tuple[LoraRef, ...]()
+    if not says_prompt:
+        found = _found(again, args, settings, library)
+        base, stack = found.in_passes(base), found.stack
     return [
-        _changed(again.request, one, args, stack, regions, library)
+        _changed(base, one, args, stack, library)
         for one in wanted_pictures(options, settings, library)
     ]
+
+
+def _begin_with(options: argparse.Namespace, base: GenerateRequest) -> None:
+    """Have the picture's own start picture and second pass stand for options that are not given."""
+    given, own = options.given, dict[str, object]()
+    if base.start is not None and "init" not in given:
+        start = base.start
+        own = {"init": start.path, "denoising": start.denoising, "resize": start.resize,
+               "exact_steps": start.exact_steps, "inpaint": start.mask,
+               "mask_blur": start.mask_blur}  # fmt: skip
+    elif base.hires is not None and "init" not in given:
+        hires = base.hires
+        own = {"hires": hires.scale, "denoising": hires.denoising, "upscaler": hires.upscaler,
+               "hires_steps": hires.steps, "hires_negative": hires.negative_prompt}  # fmt: skip
+    for name, value in own.items():
+        if name not in given:
+            setattr(options, name, value)
 
 
 def _changed(
@@ -69,7 +91,6 @@ def _changed(
     own: Wanted,
     args: argparse.Namespace,
     stack: tuple[LoraRef, ...],
-    regions: tuple[tuple[LoraRef, ...], ...],
     library: Library,
 ) -> Wanted:
     """The picture's request with what was given in place of its own."""
@@ -80,14 +101,21 @@ def _changed(
     else:
         # Options for LoRAs add to those of the picture.
         names -= {"prompt"}
-    names &= _NAMES
+    names |= {"width", "height", "shape"} if "size" in names else set()
+    names = (names & _NAMES) | {"start", "hires"}
     # A size of 0 is that of the model, and means that none was given.
     changed = {name: getattr(own.request, name) for name in names}
+    hires = own.request.hires
+    if hires is not None and base.hires is not None and not _HIRES_LORAS & args.given:
+        changed["hires"] = replace(
+            hires,
+            prompt=base.hires.prompt,
+            stack=base.hires.stack,
+            region_stacks=base.hires.region_stacks,
+        )
     request = replace(base, **changed)
-    if not own.request.prompt:
-        request = replace(request, region_stacks=regions)
     stack = (*stack, *own.stack)
-    names_of = library.written((*stack, *chain.from_iterable(request.region_stacks)))
+    names_of = library.written((*stack, *request.own_loras))
     request = replace(request, lora_names=names_of)
     try:
         check_request(request)
@@ -119,7 +147,7 @@ def _read(path: Path, settings: AppSettings) -> Again:
 
 def _found(
     again: Again, args: argparse.Namespace, settings: AppSettings, library: Library
-) -> tuple[tuple[LoraRef, ...], tuple[tuple[LoraRef, ...], ...]]:
+) -> Found:
     """The files of the picture's LoRAs; what is missing is refused, or said and left out."""
     found = find_members(again, library.named, settings.index_path)
     for note in found.notes:
@@ -129,4 +157,4 @@ def _found(
         if not args.skip_missing:
             raise UsageError(f"{words} --skip-missing draws without them.")
         say(f"{words} It is drawn without them.")
-    return found.stack, found.of_regions
+    return found

@@ -10,12 +10,15 @@ from typing import Any
 from engine.errors import EngineError
 from engine.generate.check import check_request
 from engine.generate.infotext import Infotext
+from engine.generate.infotext.passes import HiresUsed
 from engine.generate.picture_said import PictureSaid
 from engine.library.hash_table import HashTable
 from engine.protocol.making import Making
+from engine.protocol.passes import UPSCALERS, HiresPass
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
+from engine.words.clean import clean_line
 from engine.words.lora_tags import TagOrder
 from engine.words.prompt_language.regions import tags_by_region
 from tui_loraswitch.control.wanted_lora import WantedLora
@@ -41,6 +44,8 @@ class Again:
     request: GenerateRequest
     members: tuple[Member, ...]
     of_regions: tuple[tuple[Member, ...], ...] = ()
+    of_hires: tuple[Member, ...] | None = None
+    """Those of the second pass, where it has LoRAs of its own."""
     notes: tuple[str, ...] = ()
     """Sentences on what cannot be used."""
 
@@ -51,8 +56,16 @@ class Found:
 
     stack: Stack
     of_regions: tuple[Stack, ...]
+    of_hires: Stack | None
     missing: tuple[Member, ...]
     notes: tuple[str, ...]
+
+    def in_passes(self, request: GenerateRequest) -> GenerateRequest:
+        """The request with the LoRAs of its regions and of its second pass."""
+        hires = request.hires
+        if hires is not None:
+            hires = replace(hires, stack=self.of_hires)
+        return replace(request, region_stacks=self.of_regions, hires=hires)
 
     @property
     def missing_words(self) -> str:
@@ -99,7 +112,8 @@ def find_members(again: Again, by_name: Callable[[str], Path | None], index: Pat
 
     stack = found(again.members)
     regions = tuple(found(members) for members in again.of_regions)
-    return Found(stack, regions, tuple(dict.fromkeys(missing)), tuple(notes))
+    of_hires = None if again.of_hires is None else found(again.of_hires)
+    return Found(stack, regions, of_hires, tuple(dict.fromkeys(missing)), tuple(notes))
 
 
 def _by_hash(
@@ -132,9 +146,8 @@ def _by_hash(
 def _exactly(making: Making, defaults: GenerateRequest) -> Again:
     request = making.picture
     notes = [
-        f"{name} {path} is no longer there."
-        for name, paths in (("The mask", request.region_masks),)
-        for path in paths
+        f"The picture {path} is no longer there."
+        for path in request.picture_files
         if not path.exists()
     ]
     own = replace(
@@ -152,7 +165,9 @@ def _exactly(making: Making, defaults: GenerateRequest) -> Again:
         return tuple(Member(ref, ref.name, making.hash_of(ref)) for ref in stack)
 
     regions = tuple(map(members, request.region_stacks))
-    return Again(own, members(making.stack), regions, tuple(notes))
+    hires = request.hires
+    of_hires = members(hires.stack) if hires is not None and hires.stack is not None else None
+    return Again(own, members(making.stack), regions, of_hires, tuple(notes))
 
 
 def _by_infotext(
@@ -172,9 +187,10 @@ def _by_infotext(
         "empty_negative": info.empty_negative,
         "variation_seed": info.variation_seed,
         "variation_strength": info.variation_strength,
-        "region_ratios": dict(info.extra).get("RP Ratios"),
+        "region_ratios": info.region_ratios,
+        "hires": _hires(info.hires),
     }
-    notes = []
+    notes = _not_taken(info)
     request = replace(defaults, prompt=info.drawable_prompt, batch=1)
     for name, value in said.items():
         if value is None:
@@ -201,4 +217,43 @@ def _by_infotext(
         return tuple(found)
 
     regions = tuple(members(map(WantedLora.of_tag, tags)) for tags in own)
-    return Again(request, members(map(WantedLora.of_tag, whole)), regions, tuple(notes))
+    of_hires = None
+    if request.hires is not None and request.hires.prompt:
+        tags, _ = tags_by_region(request.hires.prompt, tag_order)
+        of_hires = members(map(WantedLora.of_tag, tags))
+    stack = members(map(WantedLora.of_tag, whole))
+    return Again(request, stack, regions, of_hires, tuple(notes))
+
+
+def _hires(said: HiresUsed | None) -> HiresPass | None:
+    """A hires fix as it can be drawn here."""
+    if said is None or said.scale is None:
+        return None
+    usual = HiresPass()
+    return HiresPass(
+        said.scale,
+        usual.denoising if said.denoising is None else said.denoising,
+        next((known for known in UPSCALERS if known == said.upscaler), "Lanczos"),
+        said.steps or 0,
+        said.prompt,
+        said.negative_prompt,
+    )
+
+
+def _not_taken(info: Infotext) -> list[str]:
+    """What of another program's picture is not drawn here, or not from its words alone."""
+    notes = []
+    if info.start is not None and info.start.denoising is not None:
+        name = f" {clean_line(info.start.name, 60)}" if info.start.name else ""
+        notes.append(
+            f"It was begun with a picture{name}, which is not in it: name that with --init, and "
+            f"--denoising {info.start.denoising:g}."
+        )
+    if info.hires is not None and info.hires.scale is None:
+        notes.append("How much its second pass has enlarged it is not said: --hires says it.")
+    elif info.hires is not None and info.hires.upscaler not in UPSCALERS:
+        notes.append(
+            f"The upscaler {clean_line(info.hires.upscaler or 'None', 60)} is not known here: "
+            "Lanczos stands in its place."
+        )
+    return notes
