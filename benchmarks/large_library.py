@@ -75,7 +75,7 @@ def scan(folder: Path, index_path: Path) -> list[LibraryEntry]:
 def filter_keys(entries: list[LibraryEntry]) -> list[float]:
     """Seconds for each key of a query: the search, and the rows of the list."""
     view = LibraryView()
-    view.load(SearchIndex.by_name(entries))
+    view.load(SearchIndex.of(entries))
     # As the app does with what a scan has made.
     gc.freeze()
     typed = (TYPED[:end] for end in range(1, len(TYPED)))

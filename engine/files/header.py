@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
@@ -26,6 +26,9 @@ MAX_TENSORS = 20_000
 
 MAX_NAME = 500
 """Characters of a tensor's name, some three times the longest that any trainer writes."""
+
+_FIRST_READ = 1 << 16
+"""Bytes of the first read: most headers of small files are in it."""
 
 MAX_DIMENSIONS = 64
 """Above what any tensor library takes; a bound, since multiplying endless shapes takes for ever."""
@@ -64,35 +67,58 @@ class Header:
     file_size: int
 
 
+class RawHeader(NamedTuple):
+    """A header as it stands in the file, not parsed yet."""
+
+    name: str
+    """The file's, for sentences about it."""
+    text: bytes
+    """JSON."""
+    data_start: int
+    file_size: int
+
+
 def read_header(path: Path) -> Header:
     """Read and check the header of a safetensors file.
 
     Raises `FileFormatError` with a sentence naming the file when it is missing, a pickle, another
     kind of file, truncated, or its header contradicts its size.
     """
-    name = printable(path.name)
     try:
         with open_regular(path) as file:
-            file_size = os.fstat(file.fileno()).st_size
-            # No byte beyond that is asked for: a file of /proc is empty and never ends.
-            first = file.read(min(9, file_size))
-            if len(first) < 9:
-                raise FileFormatError(
-                    f"{name}: truncated, the file has only {file_size} bytes; download it again."
-                )
-            (length,) = struct.unpack("<Q", first[:8])
-            if length > MAX_HEADER_BYTES or first[8:] != b"{":
-                raise _not_safetensors(name, first)
-            if length > file_size - 8:
-                raise FileFormatError(
-                    f"{name}: truncated, the header alone needs {length + 8:,} bytes and the "
-                    f"file has {file_size:,}; download it again."
-                )
-            file.seek(8)
-            raw = file.read(length)
+            return parse_header(raw_header(path, file.fileno()))
     except OSError as error:
         raise unreadable(path, error) from error
-    return _parse(name, raw, 8 + length, file_size)
+
+
+def raw_header(path: Path, descriptor: int) -> RawHeader:
+    """Read the header of an open file; nothing in it is looked at yet but its length.
+
+    Raises `FileFormatError` where there can be none, and OSError.
+    """
+    name = printable(path.name)
+    file_size = os.fstat(descriptor).st_size
+    # No byte beyond that is asked for: a file of /proc is empty and never ends.
+    first = os.pread(descriptor, min(_FIRST_READ, file_size), 0)
+    if len(first) < 9:
+        raise FileFormatError(
+            f"{name}: truncated, the file has only {file_size} bytes; download it again."
+        )
+    (length,) = struct.unpack_from("<Q", first)
+    if length > MAX_HEADER_BYTES or first[8:9] != b"{":
+        raise _not_safetensors(name, first[:9])
+    if length > file_size - 8:
+        raise FileFormatError(
+            f"{name}: truncated, the header alone needs {length + 8:,} bytes and the "
+            f"file has {file_size:,}; download it again."
+        )
+    text = first[8 : 8 + length]
+    while len(text) < length:
+        more = os.pread(descriptor, length - len(text), 8 + len(text))
+        if not more:
+            raise FileFormatError(f"{name}: it became shorter while it was read.")
+        text += more
+    return RawHeader(name, text, 8 + length, file_size)
 
 
 _OTHER_KINDS = {
@@ -122,7 +148,9 @@ def _not_safetensors(name: str, first: bytes) -> FileFormatError:
     return FileFormatError(f"{name}: not a safetensors file (it has no header).")
 
 
-def _parse(name: str, raw: bytes, data_start: int, file_size: int) -> Header:
+def parse_header(raw_header: RawHeader) -> Header:
+    """Parse and check a header; raises `FileFormatError` as `read_header` does."""
+    name, raw, data_start, file_size = raw_header
     # Counted before a million of them are parsed.
     _refuse_too_many(name, raw.count(b'"data_offsets"'))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Any
 
 from engine.library.entry import TriggerWords
 from engine.words.clean import clean_line
@@ -34,6 +35,8 @@ class Description:
     notes: str = ""
     base_model: str = ""
     """What the source calls the base model, in its own words."""
+    favourite: bool = False
+    """Whether another program has it as a favourite."""
     problems: tuple[str, ...] = ()
     """What could not be read, and why, in sentences."""
 
@@ -44,13 +47,24 @@ def merge(descriptions: Iterable[Description]) -> Description:
     Trigger words and problems add up.
     """
     sources = list(descriptions)
-    merged: dict[str, object] = {}
-    for field in fields(Description):
-        values = [getattr(source, field.name) for source in sources]
-        merged[field.name] = next((v for v in values if v not in ("", None, ())), field.default)
+    merged: dict[str, Any] = {}
+    for source in reversed(sources):
+        # As a table: thousands of files are merged in a scan.
+        said = source.__dict__
+        merged.update(
+            {
+                name: said[name]
+                for name in _NAMES
+                if said[name] not in _EMPTY and said[name] is not False
+            }
+        )
     merged["trigger_words"] = _all_trigger_words(sources)
     merged["problems"] = tuple(problem for source in sources for problem in source.problems)
-    return Description(**merged)  # type: ignore[arg-type]
+    return Description(**merged)
+
+
+_NAMES = tuple(field.name for field in fields(Description))
+_EMPTY = ("", None, ())
 
 
 def _all_trigger_words(sources: Iterable[Description]) -> tuple[TriggerWords, ...]:

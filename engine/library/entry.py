@@ -65,6 +65,10 @@ class LibraryEntry:
     """What beside the file cannot be read, and why, in sentences."""
     error: str = ""
     """Why the file cannot be used; empty when it can."""
+    favourite: bool = False
+    """Whether another program that keeps files beside it has it as a favourite."""
+    added_ns: int = 0
+    """When the library saw it first; 0 where that is not kept."""
 
     @cached_property
     def key(self) -> str:

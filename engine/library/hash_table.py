@@ -76,6 +76,19 @@ class HashTable:
             (os.fsencode(path), _key(version), *row),
         )
 
+    def all(self) -> dict[Path, tuple[str, str]]:
+        """Of each path, the version that was hashed and the hash of its tensors."""
+        rows = self._all("SELECT path, version, tensors_sha256 FROM file_hashes", ())
+        return {Path(os.fsdecode(path)): (version, tensors) for path, version, tensors in rows}
+
+    @staticmethod
+    def is_version(path: Path, version: str) -> bool:
+        """Whether a path's file is still of this version."""
+        try:
+            return _key(FileVersion.of(path)) == version
+        except OSError:
+            return False
+
     def _do(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Run a statement and give its first row."""
         return next(iter(self._all(statement, values)), None)

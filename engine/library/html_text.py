@@ -40,6 +40,8 @@ def plain_description(text: str, limit: int = MAX_TEXT) -> str:
 
     Angle brackets that are no HTML tag stay, such as those of the prompt tag `<lora:name:1>`.
     """
+    if not text:
+        return ""
     text = text[: 4 * limit]
     if any(map(_is_html, _MARKUP.finditer(text))):
         text = _text_of_html(text)

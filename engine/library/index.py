@@ -2,40 +2,81 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
-from engine.library.entry import LibraryEntry, TriggerWords
+from engine.library.entry import LibraryEntry
+from engine.library.entry_text import decode, encode
+from engine.library.list_row import Folder, ListRow, folder_id, list_row
+from engine.library.names import loose_name, output_name
+from engine.words.clean import clean_line
 
-_VERSION = 2
+_VERSION = 3
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
 _BUSY_SECONDS = 5.0
+_AT_ONCE = 500
+"""Values in one statement, within what every SQLite takes."""
+
+_TABLES = (
+    "CREATE TABLE folders (id INTEGER PRIMARY KEY, root BLOB, shown TEXT)",
+    # What the list holds of all files; what is long of each stands in `entries`.
+    "CREATE TABLE rows (id INTEGER PRIMARY KEY, folder INTEGER, sort TEXT, text TEXT, base TEXT, "
+    "family TEXT, rank INTEGER, size INTEGER, mtime_ns INTEGER, added_ns INTEGER, fits INTEGER, "
+    "favourite INTEGER, "
+    "error TEXT, missing TEXT, path BLOB, stamp TEXT, loose TEXT, output TEXT)",
+    "CREATE TABLE entries (id INTEGER PRIMARY KEY, entry TEXT, tags TEXT, metadata TEXT)",
+    "CREATE INDEX rows_folder ON rows (folder)",
+    "CREATE INDEX rows_loose ON rows (loose)",
+    "CREATE INDEX rows_output ON rows (output) WHERE output <> ''",
+)
+_NAMES = ("folders", "rows", "entries")
+_LISTED = ", ".join(f"rows.{name}" for name in ListRow._fields)
+_WHOLE = (
+    "SELECT rows.path, folders.root, entry, tags, metadata, missing FROM rows "
+    "JOIN folders ON folders.id = rows.folder JOIN entries ON entries.id = rows.id "
+)
 
 _T = TypeVar("_T")
 
-Known = dict[Path, tuple[str, LibraryEntry]]
-"""What is known of a folder's files: a stamp that changes with the file, and the entry."""
+
+class KnownFile(NamedTuple):
+    """What a scan has to know of a file that was read before."""
+
+    id: int
+    stamp: str
+    """Changes with the file; empty when it is to be read again in any case."""
+    added_ns: int
+    missing: str
+    """Why it could not be seen the last time; empty when it could."""
 
 
 class LibraryIndex:
-    """Entries kept between runs; belongs to the thread that made it.
+    """Entries kept between runs; any thread may use it.
 
-    A file that is no sound index is renamed to `<name>.damaged` and a fresh one begun; where none
-    can be written the index lives in memory. `warning` then says so; it is empty when all is well.
+    Readers do not wait for a writer, nor do other processes. A file that is no sound index is
+    renamed to `<name>.damaged` and a fresh one begun; where none can be written the index lives in
+    memory. `warning` then says so; it is empty when all is well.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warning = ""
-        self._known: dict[Path, Known] = {}
-        self._connection = self._open()
+        self._is_closed = False
+        self.doubtful: list[bytes] = []
+        """Paths of files whose rows make no sense; they are to be read again."""
+        self._folders: set[int] = set()
+        """Those that stand in the file."""
+        self._writing = threading.RLock()
+        self._reading = self._writing
+        self._connection = self._reader = self._open()
+        self._open_reader()
 
     def __enter__(self) -> Self:
         return self
@@ -50,68 +91,181 @@ class LibraryIndex:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        with self._reading, self._writing:
+            self._is_closed = True
+            self._reader.close()
+            self._connection.close()
+
+    # What the list needs.
+
+    def rows(self, roots: Iterable[Path]) -> tuple[dict[int, Folder], list[ListRow]]:
+        """The folders and files known of some library folders, without a look at the disk."""
+        folders = self._folders_of(roots)
+        found = [
+            ListRow._make(row)
+            for numbers in _portions(folders)
+            # Most of the folders are wanted, so an index would only make it slower.
+            for row in self._ask(f"SELECT {_LISTED} FROM rows WHERE +folder IN {numbers}")
+        ]
+        return folders, found
+
+    def entry(self, id: int) -> LibraryEntry | None:
+        """All that is known of a file; None when it is gone, or its row makes no sense."""
+        return next(iter(self._whole("WHERE rows.id = ?", (id,))), None)
 
     def load(self, roots: Iterable[Path]) -> list[LibraryEntry]:
         """All entries known of some library folders, without looking at the disk they are on."""
         found: dict[Path, LibraryEntry] = {}
-        for root in roots:
-            for path, (_, entry) in self.known(absolute(root)).items():
-                found.setdefault(path, entry)
+        for numbers in _portions(self._folders_of(roots)):
+            for entry in self._whole(f"WHERE rows.folder IN {numbers} ORDER BY rows.path"):
+                found.setdefault(entry.path, entry)
         return list(found.values())
 
-    def known(self, root: Path) -> Known:
-        """What is known of the files below a library folder; read once."""
-        if root not in self._known:
-            self._known[root] = self._read(root)
-        return self._known[root]
+    def called(self, name: str) -> Iterator[LibraryEntry]:
+        """The files of this bare name in its loosest form (see `loose_name`)."""
+        return self._whole("WHERE rows.loose = ?", (name,))
 
-    def _read(self, root: Path) -> Known:
-        statement = "SELECT path, stamp, entry, tags, metadata FROM entries WHERE root = ?"
-        rows: list[tuple[bytes, str, str, str, str]] = []
-        rows = self._run(lambda db: db.execute(statement, (os.fsencode(root),)).fetchall(), rows)
-        found: Known = {}
-        for raw, stamp, *texts in rows:
-            path = Path(os.fsdecode(raw))
-            entry = _decode(path, root, *texts)
-            if entry is not None:
-                found[path] = (stamp, entry)
+    def trained_as(self, name: str) -> Iterator[LibraryEntry]:
+        """The files whose trainer called them so (see `folded_name`)."""
+        return self._whole("WHERE rows.output <> '' AND rows.output = ?", (name,))
+
+    # What a scan needs.
+
+    def known(
+        self, root: Path, folder: Path | None = None, below: bool = True
+    ) -> dict[Path, KnownFile]:
+        """The files known in a library folder, or in a folder of it alone, or also `below` it."""
+        inside = folder or root
+        shown = clean_line(str(inside.relative_to(root))) if inside != root else ""
+        listed = [
+            id
+            for id, place in self._folders_of([root]).items()
+            if place.path == shown or (below and (not shown or place.path.startswith(f"{shown}/")))
+        ]
+        found: dict[Path, KnownFile] = {}
+        for numbers in _portions(listed):
+            columns = "path, id, stamp, added_ns, missing"
+            for raw, *values in self._ask(f"SELECT {columns} FROM rows WHERE folder IN {numbers}"):
+                path = Path(os.fsdecode(raw))
+                # Folders of other bytes may look the same.
+                if (
+                    (below and inside == root)
+                    or path.parent == inside
+                    or (below and inside in path.parents)
+                ):
+                    found[path] = KnownFile(*values)
         return found
 
-    def store(self, entries: Iterable[tuple[str, LibraryEntry]]) -> None:
-        """Keep entries with their stamps."""
-        entries = list(entries)
+    def store(self, entries: Iterable[tuple[str, LibraryEntry]]) -> list[ListRow]:
+        """Keep entries with their stamps; gives what the list needs of them."""
+        rows: list[ListRow] = []
+        written, kept = [], []
+        folders: dict[int, tuple[bytes, str]] = {}
         for stamp, entry in entries:
-            if entry.root in self._known:
-                self._known[entry.root][entry.path] = stamp, entry
-        rows = [
-            (os.fsencode(entry.root), os.fsencode(entry.path), stamp, *_encode(entry))
-            for stamp, entry in entries
-        ]
-        statement = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)"
-        self._run(lambda db: db.executemany(statement, rows), None)
+            folder = folder_id(entry.root, entry.folder)
+            if folder not in self._folders:
+                folders[folder] = os.fsencode(entry.root), entry.folder
+            row = list_row(entry, folder)
+            # A file in error is tried again: the reason (its rights, a disk) may be gone.
+            stamp = "" if entry.error or entry.problems else stamp
+            name = loose_name(entry.path.name), output_name(entry)
+            rows.append(row)
+            written.append((*row, os.fsencode(entry.path), stamp, *name))
+            kept.append((row.id, *encode(entry)))
 
-    def forget(self, root: Path, paths: Iterable[Path]) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            places = [(id, *values) for id, values in folders.items()]
+            db.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", places)
+            marks = ", ".join("?" * 18)
+            db.executemany(f"INSERT OR REPLACE INTO rows VALUES ({marks})", written)
+            db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", kept)
+
+        self._change(write)
+        self._folders |= folders.keys()
+        return rows
+
+    def forget(self, ids: Iterable[int]) -> None:
         """Drop files that are gone."""
-        paths = list(paths)
-        for path in paths:
-            self._known.get(root, {}).pop(path, None)
-        rows = [(os.fsencode(root), os.fsencode(path)) for path in paths]
-        statement = "DELETE FROM entries WHERE root = ? AND path = ?"
-        self._run(lambda db: db.executemany(statement, rows), None)
+        gone = [(id,) for id in ids]
 
-    def _run(self, action: Callable[[sqlite3.Connection], _T], otherwise: _T) -> _T:
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM rows WHERE id = ?", gone)
+            db.executemany("DELETE FROM entries WHERE id = ?", gone)
+
+        if gone:
+            self._change(write)
+
+    def miss(self, reasons: Mapping[int, str]) -> None:
+        """Take down why files cannot be seen now; an empty reason: they can be seen again."""
+        rows = [(reason, id) for id, reason in reasons.items()]
+        if rows:
+            statement = "UPDATE rows SET missing = ? WHERE id = ?"
+            self._change(lambda db: db.executemany(statement, rows))
+
+    def folders(self, ids: Iterable[int]) -> dict[int, Folder]:
+        """Folders by their numbers."""
+        found = {}
+        for numbers in _portions(ids):
+            for id, root, shown in self._ask(f"SELECT * FROM folders WHERE id IN {numbers}"):
+                found[id] = Folder(Path(os.fsdecode(root)), shown)
+        return found
+
+    def _folders_of(self, roots: Iterable[Path]) -> dict[int, Folder]:
+        found = {}
+        for root in dict.fromkeys(map(absolute, roots)):
+            statement = "SELECT id, shown FROM folders WHERE root = ?"
+            for id, shown in self._ask(statement, (os.fsencode(root),)):
+                found[id] = Folder(root, shown)
+        return found
+
+    def _whole(self, where: str, values: tuple[object, ...] = ()) -> Iterator[LibraryEntry]:
+        for path, root, *texts, missing in self._ask(_WHOLE + where, values):
+            entry = decode(Path(os.fsdecode(path)), Path(os.fsdecode(root)), *texts)
+            if entry is None:
+                self.doubtful.append(path)
+            else:
+                yield replace(entry, error=missing) if missing else entry
+
+    def doubt(self) -> bool:
+        """Have the files read again whose rows make no sense; False when there are none."""
+        paths = [(path,) for path in self.doubtful]
+        self.doubtful.clear()
+        if paths:
+            statement = "UPDATE rows SET stamp = '' WHERE path = ?"
+            self._change(lambda db: db.executemany(statement, paths))
+        return bool(paths)
+
+    # The file.
+
+    def _ask(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         try:
-            with self._connection:
-                return action(self._connection)
+            with self._reading:
+                if self._is_closed:
+                    return []  # a screen that is closing asks for one more row
+                return self._reader.execute(statement, values).fetchall()
         except sqlite3.ProgrammingError:
-            raise  # a fault of the caller, such as the wrong thread, not of the file
+            raise  # a fault of the caller, not of the file
         except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+            return []
+
+    def _change(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        try:
+            with self._writing, self._connection:
+                action(self._connection)
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        with self._reading, self._writing:
+            self._reader.close()
             self._connection.close()
-            # What follows is built anew, from what the fresh file holds.
-            self._known.clear()
-            self._connection = self._recover(error)
-            return otherwise
+            self._folders.clear()
+            self._reading = self._writing
+            self._connection = self._reader = self._recover(error)
+            self._open_reader()
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -119,6 +273,20 @@ class LibraryIndex:
             return _connect(self.path)
         except (OSError, sqlite3.DatabaseError) as error:
             return self._recover(error)
+
+    def _open_reader(self) -> None:
+        """Read by a connection of its own where there is a file."""
+        if self._is_in_memory:
+            return
+        try:
+            self._reader = _connect(self.path)
+            self._reading = threading.RLock()
+        except sqlite3.DatabaseError:
+            self._reader = self._connection  # one will do
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return not self._connection.execute("PRAGMA database_list").fetchone()[2]
 
     def _recover(self, error: OSError | sqlite3.DatabaseError) -> sqlite3.Connection:
         """Begin a fresh file in the place of a damaged one, or else go on in memory."""
@@ -151,66 +319,28 @@ def absolute(root: Path) -> Path:
     return root.absolute()
 
 
+def _portions(numbers: Iterable[int]) -> Iterator[str]:
+    """Numbers as lists of SQL, each within what one statement takes."""
+    listed = list(numbers)
+    for start in range(0, len(listed), _AT_ONCE):
+        yield f"({', '.join(map(str, listed[start : start + _AT_ONCE]))})"
+
+
 def _connect(path: Path | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS)
+    connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        # Writing the log into the file waits for the disk: not after every few hundred files.
+        connection.execute("PRAGMA wal_autocheckpoint = 8000")
         if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             with connection:
-                connection.execute("DROP TABLE IF EXISTS entries")
-                connection.execute(
-                    "CREATE TABLE entries (root BLOB, path BLOB, stamp TEXT, entry TEXT, "
-                    "tags TEXT, metadata TEXT, PRIMARY KEY (root, path))"
-                )
+                for name in _NAMES:
+                    connection.execute(f"DROP TABLE IF EXISTS {name}")
+                for statement in _TABLES:
+                    connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         connection.close()
         raise
     return connection
-
-
-_OWN_COLUMNS = ("path", "root", "tags", "metadata")
-
-
-def _encode(entry: LibraryEntry) -> tuple[str, str, str]:
-    """An entry as JSON, with defaults left out, and its two long tables.
-
-    The tables are plain text, a line per item, since ten thousand entries then load several times
-    faster. Their items are single lines: that is how text is cleaned for an entry.
-    """
-    values = {
-        field.name: value
-        for field in fields(entry)
-        if field.name not in _OWN_COLUMNS
-        and (value := getattr(entry, field.name)) not in ("", (), None)
-    }
-    values["trigger_words"] = [(group.source, group.words) for group in entry.trigger_words]
-    if entry.previews:
-        values["previews"] = [str(preview) for preview in entry.previews]
-    tags = "\n".join(f"{tag}\n{count}" for tag, count in entry.tags)
-    metadata = "\n".join(f"{key}\n{value}" for key, value in entry.metadata)
-    return json.dumps(values, separators=(",", ":")), tags, metadata
-
-
-def _decode(path: Path, root: Path, text: str, tags: str, metadata: str) -> LibraryEntry | None:
-    """The entry again; None when its row makes no sense, and its file is then read anew."""
-    try:
-        values: dict[str, Any] = json.loads(text)
-        values["trigger_words"] = tuple(
-            TriggerWords(source, tuple(words)) for source, words in values["trigger_words"]
-        )
-        values["parts"] = tuple(values.get("parts", ()))
-        values["previews"] = tuple(map(Path, values.get("previews", ())))
-        values["problems"] = tuple(values.get("problems", ()))
-        names, counts = _alternating(tags)
-        values["tags"] = tuple(zip(names, map(int, counts), strict=True))
-        values["metadata"] = tuple(zip(*_alternating(metadata), strict=True))
-        return LibraryEntry(path, root, **values)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def _alternating(lines: str) -> tuple[list[str], list[str]]:
-    items = lines.split("\n") if lines else []
-    return items[::2], items[1::2]

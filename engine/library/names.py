@@ -39,10 +39,17 @@ class LibraryNames(Generic[File]):
     Compatible characters (`ﬁ` and `fi`, `²` and `2`) stay different: they name different files.
     """
 
-    def __init__(self, files: Iterable[File] = ()) -> None:
-        self._by_bare_name: dict[str, list[File]] = {}
+    def __init__(self, called: Callable[[str], Sequence[File]]) -> None:
+        """`called` gives the files whose bare name is this one in its loosest form."""
+        self._files_called = called
+
+    @classmethod
+    def of(cls, files: Iterable[File]) -> LibraryNames[File]:
+        """Of files that are all at hand."""
+        by_name: dict[str, list[File]] = {}
         for file in files:
-            self._by_bare_name.setdefault(_loose(_bare(file)), []).append(file)
+            by_name.setdefault(_loose(_bare(file)), []).append(file)
+        return cls(lambda loose: by_name.get(loose, []))
 
     def find(self, name: str) -> File | None:
         """The file meant; None for none. Raises `EngineError` for a name that several files have.
@@ -58,7 +65,7 @@ class LibraryNames(Generic[File]):
 
     def _called(self, wanted: str) -> list[File]:
         """The files that have a name in the strictest way in which any has it."""
-        near = self._by_bare_name.get(_loose(basename(wanted)), ())
+        near = self._files_called(_loose(basename(wanted)))
         ways: tuple[tuple[Callable[[str], str], Callable[[File], str]], ...] = (
             (str, library_key),
             (_composed, library_key),
@@ -83,7 +90,7 @@ class LibraryNames(Generic[File]):
         A file that is not in the library is told from those that are by its folder's name.
         """
         stem = path.name.removesuffix(ENDING)
-        near = self._by_bare_name.get(_loose(stem), [])
+        near = self._files_called(_loose(stem))
         own = next((file for file in near if file.path == path), None)
         if own is None:
             return f"{path.parent.name}/{stem}" if near else stem
@@ -92,9 +99,33 @@ class LibraryNames(Generic[File]):
 
     def _means(self, name: str, file: File) -> bool:
         try:
-            return self.find(writable_name(name)) is file
+            found = self.find(writable_name(name))
+            return found is not None and found.path == file.path
         except EngineError:
             return False
+
+
+class NamedFiles(Protocol):
+    """A library that finds its files by name."""
+
+    @property
+    def names(self) -> LibraryNames[LibraryEntry]:
+        """By their own."""
+
+    def trained_as(self, name: str) -> LibraryEntry | None:
+        """By what the trainer called it; see `find_output_name`."""
+
+
+class NamedEntries:
+    """Such a library of entries that are all at hand."""
+
+    def __init__(self, entries: Iterable[LibraryEntry] = ()) -> None:
+        self._entries = tuple(entries)
+        self.names = LibraryNames.of(self._entries)
+
+    def trained_as(self, name: str) -> LibraryEntry | None:
+        """The file that its trainer called so."""
+        return find_output_name(name, self._entries)
 
 
 def names_for_tags(
@@ -113,9 +144,25 @@ def find_output_name(name: str, entries: Iterable[LibraryEntry]) -> LibraryEntry
 
     Raises `EngineError` where several are called so: copies and renamed files keep that name.
     """
-    wanted = _folded(without_ending(name))
-    called = [entry for entry in entries if _folded(_output_name(entry)) == wanted]
+    wanted = folded_name(name)
+    called = [entry for entry in entries if output_name(entry) == wanted]
     return only(name, called) if wanted else None
+
+
+def output_name(entry: LibraryEntry) -> str:
+    """What the trainer called the file, without regard to case; empty where nothing says it."""
+    name = next((value for key, value in entry.metadata if key == "ss_output_name"), "")
+    return folded_name(name)
+
+
+def folded_name(name: str) -> str:
+    """A name without its ending and without regard to case."""
+    return _folded(without_ending(name))
+
+
+def loose_name(name: str) -> str:
+    """A bare name in its loosest form: as screens and tags show it, without its ending."""
+    return _loose(without_ending(name))
 
 
 def only(name: str, found: Sequence[File]) -> File | None:
@@ -147,10 +194,6 @@ def _whole(file: InLibrary) -> str:
 
 def _bare(file: InLibrary) -> str:
     return basename(library_key(file))
-
-
-def _output_name(entry: LibraryEntry) -> str:
-    return next((value for key, value in entry.metadata if key == "ss_output_name"), "")
 
 
 def _composed(name: str) -> str:

@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from engine.errors import FileFormatError
-from engine.files.header import Header, read_header
+from engine.files.header import raw_header, read_header
+from engine.files.regular_file import regular_descriptor, unreadable
 from engine.library.description import merge
 from engine.library.entry import LibraryEntry
 from engine.library.metadata import describe_metadata, shown_metadata
+from engine.library.outlines import Outlines, ReadHeader
 from engine.library.sidecars import read_sidecars
 from engine.library.walk import FoundFile
 from engine.lora.base_model import SDXL_SHAPED, Base, family_called, variant_called
-from engine.lora.identify import Identity, identify, read_scalar, why_no_lora
+from engine.lora.identify import Identity, identity_of, scalar_at, why_no_lora
 from engine.words.clean import clean_line
 
 log = logging.getLogger(__name__)
 
 
-def read_entry(found: FoundFile) -> LibraryEntry:
-    """Read a file's header and sidecars; a file that cannot be used gets an entry with `error`."""
+def read_entry(
+    found: FoundFile, outlines: Outlines | None = None, added_ns: int = 0
+) -> LibraryEntry:
+    """Read a file's header and sidecars; a file that cannot be used gets an entry with `error`.
+
+    `outlines` may be shared by the files of a scan; `added_ns` is when the library saw it first.
+    """
     try:
-        header = read_header(found.path)
-        identity = identify(header)
-        alpha = read_scalar(found.path, identity.alpha) if identity.alpha else None
-        return _described(found, header, identity, alpha)
+        try:
+            descriptor = regular_descriptor(found.path)
+            try:
+                read = (outlines or Outlines()).read(raw_header(found.path, descriptor))
+                alpha = scalar_at(descriptor, read.outline.alpha) if read.outline.alpha else None
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unreadable(found.path, error) from error
+        return _described(found, read, alpha, added_ns)
     except FileFormatError as error:
-        return _entry(found, error=clean_line(str(error)))
+        return _entry(found, added_ns, error=clean_line(str(error)))
     # A fault of this program that one odd file brings out: the thousands beside it are none.
     except Exception:
         log.exception("%s: cannot be read", found.path)
         reason = f"{found.path.name}: reading it failed; the log file has the details."
-        return _entry(found, error=clean_line(reason))
+        return _entry(found, added_ns, error=clean_line(reason))
 
 
 def _described(
-    found: FoundFile, header: Header, identity: Identity, alpha: float | None
+    found: FoundFile, read: ReadHeader, alpha: float | None, added_ns: int
 ) -> LibraryEntry:
-    said = merge((*read_sidecars(found.sidecars), describe_metadata(header.metadata)))
+    identity = identity_of(read.outline, read.metadata)
+    said = merge((*read_sidecars(found.sidecars), describe_metadata(read.metadata)))
     base = _base(identity, said.base_model)
-    problem = "" if identity.modules else why_no_lora(header, identity)
+    problem = "" if identity.modules else why_no_lora(read_header(found.path), identity)
     return _entry(
         found,
+        added_ns,
         family=identity.family,
         rank=identity.rank,
         alpha=alpha,
@@ -59,13 +75,14 @@ def _described(
         preferred_strength=said.preferred_strength,
         negative_text=said.negative_text,
         notes=said.notes,
-        metadata=shown_metadata(header.metadata),
+        favourite=said.favourite,
+        metadata=shown_metadata(read.metadata),
         problems=said.problems,
         error=clean_line(f"{found.path.name}: {problem}") if problem else "",
     )
 
 
-def _entry(found: FoundFile, **values: object) -> LibraryEntry:
+def _entry(found: FoundFile, added_ns: int, **values: object) -> LibraryEntry:
     return LibraryEntry(
         found.path,
         found.root,
@@ -73,6 +90,7 @@ def _entry(found: FoundFile, **values: object) -> LibraryEntry:
         found.mtime_ns,
         found.inode,
         previews=found.previews,
+        added_ns=added_ns,
         **values,  # type: ignore[arg-type]
     )
 

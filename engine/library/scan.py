@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.library.entry import LibraryEntry
-from engine.library.index import Known, LibraryIndex, absolute
+from engine.library.index import KnownFile, LibraryIndex, absolute
+from engine.library.list_row import ListRow, file_id
+from engine.library.outlines import Outlines
 from engine.library.read_entry import read_entry
 from engine.library.walk import FoundFile, Walk
 from engine.words.clean import clean_line
 
-BATCH = 50
+BATCH = 200
 """Files read between two reports and two writes of the index."""
 _LISTED_BETWEEN_REPORTS = 500
 
 
+class _Unread(NamedTuple):
+    """A file to be read, when the library saw it first, and whether it was in error then."""
+
+    file: FoundFile
+    added_ns: int
+    was_in_error: bool
+
+
 @dataclass(frozen=True)
 class ScanProgress:
-    """How far a scan is, and what it found since the last report.
+    """How far a scan is, and what has changed in the index since the last report.
 
     `total` grows while folders are still being listed.
     """
 
     done: int
     total: int
-    found: tuple[LibraryEntry, ...] = ()
+    found: tuple[ListRow, ...] = ()
+    """Files that are new, or are otherwise than before."""
+    new: int = 0
+    """How many of them are new."""
+    gone: tuple[int, ...] = ()
+    missing: Mapping[int, str] = field(default_factory=dict)
+    """Why files cannot be seen just now; an empty reason: they can be seen again."""
     problems: tuple[str, ...] = ()
     """Sentences for the user: a folder that is not there, an index that cannot be kept."""
 
@@ -38,92 +56,160 @@ def scan_folders(
     on_progress: Callable[[ScanProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[LibraryEntry]:
-    """Find all LoRA files below library folders; the entries come in batches and all at the end.
+    """Bring the index up to date with library folders, and give all entries that it has of them.
 
     A file that cannot be used has an entry with `error`. Files of a folder that is not there (a
     drive that is not mounted) keep their entry, with an `error` that says so, and stay in the
-    index. When `should_stop` answers True, what was found so far is returned and kept.
+    index. When `should_stop` answers True, what was found so far is kept and returned.
     """
-    stopped = should_stop or (lambda: False)
-    report = _Report(on_progress or (lambda _: None))
-    visited: set[str] = set()
-    to_read: list[FoundFile] = []
-    for root in dict.fromkeys(map(absolute, roots)):
-        if os.path.realpath(root) in visited:
-            # It lies in another library folder, which has given its files already.
-            continue
-        walk = Walk(root, visited)
+    roots = tuple(dict.fromkeys(map(absolute, roots)))
+    refresh(roots, index, on_progress, should_stop)
+    entries = index.load(roots)
+    if index.doubt():
+        refresh(roots, index, on_progress, should_stop)
+        return index.load(roots)
+    return entries
+
+
+def refresh(
+    roots: Iterable[Path],
+    index: LibraryIndex,
+    on_progress: Callable[[ScanProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Bring the index up to date with library folders."""
+    _Scan(index, on_progress, should_stop).look_at_all(roots)
+
+
+def refresh_folder(
+    root: Path,
+    folder: Path,
+    index: LibraryIndex,
+    on_progress: Callable[[ScanProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    below: bool = True,
+) -> None:
+    """The same for one folder of a library folder, and what lies `below` it."""
+    _Scan(index, on_progress, should_stop).look_at(root, folder, below)
+
+
+class _Scan:
+    """One look through folders: its counts, and what it passes on."""
+
+    def __init__(
+        self,
+        index: LibraryIndex,
+        on_progress: Callable[[ScanProgress], None] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
+        self._index = index
+        self._on_progress = on_progress or (lambda _: None)
+        self._stopped = should_stop or (lambda: False)
+        self._outlines = Outlines()
+        self._visited: set[str] = set()
+        self._done = self._total = self._reported_total = 0
+        self._begun = time.time_ns()
+
+    def look_at_all(self, roots: Iterable[Path]) -> None:
+        """Whole library folders; what is known is compared first, then the rest is read."""
+        to_read: list[_Unread] = []
+        for root in dict.fromkeys(map(absolute, roots)):
+            known = self._index.known(root)
+            if os.path.realpath(root) in self._visited:
+                # It lies in another library folder, which has given its files already.
+                self._index.forget(file.id for file in known.values())
+            else:
+                to_read += self._compare(Walk(root, self._visited), known)
+            if self._stopped():
+                return
+        self._read(to_read)
+
+    def look_at(self, root: Path, folder: Path, below: bool) -> None:
+        """One folder, with what is below or without."""
+        walk = Walk(root, self._visited, start=folder, below=below)
+        self._read(self._compare(walk, self._index.known(root, folder, below)))
+
+    def _compare(self, walk: Walk, known: Mapping[Path, KnownFile]) -> list[_Unread]:
+        """Take down what is gone or out of sight; gives the files to read."""
         files: list[FoundFile] = []
         for folder in walk:
             files += folder
-            report.list_more(len(folder))
-            if stopped():
-                return report.entries
-        to_read += _compare_with_index(walk, files, index, report)
-    for start in range(0, len(to_read), BATCH):
-        fresh = []
-        for file in to_read[start : start + BATCH]:
-            if stopped():
+            self._list_more(len(folder))
+            if self._stopped():
+                return []
+        unlisted = dict(walk.unlisted)
+        if known and not files and not unlisted and walk.begin == walk.root:
+            words = f"{clean_line(str(walk.root))}: it is empty; is its drive mounted?"
+            unlisted[walk.root] = words
+        seen = {file.path for file in files}
+        unseen = [path for path in known if path not in seen]
+        reasons = {path: _why_unseen(path, unlisted) for path in unseen}
+        gone = tuple(known[path].id for path, reason in reasons.items() if not reason)
+        missing = {
+            known[path].id: reason
+            for path, reason in reasons.items()
+            if reason and reason != known[path].missing
+        }
+        to_read: list[_Unread] = []
+        for file in files:
+            before = known.get(file.path)
+            if before is None or before.stamp != file.stamp:
+                added = before.added_ns if before else self._begun
+                to_read.append(_Unread(file, added, before is not None and not before.stamp))
+            elif before.missing:
+                missing[before.id] = ""
+        self._index.forget(gone)
+        self._index.miss(missing)
+        offline = len(unseen) - len(gone)
+        self._list_more(offline)
+        self._done += len(files) - len(to_read) + offline
+        self._report(gone=gone, missing=missing, problems=tuple(unlisted.values()))
+        return to_read
+
+    def _read(self, to_read: list[_Unread]) -> None:
+        for batch in _batches(to_read):
+            fresh: list[tuple[str, LibraryEntry]] = []
+            for file, added, was_in_error in batch:
+                if self._stopped():
+                    break
+                entry = read_entry(file, self._outlines, added)
+                self._done += 1
+                if not was_in_error or self._index.entry(file_id(file.root, file.path)) != entry:
+                    fresh.append((file.stamp, entry))
+            self._report(tuple(self._index.store(fresh)))
+            if self._stopped():
                 break
-            fresh.append((file.stamp, read_entry(file)))
-        index.store(fresh)
-        report.add([entry for _, entry in fresh])
-        if stopped():
-            break
-    if index.warning:
-        report.add([], [index.warning])
-    return report.entries
+        if self._index.warning:
+            self._report(problems=(self._index.warning,))
+
+    def _list_more(self, files: int) -> None:
+        """More files are known to exist; said at times, since listing a slow disk takes long."""
+        self._total += files
+        if self._total - self._reported_total >= _LISTED_BETWEEN_REPORTS:
+            self._report()
+
+    def _report(
+        self,
+        found: tuple[ListRow, ...] = (),
+        gone: tuple[int, ...] = (),
+        missing: Mapping[int, str] | None = None,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        self._reported_total = self._total
+        new = sum(row.added_ns == self._begun for row in found)
+        self._on_progress(
+            ScanProgress(self._done, self._total, found, new, gone, missing or {}, problems)
+        )
 
 
-def _compare_with_index(
-    walk: Walk, files: list[FoundFile], index: LibraryIndex, report: _Report
-) -> list[FoundFile]:
-    """Report what the index knows of a folder, forget what is gone, return what must be read."""
-    known = index.known(walk.root)
-    unlisted = dict(walk.unlisted)
-    if known and not files and not unlisted:
-        unlisted[walk.root] = f"{clean_line(str(walk.root))}: it is empty; is its drive mounted?"
-    unseen = known.keys() - {file.path for file in files}
-    missing = {path: reason for path in unseen if (reason := _why_unseen(path, unlisted))}
-    index.forget(walk.root, unseen - missing.keys())
-
-    offline = [replace(known[path][1], error=reason) for path, reason in missing.items()]
-    same = [known[file.path][1] for file in files if _is_known(file, known)]
-    report.list_more(len(offline))
-    report.add([*same, *offline], unlisted.values())
-    unchanged = {entry.path for entry in same}
-    return [file for file in files if file.path not in unchanged]
-
-
-def _is_known(file: FoundFile, known: Known) -> bool:
-    stamp, entry = known.get(file.path, ("", None))
-    # A file in error is tried again: the reason (its rights, a disk) may be gone without a trace.
-    return stamp == file.stamp and entry is not None and not (entry.error or entry.problems)
+def _batches(files: list[_Unread]) -> Iterator[list[_Unread]]:
+    for start in range(0, len(files), BATCH):
+        yield files[start : start + BATCH]
 
 
 def _why_unseen(path: Path, unlisted: Mapping[Path, str]) -> str:
     """The reason why a known file's folder shows nothing; empty when the file is simply gone."""
+    if not unlisted:
+        return ""
     return next((unlisted[place] for place in (path, *path.parents) if place in unlisted), "")
-
-
-class _Report:
-    """Counts a scan's files and passes its finds on."""
-
-    def __init__(self, on_progress: Callable[[ScanProgress], None]) -> None:
-        self._on_progress = on_progress
-        self._total = self._reported_total = 0
-        self.entries: list[LibraryEntry] = []
-
-    def list_more(self, files: int) -> None:
-        """More files are known to exist; said at times, since listing a slow disk takes long."""
-        self._total += files
-        if self._total - self._reported_total >= _LISTED_BETWEEN_REPORTS:
-            self.add([])
-
-    def add(self, found: list[LibraryEntry], problems: Iterable[str] = ()) -> None:
-        """Report entries, and problems as sentences."""
-        self.entries += found
-        self._reported_total = self._total
-        self._on_progress(
-            ScanProgress(len(self.entries), self._total, tuple(found), tuple(problems))
-        )

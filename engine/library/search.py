@@ -1,197 +1,374 @@
-"""Finding entries: a query of plain words, and the orders of a list."""
+"""Finding files: what a query finds, in the order in which it is wanted."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+import random
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import compress
-from operator import and_
-from typing import Literal, TypeVar, get_args
+from functools import cached_property
+from itertools import count
+from operator import attrgetter
+from typing import Any
 
 from engine.library.entry import LibraryEntry
+from engine.library.list_row import (
+    OTHER_MODEL,
+    Folder,
+    ListRow,
+    folded,
+    folder_id,
+    list_row,
+)
+from engine.library.near import near
+from engine.library.orders import SortOrder
+from engine.library.own import OWN_NOTHING, Own, entry_with_own, with_own
+from engine.library.places import Place, root_labels, tree_key
+from engine.library.query import Query, Term
+from engine.library.terms import Numbers, is_favourite, row_test, with_text
 
-_T = TypeVar("_T")
-Field = Literal["text", "tag", "base", "folder"]
-SortOrder = Literal["name", "date", "size"]
-
-_TERM = re.compile(r'(-?)(?:(tag|base|folder):)?(?:"([^"]*)"?|(\S*))', re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One condition: `needle` occurs in a field of the entry, or with `exclude` does not."""
-
-    field: Field
-    needle: str
-    exclude: bool = False
-
-
-@dataclass(frozen=True)
-class Query:
-    """Conditions that must all hold; none holds for every entry.
-
-    `neon night` both occur in path, title or trigger words; `-x` excludes; `"two words"` belong
-    together; `tag:` looks at the training tags, `base:` at the base model (`base:sdxl`,
-    `base:pony`, `base:unknown`), `folder:` at the folder. Letter case does not matter.
-    """
-
-    terms: tuple[Term, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Query:
-        """Read a query; unfinished typing (a lone `-`, `tag:`, an open quote) asks for nothing."""
-        terms = []
-        for minus, name, quoted, bare in _TERM.findall(text):
-            field: Field = name.lower() or "text"
-            needle = _folded(quoted or bare)
-            if field == "base":
-                needle = needle.replace(" ", "")
-            if needle:
-                terms.append(Term(field, needle, bool(minus)))
-        return cls(tuple(terms))
-
-    def matches(self, entry: LibraryEntry) -> bool:
-        """True when the entry meets every condition."""
-        haystacks = _haystacks(entry)
-        return all(
-            (term.needle in haystacks[term.field]) is not term.exclude for term in self.terms
-        )
-
-
-def _haystacks(entry: LibraryEntry) -> dict[Field, str]:
-    """An entry's searched texts, case-folded once: that is what makes each keystroke cheap."""
-    words = (word for trigger in entry.trigger_words for word in trigger.words)
-    return {
-        "text": _folded("\n".join((entry.key, entry.title, *words))),
-        "tag": _folded("\n".join(tag for tag, _ in entry.tags)),
-        "base": _folded(entry.base_label or "unknown").replace(" ", ""),
-        "folder": _folded(entry.folder),
-    }
+_COLUMNS = {"base": "base", "type": "family"}
+_LARGEST_FIRST: dict[SortOrder, str] = {
+    "added": "added_ns",
+    "date": "mtime_ns",
+    "size": "size",
+    "rank": "rank",
+}
 
 
 @dataclass(frozen=True)
 class Found:
     """What a search has found."""
 
-    entries: list[LibraryEntry]
-    places: list[str]
-    """The `place` of each entry."""
-    hidden: int
+    index: SearchIndex
+    numbers: Numbers
+    hidden: int = 0
     """How many more there are that are made for other models."""
+    problems: tuple[str, ...] = ()
+    """What of the query is not understood, in sentences."""
+
+    @property
+    def entries(self) -> list[LibraryEntry]:
+        """All of it, read whole; a screen asks for those that are seen."""
+        return [self.index.entry(number) for number in self.numbers]
 
 
 class SearchIndex:
-    """Entries in their order, ready to be filtered at each keystroke.
+    """The library's files as a list: folder by folder, each by name, ready for each keystroke.
 
-    Making one of 10,000 entries takes some hundred milliseconds: do it beside the screen.
+    It holds what the list needs to sort and to search, and asks for the rest of a file by its id
+    when that file is looked at. It never changes; `changed` gives another one.
     """
 
-    def __init__(self, entries: Iterable[LibraryEntry]) -> None:
-        self.entries = tuple(entries)
-        haystacks = [_haystacks(entry) for entry in self.entries]
-        # By columns: to look at each of ten thousand entries takes ten times as long.
-        self._columns: dict[Field, list[str]] = {
-            field: [texts[field] for texts in haystacks] for field in get_args(Field)
-        }
-        self._places = [entry.place for entry in self.entries]
-        self._fits = [entry.fits_sdxl or bool(entry.error) for entry in self.entries]
+    def __init__(
+        self,
+        folders: Mapping[int, Folder],
+        rows: Iterable[ListRow],
+        entry_of: Callable[[int], LibraryEntry | None],
+        own: Mapping[int, Own] | None = None,
+    ) -> None:
+        by_folder: defaultdict[int, list[ListRow]] = defaultdict(list)
+        for row in rows:
+            by_folder[row.folder].append(row)
+        for some in by_folder.values():
+            some.sort(key=_by_name)
+        self._own = own or {}
+        self._lay_out(folders, by_folder, entry_of)
+
+    def _lay_out(
+        self,
+        folders: Mapping[int, Folder],
+        by_folder: Mapping[int, list[ListRow]],
+        entry_of: Callable[[int], LibraryEntry | None],
+    ) -> None:
+        self._folders, self._by_folder, self._entry_of = folders, by_folder, entry_of
+        self._read: dict[int, LibraryEntry] = {}
+        self._last: list[tuple[Term, Numbers]] = []
+        """What the last query found, term by term: most keys only add to one."""
+        self.places: list[Place] = []
+        self._rows: list[ListRow] = []
+        labels = root_labels({folder.root for folder in folders.values()})
+        for id in sorted(by_folder, key=lambda id: tree_key(folders[id], labels)):
+            start = len(self._rows)
+            self._rows += by_folder[id]
+            self.places.append(Place(folders[id], start, len(self._rows)))
+        own = self._own
+        if own:
+            self._rows = [
+                with_own(row, own[row.id]) if row.id in own else row for row in self._rows
+            ]
+        self._texts = [row.text for row in self._rows]
+        self._shown = bytes(row.fits != OTHER_MODEL for row in self._rows)
+        self._hides_any = 0 in self._shown
 
     @classmethod
-    def by_name(cls, entries: Iterable[LibraryEntry]) -> SearchIndex:
-        """Sort by natural name first."""
-        return cls(sort_entries(entries))
+    def of(
+        cls, entries: Iterable[LibraryEntry], own: Mapping[int, Own] | None = None
+    ) -> SearchIndex:
+        """Of entries that are all at hand."""
+        folders: dict[int, Folder] = {}
+        rows: list[ListRow] = []
+        by_id: dict[int, LibraryEntry] = {}
+        for entry in entries:
+            id = folder_id(entry.root, entry.folder)
+            folders.setdefault(id, Folder(entry.root, entry.folder))
+            row = list_row(entry, id)
+            if row.id not in by_id:
+                rows.append(row)
+            by_id[row.id] = entry
+        return cls(folders, rows, by_id.get, own)
 
-    def reordered(self, order: SortOrder) -> SearchIndex:
-        """The same in another order, quickly; this one must be by name."""
-        if order == "name":
-            return self
-        keys = [_largest_first(entry, order) for entry in self.entries]
-        numbers = sorted(range(len(keys)), key=keys.__getitem__)
-        index = SearchIndex(())
-        index.entries = tuple(_picked(self.entries, numbers))
-        index._columns = {name: _picked(texts, numbers) for name, texts in self._columns.items()}
-        index._places = _picked(self._places, numbers)
-        index._fits = _picked(self._fits, numbers)
-        return index
+    def __len__(self) -> int:
+        return len(self._rows)
 
-    def find(self, text: str, *, show_hidden: bool = True) -> Found:
+    def entry(self, number: int) -> LibraryEntry:
+        """All that is known of the file in a row."""
+        id = self._rows[number][0]
+        if id not in self._read:
+            if len(self._read) > _KEPT:
+                self._read.clear()
+            entry = self._entry_of(id) or self._vanished(number)
+            self._read[id] = entry_with_own(entry, self._own[id]) if id in self._own else entry
+        return self._read[id]
+
+    def id(self, number: int) -> int:
+        """The id of the file in a row; see `file_id`."""
+        return self._rows[number][0]
+
+    def number(self, id: int) -> int | None:
+        """The row of a file; None when it is not here."""
+        return self._numbers.get(id)
+
+    def size(self, number: int) -> int:
+        """Bytes of the file in a row."""
+        return self._rows[number].size
+
+    def own(self, number: int) -> Own:
+        """The user's own words about the file in a row."""
+        return self._own.get(self._rows[number][0], OWN_NOTHING)
+
+    def place(self, number: int) -> Place:
+        """The folder that a row belongs to."""
+        return self.places[bisect_right(self._starts, number) - 1]
+
+    def changed(
+        self,
+        folders: Mapping[int, Folder] | None = None,
+        found: Iterable[ListRow] = (),
+        gone: Collection[int] = (),
+        missing: Mapping[int, str] | None = None,
+    ) -> SearchIndex:
+        """The same with other rows: new ones and newer ones, those that are gone or not seen now.
+
+        Takes as long as copying the list, plus the sorting of the folders that changed.
+        """
+        added: defaultdict[int, list[ListRow]] = defaultdict(list)
+        replaced = set(gone)
+        for row in found:
+            added[row.folder].append(row)
+            replaced.add(row.id)
+        missing = missing or {}
+        touched = replaced | missing.keys()
+        by_folder = dict(self._by_folder)
+        for id, rows in self._by_folder.items():
+            if id in added or any(row.id in touched for row in rows):
+                by_folder[id] = [
+                    row._replace(missing=missing[row.id]) if row.id in missing else row
+                    for row in rows
+                    if row.id not in replaced
+                ]
+        for id, rows in added.items():
+            by_folder[id] = sorted((*by_folder.get(id, ()), *rows), key=_by_name)
+        other = SearchIndex.__new__(SearchIndex)
+        other._own = self._own
+        kept = {id: rows for id, rows in by_folder.items() if rows}
+        other._lay_out({**self._folders, **(folders or {})}, kept, self._entry_of)
+        return other
+
+    def with_own(self, own: Mapping[int, Own]) -> SearchIndex:
+        """The same files with other words of the user."""
+        other = SearchIndex.__new__(SearchIndex)
+        other._own = own
+        other._lay_out(self._folders, self._by_folder, self._entry_of)
+        return other
+
+    # Finding.
+
+    def find(
+        self,
+        text: str,
+        *,
+        show_hidden: bool = True,
+        order: SortOrder = "folders",
+        reverse: bool = False,
+        favourites_first: bool = False,
+    ) -> Found:
         """What a query in words (see `Query`) finds, in order.
 
         Files for other models are left out and counted unless `show_hidden` is set.
         """
-        found = [True] * len(self.entries)
-        # Term by term: over ten thousand entries, a call for each would be what takes the time.
-        for term in Query.parse(text).terms:
-            needle, column = term.needle, self._columns[term.field]
-            if term.exclude:
-                hits = [needle not in text for text in column]
-            else:
-                hits = [needle in text for text in column]
-            found = list(map(and_, found, hits))
-        shown = found if show_hidden else list(map(and_, found, self._fits))
-        return Found(
-            list(compress(self.entries, shown)),
-            list(compress(self._places, shown)),
-            sum(found) - sum(shown),
-        )
+        query = Query.parse(text)
+        numbers = shown = self._meeting(query.terms)
+        if self._hides_any and not show_hidden:
+            shown = [number for number in numbers if self._shown[number]]
+        hidden = len(numbers) - len(shown)
+        if order != "folders" or reverse:
+            shown = self._ordered(shown, order, reverse)
+        if favourites_first:
+            first = [number for number in shown if self._is_loved(number)]
+            if first:
+                loved = set(first)
+                shown = first + [number for number in shown if number not in loved]
+        return Found(self, shown, hidden, query.problems)
+
+    def near(self, text: str) -> Found:
+        """Files whose names are near to the plain words of a query; the nearest first."""
+        words = [t.needle for t in Query.parse(text).terms if t.field == "text" and not t.exclude]
+        if not words:
+            return Found(self, ())
+        names = [row.text.partition("\n")[0].rpartition("/")[2] for row in self._rows]
+        return Found(self, near(" ".join(words), names))
 
     def filter(self, text: str) -> list[LibraryEntry]:
         """The entries that a query finds, in their order."""
         return self.find(text).entries
 
+    def _meeting(self, terms: Sequence[Term]) -> Numbers:
+        done: list[tuple[Term, Numbers]] = []
+        numbers: Numbers = range(len(self._rows))
+        before = self._last
+        for place, term in enumerate(terms):
+            same = place < len(before) and all(
+                term == old for term, (old, _) in zip(terms[:place], before, strict=False)
+            )
+            if same and before[place][0] == term:
+                numbers = before[place][1]
+            elif same and term.narrows(before[place][0]):
+                numbers = self._of_these(before[place][1], term)
+            else:
+                numbers = self._of_these(numbers, term)
+            done.append((term, numbers))
+        self._last = done
+        return numbers
 
-def filter_entries(entries: Iterable[LibraryEntry], text: str) -> list[LibraryEntry]:
+    def _of_these(self, numbers: Numbers, term: Term) -> Numbers:
+        """Those of some rows that meet a condition."""
+        if term.field == "text":
+            return with_text(self._texts, numbers, term.needle, term.exclude)
+        if term.field in _COLUMNS:
+            column = self._column(_COLUMNS[term.field])
+            return with_text(column, numbers, term.needle, term.exclude)
+        if term.field == "folder":
+            return self._in_folders(numbers, term)
+        meets, rows, own = row_test(term), self._rows, self._own
+        return [
+            number
+            for number in numbers
+            if meets(rows[number], own.get(rows[number].id, OWN_NOTHING)) is not term.exclude
+        ]
+
+    def _is_loved(self, number: int) -> bool:
+        return is_favourite(self._rows[number], self.own(number))
+
+    def _in_folders(self, numbers: Numbers, term: Term) -> Numbers:
+        wanted = [
+            (start, end)
+            for folder, start, end in self.places
+            if (term.needle in folded(folder.path)) is not term.exclude
+        ]
+        found: list[int] = []
+        for start, end in wanted:
+            found += numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]
+        return found
+
+    def _column(self, name: str) -> list[Any]:
+        if name not in self._columns:
+            self._columns[name] = list(map(attrgetter(name), self._rows))
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return {}
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        return dict(zip((row.id for row in self._rows), count(), strict=False))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [place.start for place in self.places]
+
+    # Orders.
+
+    def _ordered(self, numbers: Numbers, order: SortOrder, reverse: bool) -> Numbers:
+        if order == "folders":
+            return numbers[::-1]
+        everything = self._order(order)
+        if len(numbers) == len(everything):
+            ordered: Numbers = everything
+        else:
+            wanted = bytearray(len(everything))
+            for number in numbers:
+                wanted[number] = 1
+            ordered = [number for number in everything if wanted[number]]
+        return ordered[::-1] if reverse else ordered
+
+    def _order(self, order: SortOrder) -> list[int]:
+        """All rows in an order; equal ones by name."""
+        if order not in self._orders:
+            self._orders[order] = self._sorted(order)
+        return self._orders[order]
+
+    @cached_property
+    def _orders(self) -> dict[SortOrder, list[int]]:
+        return {}
+
+    def _sorted(self, order: SortOrder) -> list[int]:
+        if order == "name":
+            return sorted(range(len(self._rows)), key=self._column("sort").__getitem__)
+        by_name = list(self._order("name"))
+        if order == "random":
+            random.Random().shuffle(by_name)
+        elif order == "base":
+            by_name.sort(key=self._column("base").__getitem__)
+        elif order in ("uses", "last use"):
+            uses = [self.own(number) for number in range(len(self._rows))]
+            by_name.sort(key=lambda n: -(uses[n].uses if order == "uses" else uses[n].last_use))
+        else:
+            column = self._column(_LARGEST_FIRST[order])
+            by_name.sort(key=lambda number: -column[number])
+        return by_name
+
+    def _vanished(self, number: int) -> LibraryEntry:
+        """What stands for a file whose row of the index has just been taken away."""
+        folder, row = self.place(number).folder, self._rows[number]
+        name = row.text.partition("\n")[0].rpartition("/")[2]
+        path = folder.root / folder.path / f"{name}.safetensors"
+        reason = f"{name}: the index knows it no more; R reads the library again."
+        return LibraryEntry(path, folder.root, row.size, row.mtime_ns, 0, error=reason)
+
+
+_KEPT = 500
+"""Entries kept whole: more than any screen shows."""
+
+
+def filter_entries(
+    entries: Iterable[LibraryEntry], text: str, own: Mapping[int, Own] | None = None
+) -> list[LibraryEntry]:
     """Filter once; for repeated filtering keep a `SearchIndex`."""
-    return SearchIndex(entries).filter(text)
+    return SearchIndex.of(entries, own).filter(text)
 
 
 def sort_entries(
     entries: Iterable[LibraryEntry], order: SortOrder = "name", *, reverse: bool = False
 ) -> list[LibraryEntry]:
-    """Sort by natural name (`v2` before `v10`), or by date or size with the largest first.
+    """Sort by natural name (`v2` before `v10`), or in another order, largest and newest first.
 
     `reverse` turns the order round. Equal ones go by name.
     """
-    by_name: Sequence[LibraryEntry] = sorted(entries, key=_natural_name)
-    ordered = list(by_name)
-    if order != "name":
-        ordered.sort(key=lambda entry: _largest_first(entry, order))
-    return ordered[::-1] if reverse else ordered
+    return SearchIndex.of(entries).find("", order=order, reverse=reverse).entries
 
 
-def _picked(values: Sequence[_T], numbers: Sequence[int]) -> list[_T]:
-    return [values[number] for number in numbers]
-
-
-def _largest_first(entry: LibraryEntry, order: SortOrder) -> int:
-    return -(entry.mtime_ns if order == "date" else entry.size)
-
-
-@lru_cache(maxsize=65_536)
-def natural_key(text: str) -> str:
-    """A sort key that orders runs of digits by their value and letters without regard to case.
-
-    A string, since a sort compares them without ever letting another thread run.
-    """
-    return "".join(_natural_part(part) for part in re.split(r"([0-9]+)", _folded(text)) if part)
-
-
-def _natural_part(part: str) -> str:
-    """Digits before letters; a part that ends before those that go on."""
-    if not "0" <= part[0] <= "9":
-        return f"\x02{part}\x00"
-    # By length, then by digits: the order of the values, with no bound on their size.
-    number = part.lstrip("0")
-    return f"\x01{chr(len(number))}{number}\x00"
-
-
-def _natural_name(entry: LibraryEntry) -> tuple[object, ...]:
-    return natural_key(entry.name), natural_key(entry.folder), entry.key
-
-
-def _folded(text: str) -> str:
-    # NFKC: macOS stores é as e and an accent, keyboards type it as one letter.
-    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
+def _by_name(row: ListRow) -> tuple[str, int]:
+    return row.sort, row.id

@@ -1,6 +1,7 @@
 """The files beside `X.safetensors` that other programs write about it.
 
-`X.json` (A1111), `X.metadata.json` (LoRA Manager), `X.civitai.info`, `X.txt`, `X.description.txt`.
+`X.json` (A1111), `X.metadata.json` (LoRA Manager), `X.civitai.info`, `X.cm-info.json` (Stability
+Matrix), `X.swarm.json` (SwarmUI), `X.txt`, `X.description.txt`.
 They are only read here, and every value in them is checked: they come from strangers too.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from engine.library.description import MAX_TAGS, Description, trigger_words
 from engine.library.html_text import plain_description
-from engine.library.metadata import MAX_JSON, json_or_none
+from engine.library.metadata import MAX_JSON, describe_metadata, json_or_none
 from engine.words.clean import MAX_TEXT, clean_line, clean_text
 
 MAX_STRENGTH = 20.0
@@ -74,6 +76,7 @@ def _lora_manager(data: Mapping[str, Any]) -> Description:
         author=clean_line(_text(_table(civitai.get("creator")), "username")),
         trigger_words=trigger_words("LoRA Manager", _texts(civitai.get("trainedWords"))),
         tags=_tags(data.get("tags")),
+        favourite=data.get("favorite") is True,
         preferred_strength=_strength(tips.get("strength")),
         notes=plain_description(_text(data, "notes")),
         base_model=clean_line(_text(data, "base_model")),
@@ -92,10 +95,32 @@ def _civitai(data: Mapping[str, Any]) -> Description:
     )
 
 
+def _stability_matrix(data: Mapping[str, Any]) -> Description:
+    return Description(
+        title=clean_line(_text(data, "UserTitle") or _text(data, "ModelName")),
+        description=plain_description(_text(data, "ModelDescription")),
+        trigger_words=trigger_words("Stability Matrix", _texts(data.get("TrainedWords"))),
+        tags=_tags(data.get("Tags")),
+        base_model=clean_line(_text(data, "BaseModel")),
+    )
+
+
+def _swarm(data: Mapping[str, Any]) -> Description:
+    """SwarmUI writes what stands in a header: `modelspec.` keys, with or without that word."""
+    table = _table(data.get("__metadata__")) or data
+    texts = {key: value for key, value in table.items() if isinstance(value, str)}
+    spec = {key if "." in key else f"modelspec.{key}": value for key, value in texts.items()}
+    said = describe_metadata(spec)
+    words = tuple(replace(group, source="SwarmUI") for group in said.trigger_words)
+    return replace(said, trigger_words=words)
+
+
 _JSON_READERS: Mapping[str, Callable[[Mapping[str, Any]], Description]] = {
     ".json": _a1111,
     ".metadata.json": _lora_manager,
     ".civitai.info": _civitai,
+    ".cm-info.json": _stability_matrix,
+    ".swarm.json": _swarm,
 }
 _TEXT_ENDINGS = (".description.txt", ".txt")
 SIDECAR_ENDINGS = (*_JSON_READERS, *_TEXT_ENDINGS)

@@ -48,7 +48,8 @@ def look_beside(
 class Walk:
     """A walk through one library folder, following links, each real folder once.
 
-    Iterating gives the LoRA files folder by folder. `unlisted` holds the folders that could not be
+    It begins at `start` where that is given, a folder in it. Iterating gives the LoRA files folder
+    by folder. `unlisted` holds the folders that could not be
     looked into, with the reason as a sentence; their files are neither there nor gone.
     `visited` may be shared by several walks, so that nested library folders give no file twice.
     """
@@ -56,10 +57,18 @@ class Walk:
     root: Path
     visited: set[str] = field(default_factory=set)
     unlisted: dict[Path, str] = field(default_factory=dict)
+    start: Path | None = None
+    below: bool = True
+    """Whether the folders below are looked into as well."""
+
+    @property
+    def begin(self) -> Path:
+        """The folder where it begins."""
+        return self.start or self.root
 
     def __iter__(self) -> Iterator[list[FoundFile]]:
         # Links come last, so that a file reachable both ways keeps its real path.
-        folders, links = [self.root], list[Path]()
+        folders, links = [self.begin], list[Path]()
         while folders or links:
             folder = folders.pop() if folders else links.pop(0)
             real = os.path.realpath(folder)
@@ -75,10 +84,12 @@ class Walk:
             visible = [item for item in listed if not item.name.startswith(".")]
             neighbours = by_folded_name([item.name for item in visible])
             found: list[FoundFile] = []
+            below: list[Path] = []
             for item in visible:
                 try:
                     if item.is_dir():
-                        (links if item.is_symlink() else folders).append(folder / item.name)
+                        if self.below:
+                            (links if item.is_symlink() else below).append(folder / item.name)
                     elif item.name.lower().endswith(_ENDING):
                         if file := self._look_at(item, folder, neighbours):
                             found.append(file)
@@ -88,7 +99,7 @@ class Walk:
                 except OSError as error:
                     self._note(folder / item.name, error)
             # The stack is taken from its end: reversed, folders come in the order of their names.
-            folders.sort(reverse=True)
+            folders += sorted(below, reverse=True)
             if found:
                 yield found
 

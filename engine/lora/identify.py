@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.files.header import Header, TensorInfo
 from engine.files.regular_file import open_regular, unreadable
-from engine.lora.base_model import base_of_file
+from engine.lora.base_model import Base, base_by_names, weigh
 from engine.lora.key_names import Module, group_modules, part_of
-from engine.sdxl.file_kinds import LORA, Kind, foreign_kind, kind_without_adapters
+from engine.sdxl.file_kinds import LORA, FileKind, Kind, foreign_kind, kind_without_adapters
 from engine.sdxl.part_names import TEXT_ENCODERS, part_name, unwrapped
 
 _SCALAR_FORMATS = {
@@ -50,20 +52,52 @@ class Identity:
         return " + ".join(name for name, _ in self.families)
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What the names and shapes of a file's tensors tell, whatever its metadata says.
+
+    Most files of a library have one of a few outlines: those of their trainers, at a few ranks.
+    """
+
+    kind: FileKind
+    base: Base | None = None
+    """As the names show it; None for what is for no base model."""
+    families: tuple[tuple[str, int], ...] = ()
+    rank: int | None = None
+    alpha: TensorInfo | None = None
+    modules: int = 0
+    parts: tuple[str, ...] = ()
+
+
 def identify(header: Header) -> Identity:
     """Tell what a file is from its key names, shapes and metadata alone."""
-    if foreign := foreign_kind(header.tensors):
-        return Identity(*foreign)
-    modules = group_modules(header.tensors)
-    if not modules:
-        kind = kind_without_adapters(header.tensors)
-        has_base = kind.kind in ("lora", "checkpoint", "unet")
-        return Identity(*kind, *(base_of_file(_plain(header), {}) if has_base else ()))
-    base = base_of_file(header, modules)
-    rank = _most_common_rank(modules)
+    return identity_of(outline_of(header.tensors), header.metadata)
+
+
+def identity_of(outline: Outline, metadata: Mapping[str, str]) -> Identity:
+    """What a file of this outline and this metadata is."""
+    base = Base()
+    if outline.base is not None:
+        base = weigh(metadata, outline.base, is_lora=bool(outline.modules))
     return Identity(
-        *LORA,
-        *base,
+        *outline.kind, *base, outline.families, outline.rank, outline.alpha, outline.modules,
+        outline.parts,
+    )  # fmt: skip
+
+
+def outline_of(tensors: Mapping[str, TensorInfo]) -> Outline:
+    """Tell what a file is from its key names and shapes alone."""
+    if foreign := foreign_kind(tensors):
+        return Outline(foreign)
+    modules = group_modules(tensors)
+    if not modules:
+        kind = kind_without_adapters(tensors)
+        has_base = kind.kind in ("lora", "checkpoint", "unet")
+        return Outline(kind, base_by_names(_plain(tensors), {}) if has_base else None)
+    rank = _most_common_rank(modules)
+    return Outline(
+        LORA,
+        base_by_names(tensors, modules),
         tuple(Counter(module.family for module in modules.values()).most_common()),
         rank,
         next((m.alpha for m in modules.values() if m.alpha and m.rank == rank), None),
@@ -72,16 +106,13 @@ def identify(header: Header) -> Identity:
     )
 
 
-def _plain(header: Header) -> Header:
-    """The header of a model with its network's tensors under their names within it."""
-    split = {key: part_name(key) for key in header.tensors}
-    return replace(
-        header,
-        tensors={
-            unwrapped(key) if split[key].part in TEXT_ENCODERS else split[key].name: info
-            for key, info in header.tensors.items()
-        },
-    )
+def _plain(tensors: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """The tensors of a model's network under their names within it."""
+    split = {key: part_name(key) for key in tensors}
+    return {
+        unwrapped(key) if split[key].part in TEXT_ENCODERS else split[key].name: info
+        for key, info in tensors.items()
+    }
 
 
 def why_no_lora(header: Header, identity: Identity) -> str:
@@ -106,14 +137,18 @@ def read_scalar(path: Path, info: TensorInfo) -> float | None:
 
     Raises `FileFormatError` when the file cannot be read.
     """
-    if math.prod(info.shape) != 1:
-        return None
     try:
         with open_regular(path) as file:
-            file.seek(info.start)
-            raw = file.read(info.end - info.start)
+            return scalar_at(file.fileno(), info)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def scalar_at(descriptor: int, info: TensorInfo) -> float | None:
+    """The same of an open file; raises OSError when it cannot be read."""
+    if math.prod(info.shape) != 1:
+        return None
+    raw = os.pread(descriptor, info.end - info.start, info.start)
     if len(raw) != info.end - info.start:
         return None
     if info.dtype == "BF16":

@@ -67,7 +67,7 @@ def test_json_holds_all_that_is_known(home: Path, write_lora, capsys) -> None:
     path.with_suffix(".png").touch()
     assert main(["list", "--loras", str(path.parent), "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
-    other_names = {"root": "library", "mtime_ns": "changed"}
+    other_names = {"root": "library", "mtime_ns": "changed", "added_ns": "added"}
     fields = {field.name for field in dataclasses.fields(LibraryEntry)} - {"inode"}
     assert {other_names.get(name, name) for name in fields} <= entry.keys()
     assert entry["tags"] == {"neon": 7, "city": 3}

@@ -8,6 +8,7 @@ import pytest
 
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
+from engine.library.list_row import file_id
 
 ROOT = Path("/loras")
 FULL = LibraryEntry(
@@ -40,21 +41,28 @@ FULL = LibraryEntry(
 BARE = LibraryEntry(ROOT / "b.safetensors", ROOT, 0, 0, 0, error="b: truncated.")
 
 
+def stamps(index: LibraryIndex) -> dict[Path, str]:
+    return {path: file.stamp for path, file in index.known(ROOT).items()}
+
+
 def test_entries_come_back_equal(tmp_path: Path) -> None:
     path = tmp_path / "deeper" / "index.sqlite"
     with LibraryIndex(path) as index:
         index.store([("stamp", FULL), ("other", BARE)])
         assert index.warning == ""
     with LibraryIndex(path) as index:
-        assert index.known(ROOT) == {FULL.path: ("stamp", FULL), BARE.path: ("other", BARE)}
+        assert stamps(index) == dict.fromkeys((FULL.path, BARE.path), ""), (
+            "what has problems is read again"
+        )
         assert index.load([ROOT, ROOT]) == [FULL, BARE]
         assert index.load([Path("/other")]) == []
-        index.store([("newer", replace(FULL, rank=16))])
-        index.forget(ROOT, [BARE.path])
-        left = {FULL.path: ("newer", replace(FULL, rank=16))}
-        assert index.known(ROOT) == left
+        sound = replace(FULL, rank=16, problems=())
+        index.store([("newer", sound)])
+        index.forget([file_id(ROOT, BARE.path)])
+        assert stamps(index) == {FULL.path: "newer"}
     with LibraryIndex(path) as index:
-        assert index.known(ROOT) == left
+        assert stamps(index) == {FULL.path: "newer"}
+        assert index.load([ROOT]) == [sound]
 
 
 def test_what_was_read_of_a_damaged_file_is_not_taken_for_what_the_new_one_holds(
@@ -65,10 +73,12 @@ def test_what_was_read_of_a_damaged_file_is_not_taken_for_what_the_new_one_holds
 
     with LibraryIndex(tmp_path / "index.sqlite") as index:
         index.store([("stamp", BARE)])
-        assert index.known(ROOT) == {BARE.path: ("stamp", BARE)}
-        index._run(fail, None)
+        assert index.load([ROOT]) == [BARE]
+        index._change(fail)
         assert "built anew" in index.warning
         assert index.known(ROOT) == {}
+        index.store([("stamp", BARE)])
+        assert index.load([ROOT]) == [BARE]
 
 
 def test_other_version_is_begun_anew(tmp_path: Path) -> None:
@@ -134,6 +144,8 @@ def test_row_that_makes_no_sense_is_left_out(tmp_path: Path, column: str, text: 
     database.close()
     with LibraryIndex(path) as index:
         assert index.load([ROOT]) == [FULL]
+        assert index.entry(file_id(ROOT, BARE.path)) is None
+        assert index.doubt(), "its file is read again"
 
 
 def test_where_nothing_can_be_written_the_index_lives_in_memory(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Named:
 def library(*names: str, other: tuple[str, ...] = ()) -> LibraryNames[Named]:
     """Files below one library folder, and below another one."""
     files = [Named(ROOT / f"{name}.safetensors") for name in names]
-    return LibraryNames([*files, *(Named(OTHER / f"{n}.safetensors", OTHER) for n in other)])
+    return LibraryNames.of([*files, *(Named(OTHER / f"{n}.safetensors", OTHER) for n in other)])
 
 
 def nfc(text: str) -> str:

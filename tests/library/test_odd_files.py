@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.files.header import Header
 from engine.library import read_entry as read_entry_module
 from engine.library.index import LibraryIndex
 from engine.library.scan import ScanProgress, scan_folders
 from engine.library.sidecars import SIDECAR_ENDINGS
+from engine.lora.identify import Outline
 from tests.support.bounds import bounded
 
 from .conftest import WriteLora
@@ -142,14 +142,14 @@ def test_names_that_are_not_utf8(root: Path, index: LibraryIndex, write_lora: Wr
 def test_a_fault_that_one_file_brings_out_is_its_own(
     root: Path, index: LibraryIndex, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = read_entry_module.identify
+    real = read_entry_module.identity_of
 
-    def identify(header: Header) -> object:
-        if header.metadata.get("odd"):
+    def identity_of(outline: Outline, metadata: Mapping[str, str]) -> object:
+        if metadata.get("odd"):
             raise RecursionError("an odd file")
-        return real(header)
+        return real(outline, metadata)
 
-    monkeypatch.setattr(read_entry_module, "identify", identify)
+    monkeypatch.setattr(read_entry_module, "identity_of", identity_of)
     write_lora("good.safetensors")
     write_lora("odd.safetensors", odd="1")
     good, odd = sorted(scan_folders([root], index), key=lambda entry: entry.name)

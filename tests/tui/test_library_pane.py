@@ -116,7 +116,7 @@ async def test_the_order_changes_by_key(start):
         await driver.press("s")
         assert shown_names(driver) == ["aya", "broken", "ink", "neon", "night"]
         assert "by name" in driver.text
-        await driver.press("s", "s")
+        await driver.press("s", "s", "s")
         assert "largest first" in driver.text
         sizes = [row.entry.size for row in driver.list.rows if isinstance(row, LoraRow)]
         assert sizes == sorted(sizes, reverse=True)
@@ -175,7 +175,7 @@ async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
     async with start() as driver:
         library = driver.app.main.library
         await driver.press("s")
-        library.show_entries(SearchIndex.by_name(entries(10_000)), is_complete=True)
+        library.show_index(SearchIndex.of(entries(10_000)), is_complete=True)
         await driver.pilot.pause()
         assert len(driver.list.rows) == 10_000
         height = driver.list.size.height
@@ -197,16 +197,16 @@ async def test_ten_thousand_rows_draw_only_what_is_seen(start, monkeypatch):
 async def test_what_is_known_is_listed_while_the_scan_goes_on(start):
     async with start() as driver:
         library = driver.app.main.library
-        library.show_entries(SearchIndex.by_name(entries(3)), is_complete=False)
+        library.show_index(SearchIndex.of(entries(3)), is_complete=False)
         await driver.sees("LoRAs 3", "reading …")
-        library.show_entries(SearchIndex.by_name(entries(4)), is_complete=True)
+        library.show_index(SearchIndex.of(entries(4)), is_complete=True)
         await driver.sees("LoRAs 4")
         assert "reading …" not in driver.text
 
 
 async def test_an_empty_library_says_what_to_do(start):
     async with start() as driver:
-        driver.app.main.library.show_entries(SearchIndex(()), is_complete=True)
+        driver.app.main.library.show_index(SearchIndex.of(()), is_complete=True)
         await driver.sees("no LoRAs found; --loras")
 
 
@@ -217,7 +217,7 @@ async def test_large_folders_start_closed(start):
             LibraryEntry(root / "a" / f"{i}.safetensors", root, 1, 1, i, base_model="SDXL")
             for i in range(101)
         )
-        driver.app.main.library.show_entries(SearchIndex.by_name(many), is_complete=True)
+        driver.app.main.library.show_index(SearchIndex.of(many), is_complete=True)
         assert [row.count for row in driver.list.rows] == [101]
 
 
@@ -227,11 +227,11 @@ async def test_several_library_folders_keep_their_names(start, settings):
             LibraryEntry(Path(root) / "same.safetensors", Path(root), 1, 1, 1, base_model="SDXL")
             for root in ("/disk/a", "/disk/b")
         )
-        driver.app.main.library.show_entries(SearchIndex.by_name(found), is_complete=True)
+        driver.app.main.library.show_index(SearchIndex.of(found), is_complete=True)
         assert shown_names(driver) == ["a/", "same", "b/", "same"]
 
 
-async def test_library_folders_of_one_name_are_listed_together_in_order(start):
+async def test_library_folders_of_one_name_are_told_apart(start):
     places = (("/disk/loras", "c"), ("/other/loras", "b"), ("/disk/loras", "a"), ("/x/more", "d"))
     async with start() as driver:
         found = [
@@ -239,8 +239,9 @@ async def test_library_folders_of_one_name_are_listed_together_in_order(start):
             for root, name in places
         ]
         library = driver.app.main.library
-        library.show_entries(SearchIndex.by_name(found), is_complete=True)
-        assert shown_names(driver) == ["loras/", "a", "b", "c", "more/", "d"]
+        library.show_index(SearchIndex.of(found), is_complete=True)
+        names = ["disk/loras/", "a", "c", "more/", "d", "other/loras/", "b"]
+        assert shown_names(driver) == names
 
 
 async def test_a_variant_of_sdxl_is_shown_and_found(start, loras):

@@ -14,7 +14,6 @@ from tests.tui.conftest import PATIENCE, write_lora
 from tui_loraswitch.images.fit import HalfCells
 from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.panes import library as library_pane
 from tui_loraswitch.panes.details import DetailsText
 
 MANY = 90
@@ -46,11 +45,11 @@ def bar(widget) -> str:
     [("m88", "m88", False), ("zzz", None, False), ("m", "m0", True), ("neon", "neon", False)],
 )
 async def test_the_filter_changes_list_and_details_without_a_layout(
-    start, many, monkeypatch, query, cursor, is_long
+    start, many, query, cursor, is_long
 ):
-    monkeypatch.setattr(library_pane, "DEBOUNCE", 3600.0)
     async with start(images=TerminalImages("off")) as driver:
         library, details = driver.app.main.library, driver.app.main.details
+        library._is_filtering = True  # so that only `filter_now` below does it
         library.query_one("#filter", Input).value = query
         await driver.pilot.pause()
         found = layouts(driver)
@@ -171,6 +170,6 @@ async def test_the_log_follows_its_end_also_while_it_is_not_seen(start, width, h
 async def test_what_is_not_found_yet_is_said_while_the_scan_goes_on(start):
     async with start() as driver:
         library = driver.app.main.library
-        library.show_entries(library.view._by_name, is_complete=False)
+        library.show_index(library.view.index, is_complete=False)
         library.query_one("#filter", Input).value = "zzz"
         await driver.sees("nothing matches “zzz” yet")

@@ -228,7 +228,10 @@ async def test_the_demo_is_chosen_and_brings_its_loras(start, session, shelf):
             ModelLoaded(replace(MODEL, is_demo=True), 1.0),
         )
         await driver.until(
-            lambda: any(e.root == DEMO_LORAS for e in driver.app.main.library.view._index.entries)
+            lambda: (
+                DEMO_LORAS
+                in (place.folder.root for place in driver.app.main.library.view.index.places)
+            )
         )
 
 

@@ -28,7 +28,16 @@ from tui_loraswitch.panes.messages import (
 
 
 def collect(services: Services, found: list[Message]) -> list[Message]:
-    services._thread(services._scan_library).run()
+    """Have the library followed until it is complete."""
+    post = services._post_message
+
+    def until_complete(message: Message) -> None:
+        post(message)
+        if isinstance(message, LibraryFound) and message.is_complete:
+            services.stop(1.5)
+
+    services._post_message = until_complete
+    services._thread(services._follow_library).run()
     return found
 
 
@@ -41,11 +50,12 @@ def test_a_second_scan_shows_what_the_first_one_found_at_once(settings, session)
     collect(Services(settings, first.append, link(session)), first)
     second: list[Message] = []
     collect(Services(settings, second.append, link(session)), second)
-    (found,) = [message for message in first if isinstance(message, LibraryFound)]
-    known, again = [message for message in second if isinstance(message, LibraryFound)]
+    *_, found = (message for message in first if isinstance(message, LibraryFound))
+    known, again = (message for message in second if isinstance(message, LibraryFound))
     assert not known.is_complete
     assert again.is_complete
-    assert set(known.by_name.entries) == set(again.by_name.entries) == set(found.by_name.entries)
+    rows = [[message.index.id(n) for n in range(6)] for message in (found, known, again)]
+    assert rows[0] == rows[1] == rows[2]
 
 
 def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, tmp_path):
@@ -54,7 +64,7 @@ def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, 
     collect(Services(settings, messages.append, link(session)), messages)
     (problem,) = [message for message in messages if isinstance(message, ProblemNoticed)]
     assert "there is no such folder" in problem.problem
-    assert len(messages[-1].by_name.entries) == 6
+    assert len(messages[-1].index) == 6
 
 
 def test_a_fault_of_a_service_is_said(settings, session, monkeypatch):
@@ -168,8 +178,8 @@ def test_the_library_is_left_out_of_searches_for_garbage(settings, session):
     gc.unfreeze()
     messages: list[Message] = []
     collect(Services(settings, messages.append, link(session)), messages)
-    entries = messages[-1].by_name.entries
+    rows = messages[-1].index._rows
     tracked = {id(one) for one in gc.get_objects()}
-    assert entries
-    assert not any(id(entry) in tracked for entry in entries)
+    assert rows
+    assert not any(id(row) in tracked for row in rows)
     gc.unfreeze()

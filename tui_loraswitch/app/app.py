@@ -21,6 +21,7 @@ from engine.host.runtime import HostPlace
 from tui_loraswitch.app.audition import Auditioning
 from tui_loraswitch.app.audition_keys import AuditionKeys
 from tui_loraswitch.app.config_faults import wrong_choices
+from tui_loraswitch.app.arrange_keys import ArrangeKeys
 from tui_loraswitch.app.drawing_keys import DrawingKeys
 from tui_loraswitch.app.engine_link import Attach, EngineLink
 from tui_loraswitch.app.following import Following
@@ -30,18 +31,22 @@ from tui_loraswitch.app.key_order import KeyOrder, Typed
 from tui_loraswitch.app.key_sequences import KeySequences
 from tui_loraswitch.app.keymap import chosen_keys, chosen_preset
 from tui_loraswitch.app.leaving import Leaving
+from tui_loraswitch.app.library_keys import LibraryKeys
 from tui_loraswitch.app.main_screen import MainScreen
 from tui_loraswitch.app.model_keys import ModelKeys
 from tui_loraswitch.app.palette import SEARCHES
 from tui_loraswitch.app.picture_keys import PictureKeys
 from tui_loraswitch.app.prompt_keys import PromptKeys
 from tui_loraswitch.app.redraw import redraw
+from tui_loraswitch.app.recipe_keys import RecipeKeys
 from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.reports import Reports
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
 from tui_loraswitch.app.sweep_keys import SweepKeys
 from tui_loraswitch.app.terminal_driver import own_driver
+from tui_loraswitch.app.stack_likeness import StackLikeness
+from tui_loraswitch.app.undo import Undo
 from tui_loraswitch.app.view_keys import ViewKeys
 from tui_loraswitch.app.welcoming import is_first_start, welcome
 from tui_loraswitch.config.settings import AppSettings
@@ -65,6 +70,9 @@ class LoraSwitchApp(
     DrawingKeys,
     PictureKeys,
     SweepKeys,
+    LibraryKeys,
+    RecipeKeys,
+    ArrangeKeys,
     PromptKeys,
     ModelKeys,
     ViewKeys,
@@ -96,8 +104,11 @@ class LoraSwitchApp(
         """What ended the app though it should not."""
         self.link = EngineLink(attach, self.post_message, place)
         self.services = Services(settings, self.post_message, self.link)
+        self.undo = Undo()
+        self.stack_likeness = StackLikeness(self)
         remembered = RememberedState.of(settings)
         self.control = Control(lambda: self.link.engine, settings, remembered.load())
+        self.control.on_edit, self.control.on_draw = self.note_stack, self.note_use
         plain = TerminalImages("off" if settings.image_protocol == "off" else "halfcell")
         self.picture_budget = PictureBudget(settings.picture_kib_per_second * 1024 or None)
         self.main = MainScreen(

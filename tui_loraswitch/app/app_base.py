@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.highlight import Highlight
     from tui_loraswitch.app.main_screen import MainScreen
     from tui_loraswitch.app.services import Services
+    from tui_loraswitch.app.stack_likeness import StackLikeness
+    from tui_loraswitch.app.undo import Undo
     from tui_loraswitch.control.control import Control
     from tui_loraswitch.control.prompt_history import PromptHistory
     from tui_loraswitch.images.budget import PictureBudget
@@ -51,6 +53,9 @@ class AppBase(App[None]):
     """The panes."""
     services: Services
     """What works beside the screen."""
+    stack_likeness: StackLikeness
+    undo: Undo
+    """What can be taken back."""
     link: EngineLink
     view_changed: Signal[EngineView]
     """The engine is another than before."""
@@ -70,6 +75,11 @@ class AppBase(App[None]):
         """
         self.engine_stopped = self.services.stop(timeout)
         return self.engine_stopped
+
+    @property
+    def shows_panes(self) -> bool:
+        """Whether the panes are there; what the library tells may come while the app closes."""
+        return bool(self.main.is_attached and self.main.library.query("#lora-list"))
 
     def attempt(self, wish: Callable[[], object]) -> bool:
         """Do what was asked, or say why not; True when it was done."""

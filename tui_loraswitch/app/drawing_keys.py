@@ -5,22 +5,34 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from engine.errors import EngineError
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import edit_settings, show_jobs
+from tui_loraswitch.control.prompt_loras import UnknownLoraError
 
 
 class DrawingKeys(AppBase):
     """Pictures, their settings, and the queue."""
 
-    def action_generate(self, new_seed: bool = False) -> None:
-        """Draw a picture."""
-        if self.attempt(partial(self._ask, new_seed)):
+    def action_generate(self, new_seed: bool = False, has_looked: bool = False) -> None:
+        """Draw a picture; before an unknown LoRA is refused, there is a look at the disk."""
+        try:
+            self._ask(new_seed)
+        except UnknownLoraError as error:
+            if not has_looked and self.services.library is not None:
+                again = partial(self.action_generate, new_seed, has_looked=True)
+                self.services.look_at_disk(again)
+            else:
+                self.toast(str(error), "warning")
+        except EngineError as error:
+            self.toast(str(error), "warning")
+            if not self.control.state.prompt.strip():
+                self.main.edit_prompt()
+        else:
             self.control.share_draft()
             self.show_state()
             self.main.show_pane("picture", take_focus=False)
-        elif not self.control.state.prompt.strip():
-            self.main.edit_prompt()
 
     def action_generate_again_and_again(self) -> None:
         """Draw with new seeds until that is stopped."""

@@ -52,7 +52,7 @@ class Remembering:
         app, view = self._app, self._app.main.library.view
         return replace(
             app.control.state,
-            sort=view.sort,
+            sort=view.remembered_sort,
             show_hidden=view.show_hidden,
             theme=app.theme,
             splits=app.main.room.remembered,

@@ -8,12 +8,13 @@ from engine.library.entry import LibraryEntry
 from engine.protocol.log import LogLine
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.panes.messages import (
+    DiskLookedAt,
     EngineAnswered,
     EngineAttached,
     EngineLost,
     EntryHighlighted,
+    LibraryChanged,
     LibraryFound,
-    LibraryReread,
     OlderHostFound,
     ProblemNoticed,
     ReadingTaken,
@@ -32,6 +33,7 @@ class Reports(AppBase):
     @on(ViewChanged)
     def _follow_engine(self, message: ViewChanged) -> None:
         self.following.follow(message.view, message.taken)
+        self.stack_likeness.follow(message.view.wanted)
 
     @on(EngineAnswered)
     def _take_answer(self, message: EngineAnswered) -> None:
@@ -57,17 +59,27 @@ class Reports(AppBase):
 
     @on(LibraryFound)
     def _show_library(self, message: LibraryFound) -> None:
-        by_name, names = message.by_name, message.names
-        self.control.prompt_loras.know(by_name.entries, message.is_complete, names)
-        self.main.library.show_entries(by_name, message.is_complete)
+        if not self.shows_panes:
+            return
+        if message.names is not None:
+            self.control.prompt_loras.know(message.names, message.is_complete)
+        self.main.library.show_index(message.index, message.is_complete)
 
-    @on(LibraryReread)
-    def _say_what_changed(self, message: LibraryReread) -> None:
-        self.main.log_pane.write(LogLine("info", f"library read again: {message.words}"))
+    @on(LibraryChanged)
+    def _say_what_changed(self, message: LibraryChanged) -> None:
+        if not self.shows_panes:
+            return
+        what = "library read again" if message.was_asked else "library"
+        self.main.log_pane.write(LogLine("info", f"{what}: {message.words}"))
+
+    @on(DiskLookedAt)
+    def _go_on(self, message: DiskLookedAt) -> None:
+        message.then()
 
     @on(ProblemNoticed)
     def _note_problem(self, message: ProblemNoticed) -> None:
-        self.warn(message.problem)
+        if self.shows_panes:
+            self.warn(message.problem)
 
     @on(EntryHighlighted)
     def _follow_highlight(self, message: EntryHighlighted) -> None:

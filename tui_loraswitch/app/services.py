@@ -24,7 +24,6 @@ from engine.errors import EngineError
 from engine.files.hidden_files import sweep
 from engine.files.saving import in_words
 from engine.host.runtime import OlderHostError
-from engine.library.entry import LibraryEntry
 from engine.monitor.reading import Reading
 from engine.protocol.events import ModelInfo
 from tui_loraswitch.app.engine_link import EngineLink
@@ -32,9 +31,10 @@ from tui_loraswitch.config.config import ConfigError, remember
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState, save_state
 from tui_loraswitch.panes.messages import (
+    DiskLookedAt,
     EngineLost,
+    LibraryChanged,
     LibraryFound,
-    LibraryReread,
     ModelsFound,
     ProblemNoticed,
     ReadingTaken,
@@ -42,18 +42,18 @@ from tui_loraswitch.panes.messages import (
 )
 
 if TYPE_CHECKING:
+    from engine.library.own_words import OwnWords
+    from engine.library.search import SearchIndex
+    from engine.library.service import LibraryService
+    from engine.store.aside import AsideStore
+    from engine.store.recipes import RecipeStore
     from tui_loraswitch.control.model_files import ModelFile
 
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
-PARTIAL_SECONDS = 2.0
-"""While a first scan runs, the list is filled this often."""
 PARTIAL_MODELS_SECONDS = 0.3
-"""The same for the models: a few files, of which each may be on a slow disk."""
-
-
-_Entries = dict[Path, LibraryEntry]
+"""How often the list of models is filled while they are looked for: each may be on a slow disk."""
 
 
 class _Sampler(Protocol):
@@ -80,7 +80,10 @@ class Services:
         self._gpu_uuid: str | None = None
         self._pid = os.getpid()
         self._roots = settings.loras
-        self._scanning = threading.Lock()
+        self._library: LibraryService | None = None
+        self.recipes: RecipeStore | None = None
+        """None until the store is open, and where it cannot be."""
+        self._aside: AsideStore | None = None
         self._connecting = threading.Lock()
         self._saving = threading.Lock()
         self._kept: dict[Path, UiState] = {}
@@ -92,7 +95,7 @@ class Services:
     def start(self) -> None:
         """Begin everything, without waiting for anything."""
         self.start_engine()
-        self._thread(self._scan_library).start()
+        self._thread(self._follow_library).start()
         self._thread(self._start_monitor).start()
         self._thread(self._sweep).start()
 
@@ -124,7 +127,8 @@ class Services:
             self.remember("model", model.path)
         elif DEMO_LORAS not in self._roots:
             self._roots = (*self._roots, DEMO_LORAS)
-            self._thread(self._scan_library).start()
+            if self._library is not None:
+                self._library.add_root(DEMO_LORAS)
 
     def keep(self, path: Path, state: UiState) -> None:
         """Write the state of the screen; a slow disk keeps nobody waiting."""
@@ -138,10 +142,12 @@ class Services:
 
     def rescan(self) -> bool:
         """Read the library's folders again; False while they are being read."""
-        if self._scanning.locked():
-            return False
-        self._thread(lambda: self._scan_library(is_again=True)).start()
-        return True
+        return self._library is not None and self._library.rescan()
+
+    def look_at_disk(self, then: Callable[[], object]) -> None:
+        """Look for files that are new in the library, and go on with `then` in the app."""
+        if self._library is not None:
+            self._library.look(lambda: self._post(DiskLookedAt(then)))
 
     def add_folders(self, loras: tuple[Path, ...], models: tuple[Path, ...]) -> None:
         """Show the LoRAs of more folders, and offer the models of more."""
@@ -163,6 +169,9 @@ class Services:
     def stop(self, timeout: float) -> bool:
         """End everything but a host; True when that was done within `timeout` seconds."""
         self._stopping.set()
+        if self._library is not None:
+            self._library.stop()
+            self._empty_aside()
         if self._keeper is not None:
             self._keeper.join(timeout)
         if self._sampler is not None:
@@ -279,59 +288,93 @@ class Services:
         for folder in {settings.output, *(path.parent for path in paths if path is not None)}:
             sweep(folder)
 
-    def _scan_library(self, is_again: bool = False) -> None:
-        # One at a time: a second scan has more folders, and its result is the one that stays.
-        with self._scanning:
-            known, found = self._scan_roots(self._roots)
-        if is_again:
-            self._post(LibraryReread(_news(known, found)))
-
-    def _scan_roots(self, roots: tuple[Path, ...]) -> tuple[_Entries, _Entries]:
-        """Read the folders; what was known of their files before, and what is known now."""
+    def _follow_library(self) -> None:
         from engine.library.index import LibraryIndex
-        from engine.library.names import LibraryNames
-        from engine.library.scan import ScanProgress, scan_folders
-        from engine.library.search import SearchIndex
+        from engine.library.service import LibraryService
 
         with LibraryIndex(self._settings.index_path) as index:
-            known = index.load(roots)
-            found: list[LibraryEntry] = []
-            last_partial = time.monotonic()
-            shown = SearchIndex.by_name(known)
-            if known:
-                self._show(LibraryFound(shown, is_complete=False))
+            library = LibraryService(index, self._roots, self, self._own_words())
+            self._library = library
+            if self._stopping.is_set():
+                return
+            library.run()
 
-            def on_progress(progress: ScanProgress) -> None:
-                nonlocal last_partial
-                found.extend(progress.found)
-                for problem in progress.problems:
-                    self._post(ProblemNoticed(problem))
-                self._post(ScanProgressed(progress.done, progress.total))
-                if not known and time.monotonic() - last_partial > PARTIAL_SECONDS:
-                    last_partial = time.monotonic()
-                    self._post(LibraryFound(SearchIndex.by_name(found), is_complete=False))
+    def _own_words(self) -> OwnWords | None:
+        """The user's own words about LoRAs; None, and a word of why, where they cannot be kept."""
+        from engine.library.hash_table import HashTable
+        from engine.library.own_words import OwnWords
+        from engine.store.aside import AsideStore
+        from engine.store.database import Database
+        from engine.store.loras import LORAS, LoraStore
+        from engine.store.recipes import RECIPES, RecipeStore
 
-            entries = scan_folders(roots, index, on_progress, self._stopping.is_set)
-        before, now = ({entry.path: entry for entry in some} for some in (known, entries))
-        by_name = SearchIndex.by_name(entries) if before != now else shown
-        self._show(LibraryFound(by_name, is_complete=True, names=LibraryNames(by_name.entries)))
-        return before, now
+        try:
+            database = Database(
+                self._settings.state_path.with_name("loraswitch.db"), LORAS, RECIPES
+            )
+        except EngineError as error:
+            self._post(ProblemNoticed(str(error)))
+            return None
+        if database.warning:
+            self._post(ProblemNoticed(database.warning))
+        self.recipes = RecipeStore(database)
+        self._aside = AsideStore(database)
+        self._empty_aside()
+        return OwnWords(LoraStore(database), HashTable(self._settings.index_path))
 
-    def _show(self, found: LibraryFound) -> None:
-        # Looking through 10,000 entries for garbage, again and again, holds a key for 0.2 s.
+    def note_aside(self, lora: Path) -> None:
+        """A file is about to be set aside; should the app die, the next start has it thrown away.
+
+        Raises `StoreError`.
+        """
+        from engine.library.arrange import ASIDE
+
+        if self._aside is not None:
+            self._aside.add(lora.parent / ASIDE)
+
+    def _empty_aside(self) -> None:
+        """Give what was set aside to the trash."""
+        from engine.library.arrange import empty
+
+        try:
+            folders = self._aside.all() if self._aside is not None else []
+            for problem in empty(folders):
+                self._post(ProblemNoticed(problem))
+            for folder in folders:
+                if self._aside is not None and not folder.exists():
+                    self._aside.drop(folder)
+        except EngineError as error:
+            self._post(ProblemNoticed(str(error)))
+
+    @property
+    def library(self) -> LibraryService | None:
+        """The library as it is followed; None until it is."""
+        return self._library
+
+    def on_library(self, index: SearchIndex, is_complete: bool) -> None:
+        """The list is like this now."""
+        from engine.library.indexed_names import IndexedNames
+
+        assert self._library is not None, "it speaks"
+        # Looking through 10,000 rows for garbage, again and again, holds a key for 0.2 s.
         gc.freeze()
-        self._post(found)
+        names = IndexedNames(self._library.index, self._library.roots)
+        self._post(LibraryFound(index, is_complete, names))
+
+    def on_progress(self, done: int, total: int) -> None:
+        """A scan has come so far."""
+        self._post(ScanProgressed(done, total))
+
+    def on_problem(self, words: str) -> None:
+        """A folder is not there, or the index cannot be kept."""
+        self._post(ProblemNoticed(words))
+
+    def on_news(self, words: str, was_asked: bool) -> None:
+        """Files are new, changed or gone."""
+        self._post(LibraryChanged(words, was_asked))
 
     def _post(self, message: Message, post: Callable[[Message], object] | None = None) -> None:
         if not self._stopping.is_set():
             # The app may close between the question and the call; nobody listens then.
             with suppress(RuntimeError):
                 (post or self._post_message)(message)
-
-
-def _news(before: _Entries, now: _Entries) -> str:
-    """What is new, changed or gone, in words."""
-    changed = sum(before[path] != now[path] for path in before.keys() & now.keys())
-    counts = ((len(now.keys() - before.keys()), "new"), (changed, "changed"),
-              (len(before.keys() - now.keys()), "gone"))  # fmt: skip
-    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing changed"

@@ -16,7 +16,8 @@ def entry_as_json(entry: LibraryEntry) -> dict[str, Any]:
         "library": str(entry.root),
         "folder": entry.folder,
         "size": entry.size,
-        "changed": datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC).isoformat(),
+        "changed": _date(entry.mtime_ns),
+        "added": _date(entry.added_ns),
         "fits_sdxl": entry.fits_sdxl,
         "base_model": entry.base_model,
         "base_evidence": entry.base_evidence,
@@ -37,8 +38,13 @@ def entry_as_json(entry: LibraryEntry) -> dict[str, Any]:
         "preferred_strength": entry.preferred_strength,
         "negative_text": entry.negative_text,
         "notes": entry.notes,
+        "favourite": entry.favourite,
         "previews": list(map(str, entry.previews)),
         "metadata": dict(entry.metadata),
         "problems": list(entry.problems),
         "error": entry.error,
     }
+
+
+def _date(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()

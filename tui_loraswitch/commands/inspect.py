@@ -24,6 +24,7 @@ from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
 from engine.protocol.text import file_size, plural
 from engine.words.clean import clean_line
+from tui_loraswitch.commands.effect_words import effect_fields, likeness_words
 from tui_loraswitch.commands.entry_json import entry_as_json
 from tui_loraswitch.commands.fit_words import fit_as_json, fit_fields
 from tui_loraswitch.commands.inspect_picture import (
@@ -69,6 +70,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "file", metavar="FILE", type=expanded, help="a .safetensors file, or a picture"
+    )
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="OTHER",
+        help="tell how alike the changes of this LoRA and another one are",
     )
     parser.add_argument(
         "--modules", action="store_true", help="list the modules as well, one a line"
@@ -118,6 +127,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         for label, value in fit_fields(_examine(args, model)):
             _print_field(label, value)
+    if identity.modules:
+        for label, value in effect_fields(path):
+            _print_field(label, value)
+    for other in args.beside:
+        _print_field("beside", likeness_words(path, other))
     if entry.metadata:
         print("\nmetadata")
         for key, value in entry.metadata:

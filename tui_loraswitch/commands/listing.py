@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.library.entry import LibraryEntry
-from engine.library.search import filter_entries
+from engine.library.orders import ORDERS
+from engine.library.search import SearchIndex
 from engine.protocol.text import file_size, plural
 from engine.words.clean import clean_line
 from tui_loraswitch.commands.entry_json import entry_as_json
 from tui_loraswitch.commands.options import add_library_option, given_options, settings_from
-from tui_loraswitch.commands.outcome import OK
+from tui_loraswitch.commands.outcome import OK, say
+from tui_loraswitch.commands.own_words import own_overlay
 from tui_loraswitch.commands.scan import scan_library
 from tui_loraswitch.control.triggers import best_triggers
 
@@ -27,9 +29,11 @@ time, else the demo's. The model is not loaded. On a terminal a table is shown;
 in a pipe each LoRA is one line of fields with a tab between them: name, base
 model, family, rank, size in bytes, trigger words, error.
 
-FILTER is a query as in the app: all words must occur in path, title or trigger
-words; -word excludes, "two words" belong together; tag:, base: and folder:
-look there.
+FILTER is a query as in the app: all words must occur in path, title, trigger
+words, tags or notes; -word excludes, "two words" belong together; tag:, base:,
+type: and folder: look there; rank:32, rank:>=32 and rank:8..32 compare, and so
+does used: with how often it was used; fav:yes, missing:yes, dup:yes (the same
+tensors as another file) and error:yes ask for what is so.
 """
 
 EXAMPLES = """\
@@ -37,6 +41,7 @@ examples:
   loraswitch list
   loraswitch list neon base:sdxl
   loraswitch list "neon -old"                 a query with - needs quotes
+  loraswitch list "rank:>=64" --sort added    the newest in the library first
   loraswitch list | cut -f1                   names only
   loraswitch list --json | jq '.[] | select(.rank > 64) | .path'
 """
@@ -51,6 +56,10 @@ _MAX_KIND = 14
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("filter", metavar="FILTER", nargs="*", help="words to look for")
+    parser.add_argument(
+        "--sort", choices=ORDERS, default="name", metavar="ORDER", help=f"by {', '.join(ORDERS)}"
+    )
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     add_library_option(parser)
     parser.add_argument(
@@ -65,7 +74,15 @@ def run(args: argparse.Namespace) -> int:
     """Scan, filter, print."""
     settings = settings_from(args)
     folders = given_options(args).get("loras") or settings.loras
-    entries = filter_entries(scan_library(folders, settings.index_path), " ".join(args.filter))
+    entries = scan_library(folders, settings.index_path)
+    index = SearchIndex.of(entries, own_overlay(settings, folders))
+    found = index.find(" ".join(args.filter), order=args.sort, reverse=args.reverse)
+    for problem in found.problems:
+        say(problem)
+    if not found.numbers and (nearby := index.near(" ".join(args.filter))).numbers:
+        names = ", ".join(entry.name for entry in nearby.entries[:5])
+        say(f"Nothing matches; names near to it: {names}.")
+    entries = found.entries
     if args.json:
         print(json.dumps([entry_as_json(entry) for entry in entries], indent=2))
     elif sys.stdout.isatty():

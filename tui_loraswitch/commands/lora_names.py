@@ -100,7 +100,7 @@ class Library:
         for folder in self._folders:
             for files in Walk(folder.absolute(), visited):
                 found += files
-        return LibraryNames(found)
+        return LibraryNames.of(found)
 
     def _find(self, name: str) -> Path:
         """The file meant: one of the library, or a path on disk."""

@@ -120,7 +120,7 @@ def _cells(plan: SweepPlan, settings: AppSettings) -> tuple[SweepPlan, list[Cell
 def _found(words: str, settings: AppSettings) -> list[str]:
     """The names of the LoRAs that search words find; what cannot be used is said and left out."""
     entries = scan_library(settings.loras, settings.index_path)
-    names = LibraryNames(entries)
+    names = LibraryNames.of(entries)
     found = filter_entries(entries, words)
     usable = [entry for entry in found if entry.fits_sdxl]
     if len(usable) < len(found):

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         settings = settings_at(host, settings)
     base = _base(args, settings)
     entries = scan_library(settings.loras, settings.index_path)
-    names = LibraryNames(entries)
+    names = LibraryNames.of(entries)
     chosen = _usable(filter_entries(entries, " ".join(args.words)), " ".join(args.words))
     words = LibraryWords(settings, Library(settings.loras, settings.index_path))
     try:

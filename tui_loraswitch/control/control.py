@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from engine.client.engine import Engine
@@ -88,6 +89,10 @@ class Control:
         self._draft: GenerateRequest | None = None
         """The prompt and settings that all screens have."""
         self._triggers = TriggerCycle()
+        self.on_edit: Callable[[Stack], object] = lambda before: None
+        """Called with the stack of before, when another one is asked for."""
+        self.on_draw: Callable[[tuple[Path, ...]], object] = lambda paths: None
+        """Called with the files that a picture is asked for with."""
 
     def follow(self, view: EngineView, taken: str | None = None) -> None:
         """Take what the engine is like now; `taken` is the command that it has taken in."""
@@ -194,6 +199,16 @@ class Control:
         """Back to the base model."""
         self._edit(SetStack(), lambda stack: ())
 
+    def have_stack(self, stack: Stack) -> None:
+        """Have this stack, as one change that can be taken back."""
+        self._edit(SetStack(stack), lambda _: stack)
+
+    def set_stack(self, stack: Stack) -> None:
+        """Have this stack, as when a change is taken back."""
+        command = SetStack(stack)
+        self._edits.add(self.send(command), lambda _: stack)
+        self.view = replace(self.view, wanted=stack)
+
     def member(self, highlighted: Path | None, is_tagged: bool = False) -> LoraRef:
         """The user's member of the stack that is meant: the highlighted one, or the only one."""
         members = {ref.path: ref for ref in self.view.wanted}
@@ -242,6 +257,8 @@ class Control:
         self.state = state
         for draw in asked.draws:
             self.send(draw)
+            own = chain.from_iterable(draw.request.region_stacks)
+            self.on_draw(tuple(ref.path for ref in (*draw.stack, *own)))
         return asked.notes
 
     def begin_with(self, picture: Path) -> bool:
@@ -326,7 +343,9 @@ class Control:
 
     def _edit(self, command: StackEdit, edit: Callable[[Stack], Stack]) -> None:
         """Ask for a change of the stack, and count on it before the engine has told of it."""
+        before = self.view.wanted
         self._edits.add(self.send(command), edit)
+        self.on_edit(before)
         self.view = replace(self.view, wanted=edit(self.view.wanted))
         self._note_strengths()
 

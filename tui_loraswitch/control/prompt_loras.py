@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.library.names import LibraryNames, find_output_name, names_for_tags
+from engine.library.names import NamedEntries, NamedFiles, names_for_tags
 from engine.protocol.stack_edits import Stack
 from engine.words.lora_tags import LoraTag
 from engine.words.prompt_language.regions import tags_by_region
@@ -15,24 +15,21 @@ from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.wanted_lora import WantedLora
 
 
+class UnknownLoraError(EngineError):
+    """A tag names a LoRA that the library does not have, as far as it knows."""
+
+
 class PromptLoras:
     """Reads tags as the settings say, and knows the library as far as it was scanned."""
 
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
-        self._entries: Sequence[LibraryEntry] = ()
-        self._known_names: LibraryNames[LibraryEntry] | None = None
+        self._files: NamedFiles = NamedEntries()
         self._is_complete = False
 
-    def know(
-        self,
-        entries: Sequence[LibraryEntry],
-        is_complete: bool,
-        names: LibraryNames[LibraryEntry] | None = None,
-    ) -> None:
-        """Look for names in these from now on; `names` are theirs, where they are made already."""
-        self._entries, self._is_complete = entries, is_complete
-        self._known_names = names
+    def know(self, files: NamedFiles, is_complete: bool) -> None:
+        """Look for names in these from now on."""
+        self._files, self._is_complete = files, is_complete
 
     def find(self, prompt: str) -> tuple[Stack, tuple[Stack, ...]]:
         """The files that the prompt's tags name: for all of the picture, and for each region.
@@ -57,11 +54,11 @@ class PromptLoras:
 
     def name_of(self, path: Path) -> str:
         """The shortest name by which a tag finds the file."""
-        return self._names.written(path)
+        return self._files.names.written(path)
 
     def written(self, stack: Stack) -> tuple[tuple[str, str], ...]:
         """Paths with the names for their tags, where the file's own name means another as well."""
-        return names_for_tags(stack, self._names)
+        return names_for_tags(stack, self._files.names)
 
     def named(self, name: str) -> Path | None:
         """The file that has a name, if one does. Raises `EngineError` where several have it."""
@@ -73,19 +70,11 @@ class PromptLoras:
         wanted = map(WantedLora.of_tag, tags)
         return tuple(lora.ref(self._find(lora.name).path, presets) for lora in wanted)
 
-    @property
-    def _names(self) -> LibraryNames[LibraryEntry]:
-        if self._known_names is None:
-            self._known_names = LibraryNames(self._entries)
-        return self._known_names
-
     def _find(self, name: str) -> LibraryEntry:
-        entry = self._names.find(name)
-        if entry is None:
-            entry = find_output_name(name, self._entries)
+        entry = self._files.names.find(name) or self._files.trained_as(name)
         if entry is None:
             yet = "" if self._is_complete else ", which is still being read"
-            raise EngineError(
+            raise UnknownLoraError(
                 f"The prompt names the LoRA “{name}”, and there is none in the library{yet}: "
                 "correct its tag, or take it out."
             )

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 from textual import work
@@ -36,6 +37,9 @@ MAX_READING = 3
 PATIENCE = 0.5
 """Seconds until another try while so many are being read."""
 MIN_TEXT_WIDTH = 24
+REST = 0.6
+"""Seconds the cursor rests on a LoRA before all of its file is read, for what it changes."""
+MAX_EFFECTS = 500
 
 
 class DetailsText(WrappedText):
@@ -65,6 +69,9 @@ class DetailsPane(Pane):
         self.entry: LibraryEntry | None = None
         """The LoRA that is shown."""
         self._settle: Timer | None = None
+        self._rest: Timer | None = None
+        self._refused = ""
+        self._effects: dict[tuple[object, ...], str] = {}
         self._shows_pictures = shows_pictures
         self._reading = threading.BoundedSemaphore(MAX_READING)
 
@@ -82,9 +89,36 @@ class DetailsPane(Pane):
         is_same = entry is self.entry
         self.entry = entry
         self.show_title(Content(clean_line(entry.name) if entry else self.TITLE))
-        self._text.show(details_content(entry, refused) if entry else Content())
+        self._refused = refused
+        self._show_text()
         if not is_same:
             self._picture_later()
+            self._effect_later()
+
+    def _show_text(self) -> None:
+        entry = self.entry
+        effect = self._effects.get(_version(entry), "") if entry else ""
+        self._text.show(details_content(entry, self._refused, effect) if entry else Content())
+
+    def _effect_later(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        entry = self.entry
+        if entry is not None and not entry.error and _version(entry) not in self._effects:
+            self._rest = self.set_timer(REST, self._work_out_effect)
+
+    @work(exclusive=True, group="details-effect")
+    async def _work_out_effect(self) -> None:
+        """Work out in a thread what the LoRA changes."""
+        entry = self.entry
+        if entry is None:
+            return
+        words = await in_background(effect_words, entry.path)
+        if len(self._effects) > MAX_EFFECTS:
+            self._effects.clear()
+        self._effects[_version(entry)] = words
+        if entry == self.entry:
+            self._show_text()
 
     def on_resize(self) -> None:
         """The picture is as high as the pane."""
@@ -122,6 +156,23 @@ class DetailsPane(Pane):
             return read_preview(entry, width, height, self._budget.is_thrifty)
         finally:
             self._reading.release()
+
+
+def effect_words(path: Path) -> str:
+    """Which blocks a LoRA changes, as a row of bars; empty where that cannot be told."""
+    from engine.lora.effect import effect_of
+    from tui_loraswitch.control.effect_chart import chart
+
+    try:
+        effect = effect_of(path)
+    except FileFormatError as error:
+        log.info("no chart: %s", error)  # its row says what is wrong
+        return ""
+    return chart(effect) if effect.modules else ""
+
+
+def _version(entry: LibraryEntry) -> tuple[object, ...]:
+    return entry.path, entry.size, entry.mtime_ns
 
 
 def read_preview(

@@ -15,8 +15,11 @@ from tui_loraswitch.control.triggers import GUESSED, TriggerGroup, telling_tags,
 from tui_loraswitch.look.theme import FAINT, MUTED
 
 
-def details_content(entry: LibraryEntry, refused: str = "") -> Content:
-    """The details of a LoRA, most needed first; `refused` says why the model did not take it."""
+def details_content(entry: LibraryEntry, refused: str = "", effect: str = "") -> Content:
+    """The details of a LoRA, most needed first; `refused` says why the model did not take it.
+
+    `effect` shows which blocks it changes.
+    """
     trouble = entry.error or refused
     lines = [Content.styled(f"! {clean_line(trouble)}", "$text-error")] if trouble else []
     if entry.title and clean_line(entry.title) != entry.name:
@@ -34,6 +37,7 @@ def details_content(entry: LibraryEntry, refused: str = "") -> Content:
         lines.append(Content.styled(clean_line(entry.base_evidence), MUTED))
     by = " · ".join(clean_line(text, 120) for text in (entry.author, entry.licence) if text)
     labelled = (
+        ("changes", effect),
         ("by", by),
         ("avoid", clean_line(entry.negative_text)),
         ("tags", tags if triggers else ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -17,19 +17,19 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.library.entry import LibraryEntry
+from engine.library.orders import ORDER_WORDS
+from engine.library.own import Own
 from engine.library.search import SearchIndex
 from engine.protocol.view import EngineView, Refusal
 from tui_loraswitch.control.stack_view import StackView
+from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.library_view import LibraryView
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.messages import EntryHighlighted
 
-DEBOUNCE = 0.08
-"""Seconds after the last key before the filter runs."""
-
-
-_ORDER_WORDS = {"name": "by name", "date": "newest first", "size": "largest first"}
+PAUSE = 0.3
+"""Seconds without a key after which names near to what was typed are looked for."""
 
 
 class FilterInput(Input):
@@ -77,7 +77,11 @@ class LibraryPane(Pane):
     TITLE = "LoRAs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort", show=False, id="library.sort",
-                tooltip="Next order: folders, by name, newest first, largest first"),
+                tooltip="Next order: folders, name, added, date, size, rank, base, uses, last use"),
+        Binding("comma", "reverse", "reverse order", show=False, id="library.reverse",
+                tooltip="Turn the order round"),
+        Binding("F", "favourites_first", "favourites first", show=False,
+                id="library.favourites-first", tooltip="Favourites above all others, or not"),
         Binding("H", "toggle_hidden", "hidden", show=False, id="library.hidden",
                 tooltip="Show or hide LoRAs made for other models"),
         Binding("escape", "clear_filter", "clear filter", show=False, id="library.clear-filter",
@@ -91,7 +95,8 @@ class LibraryPane(Pane):
         self._stack = StackView()
         self.is_complete = False
         """True when the scan is through."""
-        self._debounce: Timer | None = None
+        self._is_filtering = False
+        self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """The filter above the list."""
@@ -117,6 +122,24 @@ class LibraryPane(Pane):
         """Put the cursor on a row, counted from 0."""
         self.query_one(LoraList).move_to(row)
 
+    @property
+    def marked_or_highlighted(self) -> list[LibraryEntry]:
+        """The marked LoRAs, else the one under the cursor."""
+        return self.query_one(LoraList).marked_or_highlighted
+
+    def toggle_mark(self) -> None:
+        """Mark the LoRA under the cursor, or take its mark away, and go on to the next."""
+        self.query_one(LoraList).toggle_mark()
+
+    def clear_marks(self) -> None:
+        """Take all marks away."""
+        self.query_one(LoraList).clear_marks()
+
+    @property
+    def highlighted_own(self) -> Own:
+        """The user's own words about the LoRA under the cursor."""
+        return self.query_one(LoraList).highlighted_own
+
     def restore(self, sort: str, show_hidden: bool) -> None:
         """Show the list as it was the last time."""
         self.view.restore(sort, show_hidden)
@@ -129,10 +152,10 @@ class LibraryPane(Pane):
             return
         self._note(f"reading {done:,} of {total:,} files …" if total else "looking for LoRAs …")
 
-    def show_entries(self, by_name: SearchIndex, is_complete: bool) -> None:
+    def show_index(self, index: SearchIndex, is_complete: bool) -> None:
         """Show what is known of the library; more may come until it is complete."""
         self.is_complete = is_complete
-        self.view.load(by_name)
+        self.view.load(index)
         self._show()
 
     def show_view(self, view: EngineView) -> None:
@@ -143,11 +166,11 @@ class LibraryPane(Pane):
             self._show_marks()
 
     @on(Input.Changed, "#filter")
-    def filter_later(self) -> None:
-        """Filter when the typing pauses."""
-        if self._debounce is not None:
-            self._debounce.stop()
-        self._debounce = self.set_timer(DEBOUNCE, self.filter_now)
+    def filter_soon(self) -> None:
+        """Filter when the letter is painted and no other is waiting."""
+        if not self._is_filtering:
+            self._is_filtering = True
+            self.call_after_refresh(self.filter_now)
 
     @on(FilterInput.Left)
     def leave_filter(self) -> None:
@@ -157,10 +180,22 @@ class LibraryPane(Pane):
 
     def filter_now(self) -> None:
         """Filter by what is typed."""
-        if self._debounce is not None:
-            self._debounce.stop()
+        self._is_filtering = False
         self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
         self._show()
+        if self._pause is not None:
+            self._pause.stop()
+        if self.view.query and not self.view.shown and not self.view.hidden and self.is_complete:
+            self._pause = self.set_timer(PAUSE, self._look_near)
+
+    @work(exclusive=True, group="near-names")
+    async def _look_near(self) -> None:
+        """Show names near to what was typed."""
+        query, index = self.view.query, self.view.index
+        found = await in_background(index.near, query)
+        if (query, index) == (self.view.query, self.view.index) and found.numbers:
+            self.view.show_near(found)
+            self._show()
 
     @on(LoraList.Folded)
     def fold(self, message: LoraList.Folded) -> None:
@@ -178,6 +213,16 @@ class LibraryPane(Pane):
     def action_sort(self) -> None:
         """Show the list in its next order."""
         self.view.next_sort()
+        self._show()
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self.view.reverse()
+        self._show()
+
+    def action_favourites_first(self) -> None:
+        """Put favourites above all others, or back among them."""
+        self.view.toggle_favourites_first()
         self._show()
 
     def action_toggle_hidden(self) -> None:
@@ -199,7 +244,10 @@ class LibraryPane(Pane):
         counts = f"{view.shown:,} of {view.total:,}" if view.query else f"{view.shown:,}"
         self.show_title(Content(f"LoRAs {counts}"))
         facts = [f"{view.hidden:,} hidden: not SDXL (H)"] if view.hidden else []
-        facts += [words] if (words := _ORDER_WORDS.get(view.sort)) else []
+        facts += [words] if (words := ORDER_WORDS[view.sort][view.is_reversed]) else []
+        facts += ["favourites first"] if view.favourites_first else []
+        facts += view.found.problems
+        facts += [f"nothing matches “{view.query}”: near names"] if view.is_near else []
         if view.rows and not self.is_complete:
             facts.insert(0, "reading …")
         self.show_subtitle(" · ".join(facts))
@@ -208,7 +256,8 @@ class LibraryPane(Pane):
         elif not self.is_complete:
             self._note(f"nothing matches “{view.query}” yet" if view.query else "reading …")
         elif view.query:
-            self._note(f"nothing matches “{view.query}”; Escape shows all")
+            hidden = f" but {view.hidden:,} for other models (H)" if view.hidden else ""
+            self._note(f"nothing matches “{view.query}”{hidden}; Escape shows all")
         elif view.hidden:
             self._note("none for SDXL; H shows the others")
         else:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from engine.library.entry import LibraryEntry
-from engine.library.search import SearchIndex, SortOrder
+from engine.library.orders import ORDERS, SortOrder
+from engine.library.search import Found, SearchIndex
 from tui_loraswitch.panes.rows import Rows, build_rows, flat_rows
-
-ORDERS: dict[str, SortOrder] = {"folders": "name", "name": "name", "date": "date", "size": "size"}
-"""The orders of the list and what they sort by; only `folders` shows folders."""
 
 LARGE_FOLDER = 100
 """A folder with more LoRAs starts closed."""
@@ -17,39 +14,65 @@ class LibraryView:
     """The library seen through a filter; each change gives new `rows`."""
 
     def __init__(self) -> None:
-        self.rows = Rows()
-        self.shown = 0
-        self.hidden = 0
-        """LoRAs for other models that match the filter and are not shown."""
-        self.total = 0
+        self.index = SearchIndex({}, (), lambda id: None)
+        self.rows = Rows(self.index)
+        self.found = Found(self.index, ())
         self.query = ""
-        self.sort = "folders"
+        self.sort: SortOrder = "folders"
+        self.is_reversed = False
+        self.favourites_first = False
+        self.is_near = False
+        """Whether the rows are only near to what was typed."""
         self.show_hidden = False
-        self._by_name = self._index = SearchIndex([])
         self._folds: dict[str, bool] = {}
-        self._visible: list[LibraryEntry] = []
-        self._shape: object = None
 
-    def load(self, by_name: SearchIndex) -> None:
-        """Take the result of a scan."""
-        self.total = len(by_name.entries)
-        self._by_name = by_name
-        self._reorder()
+    @property
+    def shown(self) -> int:
+        """How many LoRAs the filter lets through."""
+        return len(self.found.numbers)
+
+    @property
+    def hidden(self) -> int:
+        """LoRAs for other models that match the filter and are not shown."""
+        return self.found.hidden
+
+    @property
+    def total(self) -> int:
+        """How many LoRAs the library has."""
+        return len(self.index)
+
+    def load(self, index: SearchIndex) -> None:
+        """Take what the library knows now."""
+        self.index = index
+        self._rebuild()
 
     def restore(self, sort: str, show_hidden: bool) -> None:
         """Start in a remembered order; an unknown one is ignored."""
-        self.sort = sort if sort in ORDERS else "folders"
+        name = sort.removesuffix(" reversed")
+        self.sort = next((order for order in ORDERS if order == name), "folders")
+        self.is_reversed = sort == f"{self.sort} reversed"
         self.show_hidden = show_hidden
-        self._reorder()
+        self._rebuild()
+
+    @property
+    def remembered_sort(self) -> str:
+        """The order as `restore` takes it."""
+        return f"{self.sort} reversed" if self.is_reversed else self.sort
 
     def filter(self, query: str) -> None:
-        """Show what matches; see `engine.library.search` for the words it knows."""
+        """Show what matches; see `engine.library.query` for the words it knows."""
         self.query = query
         self._rebuild()
 
-    def found(self, query: str) -> list[LibraryEntry]:
+    def entries(self, query: str) -> list[LibraryEntry]:
         """The LoRAs that match, by name; what is shown stays."""
-        return list(self._by_name.find(query, show_hidden=False).entries)
+        return self.index.find(query, show_hidden=False, order="name").entries
+
+    def show_near(self, found: Found) -> None:
+        """Show names near to what was typed, as nothing matches."""
+        self.is_near = bool(found.numbers)
+        self.found = found
+        self.rows = flat_rows(found)
 
     @property
     def entries(self) -> list[LibraryEntry]:
@@ -58,10 +81,25 @@ class LibraryView:
 
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
-        names = list(ORDERS)
-        self.sort = names[(names.index(self.sort) + 1) % len(names)]
-        self._reorder()
+        self.sort = ORDERS[(ORDERS.index(self.sort) + 1) % len(ORDERS)]
+        self.is_reversed = False
+        self._rebuild()
         return self.sort
+
+    def order(self, sort: SortOrder, is_reversed: bool) -> None:
+        """Go to an order."""
+        self.sort, self.is_reversed = sort, is_reversed
+        self._rebuild()
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self.is_reversed = not self.is_reversed
+        self._rebuild()
+
+    def toggle_favourites_first(self) -> None:
+        """Put favourites above all others, or back among them."""
+        self.favourites_first = not self.favourites_first
+        self._rebuild()
 
     def toggle_hidden(self) -> None:
         """Show or hide LoRAs that are for another model."""
@@ -73,19 +111,17 @@ class LibraryView:
         self._folds[key] = is_open
         self._rebuild()
 
-    def _reorder(self) -> None:
-        self._index = self._by_name.reordered(ORDERS[self.sort])
-        self._rebuild()
-
     def _rebuild(self) -> None:
-        found = self._index.find(self.query, show_hidden=self.show_hidden)
-        self.shown, self.hidden = len(found.entries), found.hidden
-        # Most keystrokes of a query that finds thousands find the same thousands.
-        shape = self.sort, bool(self.query), tuple(self._folds.items())
-        if found.entries != self._visible or shape != self._shape:
-            self._visible, self._shape = found.entries, shape
-            is_tree = self.sort == "folders"
-            self.rows = build_rows(found, self._is_open) if is_tree else flat_rows(found.entries)
+        self.is_near = False
+        self.found = self.index.find(
+            self.query,
+            show_hidden=self.show_hidden,
+            order=self.sort,
+            reverse=self.is_reversed,
+            favourites_first=self.favourites_first,
+        )
+        is_tree = self.sort == "folders" and not self.is_reversed and not self.favourites_first
+        self.rows = build_rows(self.found, self._is_open) if is_tree else flat_rows(self.found)
 
     def _is_open(self, key: str, count: int) -> bool:
         # A search shows what it found: folders are open then, whatever they were before.

@@ -11,8 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
+from textual.style import Style
 
 from engine.library.entry import LibraryEntry
+from engine.library.own import OWN_NOTHING, Own
+from engine.library.search import SearchIndex
 from engine.protocol.view import Refusal
 from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.look.theme import MUTED
@@ -93,18 +96,44 @@ class LoraList(Lines):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rows = Rows()
+        self._rows = Rows(SearchIndex({}, (), lambda id: None))
         self._cursor = 0
         self._reported: LibraryEntry | None = None
         self._stack = StackView()
         self._refused: Mapping[Path, Refusal] = {}
         self._note = Content()
+        self._marked: set[int] = set()
+        """The ids of the files that are marked."""
 
     @property
     def highlighted(self) -> LibraryEntry | None:
         """The LoRA under the cursor."""
         row = self._row
         return row.entry if isinstance(row, LoraRow) else None
+
+    @property
+    def marked_or_highlighted(self) -> list[LibraryEntry]:
+        """The marked LoRAs, else the one under the cursor."""
+        entries = [entry for id in self._marked if (entry := self._rows.entry(id)) is not None]
+        return entries or ([self.highlighted] if self.highlighted else [])
+
+    def toggle_mark(self) -> None:
+        """Mark the LoRA under the cursor, or take its mark away, and go on to the next."""
+        if isinstance(row := self._row, LoraRow):
+            self._marked ^= {row.id}
+            self.refresh_line(self._cursor)
+            self.move_to(self._cursor + 1)
+
+    def clear_marks(self) -> None:
+        """Take all marks away."""
+        self._marked.clear()
+        self.refresh()
+
+    @property
+    def highlighted_own(self) -> Own:
+        """The user's own words about the LoRA under the cursor."""
+        row = self._row
+        return row.own if isinstance(row, LoraRow) else OWN_NOTHING
 
     @property
     def rows(self) -> Rows:
@@ -115,7 +144,8 @@ class LoraList(Lines):
         """Show other rows; the cursor stays on what it was on, or goes to the first LoRA."""
         if rows is self._rows:
             return
-        place = rows.find(self._row) if self._row is not None else None
+        row = self._row
+        place = rows.find(row) if row is not None else None
         self._cursor = rows.first_lora() if place is None else place
         self._rows = rows
         self.show_number(len(rows))
@@ -158,7 +188,10 @@ class LoraList(Lines):
             return None
         is_cursor = number == self._cursor
         style = self.get_visual_style("lora-list--cursor") if is_cursor else self.visual_style
-        content = row_content(self._rows[number], width, self._stack, self._refused)
+        row = self._rows[number]
+        content = row_content(row, width, self._stack, self._refused)
+        if isinstance(row, LoraRow) and row.id in self._marked:
+            style += Style(reverse=True)
         return Strip(content.render_segments(style), width)
 
     def action_activate(self) -> None:
@@ -241,6 +274,6 @@ class LoraList(Lines):
             self.scroll_to(y=self._cursor - height + 1, animate=False)
 
     def _report(self) -> None:
-        if self.highlighted is not self._reported:
+        if self.highlighted != self._reported:
             self._reported = self.highlighted
             self.post_message(self.Highlighted(self._reported))

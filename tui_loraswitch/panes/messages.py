@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -12,8 +13,9 @@ from engine.protocol.events import EventMessage
 from engine.protocol.view import EngineView
 
 if TYPE_CHECKING:
-    from engine.library.names import LibraryNames
+    from engine.library.names import NamedFiles
     from engine.library.search import SearchIndex
+    from engine.store.loras import LoraWords
     from tui_loraswitch.control.model_files import ModelFile
     from tui_loraswitch.control.sweep_task import SweepProgress
 
@@ -103,24 +105,40 @@ class LibraryFound(Message):
 
     def __init__(
         self,
-        by_name: SearchIndex,
+        index: SearchIndex,
         is_complete: bool,
-        names: LibraryNames[LibraryEntry] | None = None,
+        names: NamedFiles | None = None,
     ) -> None:
         super().__init__()
-        self.by_name, self.is_complete, self.names = by_name, is_complete, names
+        self.index, self.is_complete, self.names = index, is_complete, names
 
     def can_replace(self, message: Message) -> bool:
         """Later entries include earlier ones."""
         return isinstance(message, LibraryFound)
 
 
-class LibraryReread(Message):
-    """The library was read again; `words` say what is new, changed or gone."""
+class LibraryChanged(Message):
+    """`words` say what is new, changed or gone; `was_asked`: somebody wants to know."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, was_asked: bool) -> None:
         super().__init__()
-        self.words = words
+        self.words, self.was_asked = words, was_asked
+
+
+class OwnWordsChanged(Message):
+    """The user's words about a LoRA are others now, and kept; `before` are those until now."""
+
+    def __init__(self, what: str, entry: LibraryEntry, before: LoraWords) -> None:
+        super().__init__()
+        self.what, self.entry, self.before = what, entry, before
+
+
+class DiskLookedAt(Message):
+    """The library knows what is on the disk now; `then` goes on with what waited for it."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self.then = then
 
 
 class ModelsFound(Message):

@@ -42,20 +42,22 @@ def _folder(row: FolderRow, width: int) -> Content:
 def _lora(row: LoraRow, width: int, stack: StackView, refused: Mapping[Path, Refusal]) -> Content:
     entry = row.entry
     sign, style, note = _mark(entry, stack, refused)
+    star = "★ " if row.own.favourite or entry.favourite else ""
     lead = " " * (INDENT * row.depth) + f"{sign} "
     name = clean_line(entry.name, 200)
     right = Content.styled(note, style) if note is not None else Content()
     if note is not None and sign == "!":
-        room = width - cell_len(lead) - cell_len(name) - 2
+        room = width - cell_len(lead + star) - cell_len(name) - 2
         right = right.truncate(min(max(room, len(note)), width // 2), ellipsis=True)
     facts = Content.styled(_facts(entry, width), FAINT) if sign != "!" else Content()
     tail = Content.assemble(" ", right, facts) if right or facts else Content()
     space = max(4, width - tail.cell_length)
-    name = cut_middle(name, max(3, space - cell_len(lead)))
+    name = cut_middle(name, max(3, space - cell_len(lead + star)))
     left = Content.assemble(
         (lead, style),
+        (star, "$warning"),
         (name, style if sign in "●◌!" else ""),
-        (_folder_words(row.folder, space - cell_len(lead) - cell_len(name)), FAINT),
+        (_folder_words(row.folder, space - cell_len(lead + star) - cell_len(name)), FAINT),
     )
     return Content.assemble(left.truncate(space, pad=True), tail).truncate(width, pad=True)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import overload
 
 from engine.library.entry import LibraryEntry
-from engine.library.search import Found, natural_key
+from engine.library.own import Own
+from engine.library.places import Place, root_labels
+from engine.library.search import Found, SearchIndex
+from engine.library.terms import Numbers
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,11 @@ class FolderRow:
 class LoraRow:
     """A LoRA file; `folder` is named where the list is flat."""
 
+    id: int
+    """The file's, in every list of the library."""
     entry: LibraryEntry
+    own: Own
+    """The user's own words about it."""
     depth: int
     folder: str = ""
 
@@ -37,15 +44,10 @@ Row = FolderRow | LoraRow
 
 @dataclass(frozen=True)
 class _Run:
-    """LoRAs one below the other."""
+    """LoRAs one below the other, by their numbers in the library's list."""
 
-    entries: Sequence[LibraryEntry]
+    numbers: Numbers
     depth: int
-    is_flat: bool
-
-    def row(self, number: int) -> LoraRow:
-        entry = self.entries[number]
-        return LoraRow(entry, self.depth, entry.folder if self.is_flat else "")
 
 
 class Rows(Sequence[Row]):
@@ -54,7 +56,8 @@ class Rows(Sequence[Row]):
     Of thousands a screen shows some tens, and each keystroke of the filter asks for new ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, index: SearchIndex, is_flat: bool = False) -> None:
+        self._index, self._is_flat = index, is_flat
         self._parts: list[FolderRow | _Run] = []
         self._starts: list[int] = []
         self._length = 0
@@ -63,10 +66,10 @@ class Rows(Sequence[Row]):
         """Append a folder."""
         self._add(row, 1)
 
-    def add_loras(self, entries: Sequence[LibraryEntry], depth: int, *, is_flat: bool) -> None:
-        """Append LoRAs, which name their folders where the list `is_flat`."""
-        if entries:
-            self._add(_Run(entries, depth, is_flat), len(entries))
+    def add_loras(self, numbers: Numbers, depth: int) -> None:
+        """Append LoRAs, by their numbers in the library's list."""
+        if numbers:
+            self._add(_Run(numbers, depth), len(numbers))
 
     def __len__(self) -> int:
         return self._length
@@ -85,7 +88,14 @@ class Rows(Sequence[Row]):
             raise IndexError(number)
         place = bisect_right(self._starts, number) - 1
         part = self._parts[place]
-        return part if isinstance(part, FolderRow) else part.row(number - self._starts[place])
+        if isinstance(part, FolderRow):
+            return part
+        return self._lora(part.numbers[number - self._starts[place]], part.depth)
+
+    def entry(self, id: int) -> LibraryEntry | None:
+        """The file of an id, whether its row is seen or not; None when it is gone."""
+        number = self._index.number(id)
+        return None if number is None else self._index.entry(number)
 
     def first_lora(self) -> int:
         """Where the first LoRA stands; 0 where there is none."""
@@ -94,15 +104,26 @@ class Rows(Sequence[Row]):
 
     def find(self, wanted: Row) -> int | None:
         """Where the same folder or file stands; None where it does not."""
+        number = self._index.number(wanted.id) if isinstance(wanted, LoraRow) else None
         for start, part in zip(self._starts, self._parts, strict=True):
             if isinstance(part, FolderRow):
                 if isinstance(wanted, FolderRow) and part.key == wanted.key:
                     return start
-            elif isinstance(wanted, LoraRow):
-                place = _place_of(wanted.entry, part.entries)
-                if place is not None:
-                    return start + place
+            elif number is not None and (place := self._place_of(number, part.numbers)) is not None:
+                return start + place
         return None
+
+    def _place_of(self, number: int, numbers: Numbers) -> int | None:
+        if self._is_flat:
+            return numbers.index(number) if number in numbers else None
+        place = bisect_left(numbers, number)
+        return place if place < len(numbers) and numbers[place] == number else None
+
+    def _lora(self, number: int, depth: int) -> LoraRow:
+        index, folder = self._index, ""
+        if self._is_flat:
+            folder = index.place(number).folder.path
+        return LoraRow(index.id(number), index.entry(number), index.own(number), depth, folder)
 
     def _add(self, part: FolderRow | _Run, length: int) -> None:
         self._parts.append(part)
@@ -110,28 +131,17 @@ class Rows(Sequence[Row]):
         self._length += length
 
 
-def _place_of(wanted: LibraryEntry, entries: Sequence[LibraryEntry]) -> int | None:
-    # Mostly it is the very same one, and that can be told without looking into each.
-    same_objects = list(map(id, entries))
-    if id(wanted) in same_objects:
-        return same_objects.index(id(wanted))
-    key, path = wanted.key, wanted.path
-    # Keys are compared first: paths take ten times as long.
-    same = (n for n, entry in enumerate(entries) if entry.key == key and entry.path == path)
-    return next(same, None)
-
-
 @dataclass
 class _Folder:
     name: str
     key: str
     folders: dict[str, _Folder] = field(default_factory=dict)
-    entries: list[LibraryEntry] = field(default_factory=list)
+    numbers: Numbers = ()
 
-    @property
+    @cached_property
     def count(self) -> int:
         """LoRAs in it and below."""
-        return len(self.entries) + sum(folder.count for folder in self.folders.values())
+        return len(self.numbers) + sum(folder.count for folder in self.folders.values())
 
     def below(self, names: Sequence[str]) -> _Folder:
         """The folder at the end of a way through others, made where it is not there yet."""
@@ -148,39 +158,39 @@ def build_rows(found: Found, is_open: Callable[[str, int], bool]) -> Rows:
 
     Library folders themselves are rows only when there are several.
     """
-    # Thousands of LoRAs lie in tens of folders: whatever can be is done once for each folder.
-    groups = defaultdict[str, list[LibraryEntry]](list)
-    for entry, place in zip(found.entries, found.places, strict=True):
-        groups[place].append(entry)
-    several = len({group[0].root for group in groups.values()}) > 1
-    top, mixed = _Folder("", ""), list[_Folder]()
-    for group in groups.values():
-        first = group[0]
-        names = first.folder.split("/") if first.folder else []
-        folder = top.below((first.root.name, *names) if several else names)
-        if folder.entries:
-            mixed.append(folder)
-        folder.entries.extend(group)
-    # Library folders of one name are one row, with the LoRAs of both in their order.
-    for folder in mixed:
-        together = {id(entry) for entry in folder.entries}
-        folder.entries = [entry for entry in found.entries if id(entry) in together]
-    rows = Rows()
+    # Thousands of LoRAs lie in tens of folders, which follow one another as the tree shows them.
+    groups = list(_by_place(found))
+    labels = root_labels({place.folder.root for place, _ in groups})
+    top = _Folder("", "")
+    for place, numbers in groups:
+        root, path = place.folder
+        names = path.split("/") if path else []
+        top.below([labels[root], *names] if len(labels) > 1 else names).numbers = numbers
+    rows = Rows(found.index)
     _append(rows, top, 0, is_open)
     return rows
 
 
+def _by_place(found: Found) -> Iterator[tuple[Place, Numbers]]:
+    numbers, start = found.numbers, 0
+    while start < len(numbers):
+        place = found.index.place(numbers[start])
+        end = bisect_left(numbers, place.end, start)
+        yield place, numbers[start:end]
+        start = end
+
+
 def _append(rows: Rows, folder: _Folder, depth: int, is_open: Callable[[str, int], bool]) -> None:
-    for child in sorted(folder.folders.values(), key=lambda child: natural_key(child.name)):
+    for child in folder.folders.values():
         unfolded = is_open(child.key, child.count)
         rows.add_folder(FolderRow(child.key, child.name, depth, child.count, unfolded))
         if unfolded:
             _append(rows, child, depth + 1, is_open)
-    rows.add_loras(folder.entries, depth, is_flat=False)
+    rows.add_loras(folder.numbers, depth)
 
 
-def flat_rows(entries: Sequence[LibraryEntry]) -> Rows:
+def flat_rows(found: Found) -> Rows:
     """Rows without folders, each LoRA naming its own."""
-    rows = Rows()
-    rows.add_loras(entries, 0, is_flat=True)
+    rows = Rows(found.index, is_flat=True)
+    rows.add_loras(found.numbers, 0)
     return rows

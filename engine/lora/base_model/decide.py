@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.files.header import Header
+from engine.files.header import Header, TensorInfo
 from engine.lora.base_model.claims import Claim, claimed, claimed_variant
 from engine.lora.base_model.families import FAMILIES
 from engine.lora.base_model.names import ModuleNames
@@ -28,13 +28,19 @@ class Base(NamedTuple):
 def base_of_file(header: Header, modules: Mapping[str, Module]) -> Base:
     """Name the base model of a file by its metadata, its modules' names and their widths.
 
-    Without `modules` (a file that is no LoRA) those of its tensors count. Metadata that names
-    another model than SDXL is believed, unless the names are those of a third model alone, or
-    those of a whole SDXL.
+    Without `modules` (a file that is no LoRA) those of its tensors count.
     """
-    claim = claimed(header.metadata)
-    shown = _from_names(header, modules)
-    if claim is None or (shown.name == "SDXL" and not modules):
+    return weigh(header.metadata, base_by_names(header.tensors, modules), bool(modules))
+
+
+def weigh(metadata: Mapping[str, str], shown: Base, is_lora: bool) -> Base:
+    """Name the base model by a file's metadata and by what its names show (`base_by_names`).
+
+    Metadata that names another model than SDXL is believed, unless the names are those of a third
+    model alone, or those of a whole SDXL, which is no LoRA.
+    """
+    claim = claimed(metadata)
+    if claim is None or (shown.name == "SDXL" and not is_lora):
         found = shown
     elif claim.family == "SDXL":
         found = _contradicted(shown, claim) if shown.name not in ("", "SDXL") else _quoted(claim)
@@ -44,7 +50,7 @@ def base_of_file(header: Header, modules: Mapping[str, Module]) -> Base:
         found = _believed(claim, shown)
     if found.name != "SDXL":
         return found
-    return found._replace(variant=claimed_variant(header.metadata))
+    return found._replace(variant=claimed_variant(metadata))
 
 
 def _quoted(claim: Claim) -> Base:
@@ -73,8 +79,12 @@ def _related(one: str, other: str) -> bool:
     return one in other or other in one
 
 
-def _from_names(header: Header, modules: Mapping[str, Module]) -> Base:
-    widths = _widths(header, modules)
+def base_by_names(tensors: Mapping[str, TensorInfo], modules: Mapping[str, Module]) -> Base:
+    """The base model as the modules' names and widths show it, whatever metadata says.
+
+    Without `modules` (a file that is no LoRA) those of its tensors count.
+    """
+    widths = _widths(tensors, modules)
     names = ModuleNames(widths)
     for family in FAMILIES:
         for mark in family.marks:
@@ -103,12 +113,14 @@ def _stable_diffusion(
     return Base(f"{', '.join(others)} or {last}" if others else last, evidence)
 
 
-def _widths(header: Header, modules: Mapping[str, Module]) -> Mapping[str, int | None]:
+def _widths(
+    tensors: Mapping[str, TensorInfo], modules: Mapping[str, Module]
+) -> Mapping[str, int | None]:
     if modules:
         return {name: module.input_width for name, module in modules.items()}
     return {
         name.removesuffix(".weight"): info.shape[1] if len(info.shape) > 1 else None
-        for name, info in header.tensors.items()
+        for name, info in tensors.items()
     }
 
 

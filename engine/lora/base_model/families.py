@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -163,6 +164,7 @@ def folded(text: str) -> str:
     return "".join(char for char in text.casefold() if char.isalnum())
 
 
+@lru_cache(maxsize=1024)
 def family_called(words: str) -> str:
     """The family whose name a text begins with; empty when it is none of the table."""
     text = folded(words)
@@ -179,6 +181,7 @@ def family_called(words: str) -> str:
     return found[1] or ("SDXL" if "sdxl" in text or text.endswith("xl") else "")
 
 
+@lru_cache(maxsize=1024)
 def variant_called(words: str) -> str:
     """The variant of SDXL that a text names; empty when it names none."""
     text = folded(words)

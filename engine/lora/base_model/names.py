@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 _FLAT = str.maketrans(".-", "__")
 _NUMBERS = str.maketrans("0123456789", "##########")
@@ -54,9 +54,7 @@ class ModuleNames:
         """
         if "." in mark:
             return mark.strip(".") if mark in self._dotted else None
-        mark, _, width = mark.partition("=")
-        needle = mark.replace("^", "\n").replace("$", "\n")
-        kind = _without_numbers(needle)
+        mark, needle, kind, width = _read_mark(mark)
         if kind not in self._kinds:
             return None
         if kind != needle:
@@ -69,6 +67,19 @@ class ModuleNames:
     @cached_property
     def _kinds(self) -> str:
         return "\n".join(("", *self._seen, ""))
+
+
+def flat_name(name: str) -> str:
+    """A module's name without what programs write before it, with `_` for dots."""
+    return _WRAPPERS.sub("", name).replace(".processor.to_", ".to_").translate(_FLAT)
+
+
+@cache
+def _read_mark(mark: str) -> tuple[str, str, str, str]:
+    """A mark of the table as `first_with` needs it: without its width, as text, as kind; width."""
+    mark, _, width = mark.partition("=")
+    needle = mark.replace("^", "\n").replace("$", "\n")
+    return mark, needle, _without_numbers(needle), width
 
 
 def _without_numbers(text: str) -> str:

@@ -89,6 +89,11 @@ def _known_modules() -> Mapping[str, Mapping[str, int | None]]:
     return known
 
 
+def sdxl_modules() -> Iterator[str]:
+    """The paths of the modules of SDXL's UNet, in diffusers' layout."""
+    return (path for path, _ in _modules(next(unet for unet in UNETS if unet.name == "SDXL")))
+
+
 def _modules(unet: UNet) -> Iterator[tuple[str, int | None]]:
     """Each module's path in diffusers' layout, with the width of its inputs."""
     first, last = unet.channels[0], len(unet.channels) - 1

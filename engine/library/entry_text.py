@@ -1,0 +1,57 @@
+"""An entry of the library as three texts for the index, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from engine.library.entry import LibraryEntry, TriggerWords
+
+_OWN_TEXTS = ("path", "root", "tags", "metadata", "trigger_words", "previews")
+_NAMES = tuple(field.name for field in fields(LibraryEntry) if field.name not in _OWN_TEXTS)
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def encode(entry: LibraryEntry) -> tuple[str, str, str]:
+    """An entry as JSON, with defaults left out, and its two long tables.
+
+    The tables are plain text, a line per item, which is read several times faster. Their items are
+    single lines: that is how text is cleaned for an entry.
+    """
+    own = entry.__dict__
+    values = {name: value for name in _NAMES if _says(value := own[name])}
+    values["trigger_words"] = [(group.source, group.words) for group in entry.trigger_words]
+    if entry.previews:
+        values["previews"] = [str(preview) for preview in entry.previews]
+    tags = "\n".join(f"{tag}\n{count}" for tag, count in entry.tags)
+    metadata = "\n".join(f"{key}\n{value}" for key, value in entry.metadata)
+    return _encode_json(values), tags, metadata
+
+
+def _says(value: object) -> bool:
+    return value is not False and value not in ("", (), None)
+
+
+def decode(path: Path, root: Path, text: str, tags: str, metadata: str) -> LibraryEntry | None:
+    """The entry again; None when its texts make no sense, and its file is then read anew."""
+    try:
+        values: dict[str, Any] = json.loads(text)
+        values["trigger_words"] = tuple(
+            TriggerWords(source, tuple(words)) for source, words in values["trigger_words"]
+        )
+        values["parts"] = tuple(values.get("parts", ()))
+        values["previews"] = tuple(map(Path, values.get("previews", ())))
+        values["problems"] = tuple(values.get("problems", ()))
+        names, counts = _alternating(tags)
+        values["tags"] = tuple(zip(names, map(int, counts), strict=True))
+        values["metadata"] = tuple(zip(*_alternating(metadata), strict=True))
+        return LibraryEntry(path, root, **values)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _alternating(lines: str) -> tuple[list[str], list[str]]:
+    items = lines.split("\n") if lines else []
+    return items[::2], items[1::2]

@@ -1,0 +1,81 @@
+"""Headers of a library's files, whose tables of tensors are mostly the same few."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from engine.files.header import RawHeader, parse_header
+from engine.lora.identify import Outline, outline_of
+
+_KEPT = 32
+"""Tables that are remembered; one of a LoRA of all modules has a quarter of a megabyte."""
+_MAX_QUICK = 1_000_000
+"""Bytes of a header up to which no count of its values is needed."""
+_START = '{"__metadata__":'
+
+_decoder = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class ReadHeader:
+    """What a header tells."""
+
+    outline: Outline
+    metadata: Mapping[str, str]
+
+
+class Outlines:
+    """Reads headers; a table that was parsed and checked before is known by its text.
+
+    Files of one trainer, at one rank, differ in nothing but metadata and numbers: to parse and to
+    check a table of two thousand tensors takes a hundred times as long as to compare it.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[Outline, int]] = OrderedDict()
+        """By the table's text: the outline with its offsets from the first tensor's, and the
+        length of all tensors."""
+
+    def read(self, raw: RawHeader) -> ReadHeader:
+        """Read a header. Raises `FileFormatError` as `parse_header` does."""
+        split = _split(raw)
+        if split is not None:
+            metadata, table = split
+            outline, length = self._known.get(table, (None, 0))
+            if outline is not None and raw.data_start + length == raw.file_size:
+                self._known.move_to_end(table)
+                return ReadHeader(_moved(outline, raw.data_start), metadata)
+        header = parse_header(raw)
+        outline = outline_of(header.tensors)
+        if split is not None:
+            self._known[table] = _moved(outline, -raw.data_start), raw.file_size - raw.data_start
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return ReadHeader(outline, header.metadata)
+
+
+def _split(raw: RawHeader) -> tuple[dict[str, str], str] | None:
+    """The metadata, and the text of the table behind it; None where they do not stand so."""
+    if len(raw.text) > _MAX_QUICK:
+        return None
+    try:
+        text = raw.text.decode()
+        if not text.startswith(_START):
+            return ({}, text) if _START[1:-1] not in text else None
+        metadata, end = _decoder.raw_decode(text, len(_START))
+    except (ValueError, RecursionError):
+        return None  # parsing it as a whole says what is wrong
+    table = text[end:]
+    if not isinstance(metadata, dict) or _START[1:-1] in table:
+        return None
+    return {key: value for key, value in metadata.items() if isinstance(value, str)}, table
+
+
+def _moved(outline: Outline, by: int) -> Outline:
+    alpha = outline.alpha
+    if alpha is None:
+        return outline
+    return replace(outline, alpha=replace(alpha, start=alpha.start + by, end=alpha.end + by))

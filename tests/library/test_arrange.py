@@ -1,0 +1,105 @@
+"""Renaming, moving and deleting take along what is beside a file, happen whole, can be undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.library.arrange import ASIDE, ArrangeError, empty, rename, set_aside
+
+from .conftest import WriteLora
+
+BESIDE = ("neon.json", "neon.civitai.info", "NEON.png", "neon.preview.webp", "neon.txt")
+
+
+@pytest.fixture
+def lora(root: Path, write_lora: WriteLora) -> Path:
+    for name in (*BESIDE, "neon_2.json", "other.json"):
+        (root / name).write_text(name)
+    write_lora("neon_2.safetensors")
+    return write_lora("neon.safetensors")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_rename_takes_along_what_is_beside_and_is_undone(root: Path, lora: Path) -> None:
+    before = files(root)
+    moved = rename(lora, root / "styles/new/glow.safetensors")
+    assert moved.lora == root / "styles/new/glow.safetensors"
+    names = {name.replace("neon", "glow").replace("NEON", "glow") for name in BESIDE}
+    there = {path.name for path in (root / "styles/new").iterdir()}
+    assert there == names | {"glow.safetensors"}
+    assert {path.name for path in root.iterdir()} == {
+        "neon_2.json", "neon_2.safetensors", "other.json", "styles"
+    }  # fmt: skip
+    moved.undo()
+    assert files(root) == before
+
+
+def test_a_taken_name_is_refused_and_nothing_moves(root: Path, lora: Path) -> None:
+    (root / "glow.txt").write_text("somebody's")
+    before = files(root)
+    with pytest.raises(ArrangeError, match=r"glow\.txt: there is a file of this name"):
+        rename(lora, root / "glow.safetensors")
+    for name in ("", ".hidden"):
+        with pytest.raises(ArrangeError, match="is no name"):
+            rename(lora, root / f"{name}.safetensors")
+    assert files(root) == before
+
+
+def test_what_fails_half_way_is_turned_back(root: Path, lora: Path, monkeypatch) -> None:
+    before = files(root)
+    real = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self == lora:
+            raise PermissionError(13, "Permission denied")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ArrangeError, match="not permitted"):
+        rename(lora, root / "x/glow.safetensors")
+    monkeypatch.undo()
+    assert files(root) == before
+
+
+def test_deleted_files_come_back_until_the_trash_has_them(
+    root: Path, lora: Path, tmp_path: Path, monkeypatch
+) -> None:
+    before = files(root)
+    moved = set_aside(lora)
+    assert moved.lora.parent == root / ASIDE
+    assert not lora.exists()
+    moved.undo()
+    assert files(root) == before
+    assert not (root / ASIDE).exists()
+
+    thrown: list[str] = []
+
+    def throw_away(path: Path) -> None:
+        thrown.append(path.name)
+        path.unlink()
+
+    monkeypatch.setattr("send2trash.send2trash", throw_away)
+    set_aside(lora)
+    assert empty([root / ASIDE, tmp_path / "gone"]) == []
+    assert sorted(thrown) == sorted((*BESIDE, "neon.safetensors"))
+    assert not (root / ASIDE).exists()
+
+
+def test_what_the_trash_does_not_take_stays_aside(root: Path, lora: Path, monkeypatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "no trash here")
+
+    monkeypatch.setattr("send2trash.send2trash", refuse)
+    moved = set_aside(lora)
+    assert len(empty([root / ASIDE])) == len(moved.pairs)
+    moved.undo()
+    assert lora.exists()

@@ -1,0 +1,187 @@
+"""The library follows the disk: what is new, changed, moved, gone or out of sight shows itself."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.files import mounts
+from engine.library import service as service_module
+from engine.library import watching
+from engine.library.index import LibraryIndex
+from engine.library.search import SearchIndex
+from engine.library.service import LibraryService
+
+from .conftest import WriteLora
+
+PATIENCE = 20.0
+
+
+class Seen:
+    """What the service has told; a test waits for it to be as it should."""
+
+    def __init__(self) -> None:
+        self.index = SearchIndex.of(())
+        self.is_complete = False
+        self.news: list[str] = []
+        self.problems: list[str] = []
+        self._told = threading.Condition()
+
+    def on_library(self, index: SearchIndex, is_complete: bool) -> None:
+        with self._told:
+            self.index, self.is_complete = index, is_complete
+            self._told.notify_all()
+
+    def on_progress(self, done: int, total: int) -> None:
+        pass
+
+    def on_problem(self, words: str) -> None:
+        self.problems.append(words)
+
+    def on_news(self, words: str, was_asked: bool) -> None:
+        with self._told:
+            self.news.append(words)
+            self._told.notify_all()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        with self._told:
+            assert self._told.wait_for(holds, PATIENCE), self.keys
+
+    @property
+    def keys(self) -> list[str]:
+        return [entry.key for entry in self.index.filter("")]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        return {entry.name: entry.error for entry in self.index.filter("") if entry.error}
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def follow(root: Path, tmp_path: Path, seen: Seen) -> Iterator[Callable[..., LibraryService]]:
+    started: list[tuple[LibraryService, threading.Thread]] = []
+
+    def begin(*roots: Path) -> LibraryService:
+        service = LibraryService(LibraryIndex(tmp_path / "i.sqlite"), roots or (root,), seen)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        started.append((service, thread))
+        seen.until(lambda: seen.is_complete)
+        return service
+
+    yield begin
+    for service, thread in started:
+        service.stop()
+        thread.join()
+        service.index.close()
+
+
+def test_files_come_change_move_and_go(root, follow, seen, write_lora: WriteLora) -> None:
+    write_lora("styles/a.safetensors")
+    (root / "page.safetensors").write_text("<html>Not found</html>")
+    follow()
+    (root / "page.safetensors").unlink()
+    seen.until(lambda: len(seen.keys) == 1)
+    write_lora("styles/b.safetensors")
+    seen.until(lambda: len(seen.keys) == 2)
+    write_lora("styles/b.safetensors", **{"modelspec.title": "Another"})
+    seen.until(lambda: "Another" in [entry.title for entry in seen.index.filter("")])
+    (root / "styles/a.json").write_text('{"notes": "mine"}')
+    seen.until(lambda: [entry.name for entry in seen.index.filter("mine")] == ["a"])
+    (root / "styles").rename(root / "moved")
+    seen.until(lambda: seen.keys == ["moved/a.safetensors", "moved/b.safetensors"])
+    (root / "moved/a.safetensors").unlink()
+    seen.until(lambda: seen.keys == ["moved/b.safetensors"])
+    shutil.rmtree(root / "moved")
+    seen.until(lambda: seen.keys == [])
+
+
+def test_a_drive_that_goes_marks_its_files_and_brings_them_back(
+    root, follow, seen, write_lora: WriteLora, monkeypatch
+) -> None:
+    monkeypatch.setattr(service_module, "_POLL_SECONDS", 0.05)
+    write_lora("a.safetensors")
+    follow()
+    root.rename(root.with_name("away"))
+    seen.until(lambda: "is its drive mounted?" in seen.errors.get("a", ""))
+    assert [entry.name for entry in seen.index.filter("missing:yes")] == ["a"]
+    root.with_name("away").rename(root)
+    seen.until(lambda: seen.errors == {})
+    write_lora("b.safetensors")
+    seen.until(lambda: seen.keys == ["a.safetensors", "b.safetensors"])
+
+
+def test_folders_across_a_network_are_looked_at_from_time_to_time(
+    root, follow, seen, write_lora: WriteLora, monkeypatch
+) -> None:
+    monkeypatch.setattr(service_module, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "is_on_network", lambda path: True)
+    assert not mounts.is_on_network(root)
+    follow()
+    write_lora("a.safetensors")
+    seen.until(lambda: seen.keys == ["a.safetensors"])
+
+
+def test_a_link_to_a_folder_is_followed(root, tmp_path, follow, seen, write_lora) -> None:
+    write_lora("a.safetensors")
+    other = tmp_path / "other"
+    other.mkdir()
+    follow()
+    (root / "linked").symlink_to(other)
+    shutil.copy(root / "a.safetensors", other / "b.safetensors")
+    seen.until(lambda: "linked/b.safetensors" in seen.keys)
+
+
+def test_a_look_at_the_disk_is_answered_when_the_list_has_it(
+    root, follow, seen, write_lora: WriteLora, monkeypatch
+) -> None:
+    monkeypatch.setattr(service_module, "can_watch", lambda root: False)
+    monkeypatch.setattr(service_module, "_POLL_SECONDS", 3600.0)
+    service = follow()
+    write_lora("a.safetensors")
+    found: list[list[str]] = []
+    looked = threading.Event()
+    service.look(lambda: (found.append(seen.keys), looked.set()))
+    assert looked.wait(PATIENCE)
+    assert found == [["a.safetensors"]]
+
+
+def test_a_first_scan_fills_the_list_while_it_goes_on(
+    root, tmp_path, write_lora: WriteLora, monkeypatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr(service_module, "_POLL_SHARE", 0)
+    monkeypatch.setattr("engine.library.scan.BATCH", 2)
+    for number in range(7):
+        write_lora(f"{number}.safetensors")
+    told: list[tuple[int, bool]] = []
+
+    class Listener(Seen):
+        def on_library(self, index: SearchIndex, is_complete: bool) -> None:
+            told.append((len(index), is_complete))
+            if is_complete:
+                service.stop()
+
+    with LibraryIndex(tmp_path / "i.sqlite") as index:
+        service = LibraryService(index, [root], Listener())
+        service.run()
+    assert told == [(2, False), (4, False), (6, False), (7, False), (7, True)]
+
+
+def test_what_stays_as_it_is_is_no_news(root, follow, seen, write_lora: WriteLora) -> None:
+    write_lora("a.safetensors")
+    (root / "page.safetensors").write_text("<html>Not found, and read at every look</html>")
+    service = follow()
+    shown = seen.index
+    looked = threading.Event()
+    service.look(looked.set)
+    assert looked.wait(PATIENCE)
+    assert (seen.news, seen.index) == ([], shown)

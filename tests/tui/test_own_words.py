@@ -1,0 +1,92 @@
+"""Favourites, tags, notes and recipes by key, and the undo of all of them and of files."""
+
+from __future__ import annotations
+
+from textual.widgets import Input
+
+from engine.protocol.commands import SetStack
+from engine.protocol.refs import LoraRef
+from tests.tui.test_library_pane import shown_names
+
+
+async def test_a_favourite_tags_and_a_note_are_kept_found_and_undone(start, settings):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("f")
+        await driver.until(lambda: any("★ ink" in line for line in driver.screen))
+        await driver.press("number_sign", *"wet, rain", "enter")
+        await driver.until(lambda: driver.app.main.library.highlighted_own.tags == ("wet", "rain"))
+        await driver.press("N", *"for Monday", "enter")
+        await driver.until(lambda: driver.app.main.library.highlighted_own.notes == "for Monday")
+        await driver.press("slash", *"fav:yes tag:rain monday", "enter")
+        await driver.until(lambda: shown_names(driver) == ["styles/", "ink"])
+        await driver.press("escape")
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        assert driver.app.main.library.highlighted_own.favourite, "also at the next start"
+        await driver.press("f")
+        await driver.until(lambda: not driver.app.main.library.highlighted_own.favourite)
+        await driver.until(lambda: driver.app.undo._done)
+        await driver.press("u")
+        await driver.until(lambda: driver.app.main.library.highlighted_own.favourite)
+        assert driver.toasts[-1] == "Taken back: favourite of ink."
+        await driver.press("u")
+        assert driver.toasts[-1] == "There is nothing to take back."
+
+
+async def test_a_change_of_the_stack_is_undone(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.highlight("neon")
+        await driver.press("enter", "u")
+        (ref,) = session.sent(SetStack)[-1].stack
+        assert ref.path == loras / "styles/ink.safetensors"
+        await driver.press("u")
+        assert session.sent(SetStack)[-1] == SetStack(())
+
+
+async def test_a_stack_is_saved_as_a_recipe_and_applied_with_its_prompt(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter", "minus", "minus")
+        await driver.until(lambda: driver.app.services.recipes is not None)
+        stack = driver.app.control.view.wanted
+        prompt = driver.app.control.state.prompt
+        await driver.press("S", *"My ink", "ctrl+s")
+        await driver.until(lambda: driver.toasts[-1] == "Saved: My ink.")
+        await driver.press("0")
+        await driver.press("S")
+        await driver.until(lambda: "My ink" in driver.text)
+        driver.app.screen.query_one(Input).value = "ink"
+        await driver.press("enter")
+        await driver.until(lambda: driver.app.control.view.wanted == stack)
+        assert stack == (LoraRef(loras / "styles/ink.safetensors", 0.9, 0.9),)
+        assert driver.app.control.state.prompt == prompt
+
+
+async def test_marked_files_are_deleted_and_brought_back(start, loras, monkeypatch):
+    monkeypatch.setattr("send2trash.send2trash", lambda path: path.unlink())
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("M", "M", "D")
+        await driver.sees("Delete 2 LoRAs")
+        await driver.press("enter")
+        await driver.until(
+            lambda: shown_names(driver) == ["styles/", "deep/", "night", "aya", "broken"]
+        )
+        assert not (loras / "styles/ink.safetensors").exists()
+        await driver.until(lambda: driver.app.undo._done)
+        await driver.press("u")
+        await driver.until(lambda: "ink" in shown_names(driver) and "neon" in shown_names(driver))
+        await driver.highlight("ink")
+        await driver.press("f2")
+        driver.app.screen.query_one(Input).value = "other/wash"
+        await driver.press("enter")
+        await driver.until(lambda: (loras / "other/wash.safetensors").exists())
+        await driver.until(lambda: "wash" in shown_names(driver))

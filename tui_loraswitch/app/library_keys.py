@@ -1,0 +1,99 @@
+"""Keys for the user's own words about the LoRA under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.library.entry import LibraryEntry
+from engine.protocol.stack_edits import Stack
+from engine.words.clean import clean_line
+from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.panes.messages import OwnWordsChanged
+
+if TYPE_CHECKING:
+    from engine.store.loras import LoraWords
+
+
+class LibraryKeys(AppBase):
+    """Favourites, tags and notes; each change can be taken back."""
+
+    def action_favourite(self) -> None:
+        """Make the LoRA under the cursor a favourite, or no favourite."""
+
+        def turn(words: LoraWords) -> LoraWords:
+            return replace(words, favourite=not words.favourite)
+
+        self._say("favourite", turn)
+
+    def action_tags(self) -> None:
+        """Write tags for the LoRA under the cursor."""
+        own = self.main.library.highlighted_own
+
+        def take(text: str) -> None:
+            tags = tuple(dict.fromkeys(filter(None, map(clean_line, text.split(",")))))
+            self._say("tags", lambda words: replace(words, tags=tags))
+
+        hint = "With commas between; tag:word finds them."
+        self._ask("Tags of {}", ", ".join(own.tags), hint, take)
+
+    def action_note(self) -> None:
+        """Write a note about the LoRA under the cursor."""
+        own = self.main.library.highlighted_own
+
+        def take(text: str) -> None:
+            self._say("note", lambda words: replace(words, notes=clean_line(text, 2000)))
+
+        self._ask("Note about {}", own.notes, "Its words are found as those of the name.", take)
+
+    def note_stack(self, before: Stack) -> None:
+        """The stack was another before; that can be taken back."""
+        self.undo.add("a change of the stack", partial(self.control.set_stack, before))
+
+    def note_use(self, paths: tuple[Path, ...]) -> None:
+        """A picture was asked for with these files."""
+        if (library := self.services.library) is not None:
+            library.count_use(paths)
+
+    def action_undo(self) -> None:
+        """Take the last change of the stack or of own words back."""
+        last = self.undo.take()
+        if last is None:
+            self.toast("There is nothing to take back.", "warning")
+            return
+        words, take_back = last
+        if self.attempt(take_back):
+            self.toast(f"Taken back: {words}.", "information")
+
+    def _ask(self, title: str, text: str, hint: str, take: Callable[[str], None]) -> None:
+        from tui_loraswitch.screens.line import LineScreen
+
+        entry = self.main.library.highlighted
+        if entry is not None:
+            screen = LineScreen(title.format(entry.name), text, hint)
+            self.push_screen(screen, lambda typed: take(typed) if typed is not None else None)
+
+    def _say(self, what: str, change: Callable[[LoraWords], LoraWords]) -> None:
+        entry, library = self.main.library.highlighted, self.services.library
+        if entry is None or library is None:
+            return
+
+        def done(before: LoraWords) -> None:
+            self.post_message(OwnWordsChanged(what, entry, before))
+
+        library.say(entry, change, done)
+
+    def on_own_words_changed(self, message: OwnWordsChanged) -> None:
+        """It is kept: from now on it can be taken back."""
+        self.undo.add(
+            f"{message.what} of {message.entry.name}",
+            partial(self._say_again, message.entry, message.before),
+        )
+
+    def _say_again(self, entry: LibraryEntry, words: LoraWords) -> None:
+        library = self.services.library
+        if library is not None:
+            library.say(entry, lambda _: words, lambda before: None)

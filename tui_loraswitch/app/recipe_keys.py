@@ -1,0 +1,91 @@
+"""Keys for recipes: named stacks with their prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError
+from engine.words.clean import clean_line
+from tui_loraswitch.app.app_base import AppBase
+
+if TYPE_CHECKING:
+    from engine.store.recipes import Member, Recipe
+
+
+class RecipeKeys(AppBase):
+    """Saves the stack under a name, and has one of before again."""
+
+    def action_recipes(self) -> None:
+        """Show the recipes."""
+        from tui_loraswitch.screens.recipes import RecipesScreen
+
+        recipes = self.services.recipes
+        if recipes is None:
+            self.toast("The store cannot be opened; the log says why.", "warning")
+            return
+
+        def take(chosen: tuple[str, str] | None) -> None:
+            if chosen is not None:
+                save, name = chosen[0] == "save", chosen[1]
+                self.attempt(partial(self._save if save else self._apply, name))
+
+        def show() -> None:
+            can_save = bool(self.control.view.wanted)
+            screen = RecipesScreen(recipes.all(), can_save, self._delete)
+            self.push_screen(screen, take)
+
+        self.attempt(show)
+
+    def _save(self, name: str) -> None:
+        from engine.store.recipes import Member, Recipe
+
+        recipes, library = self.services.recipes, self.services.library
+        if recipes is None:
+            return
+        name_of = self.control.prompt_loras.name_of
+        members = tuple(
+            Member.of(ref, name_of(ref.path), library.tensors_of(ref.path) if library else "")
+            for ref in self.control.view.wanted
+        )
+        state = self.control.state
+        recipes.save(Recipe(name, members, state.prompt, state.negative_prompt))
+        self.toast(f"Saved: {clean_line(name)}.", "information")
+
+    def _apply(self, name: str) -> None:
+        recipes = self.services.recipes
+        recipe = next(r for r in recipes.all() if r.name == name) if recipes is not None else None
+        if recipe is None:
+            return
+        self.control.have_stack(recipe.resolve(self._find))
+        self._take_prompt_of(recipe)
+
+    def _take_prompt_of(self, recipe: Recipe) -> None:
+        if recipe.prompt:
+            self.control.state = replace(
+                self.control.state,
+                prompt=recipe.prompt,
+                negative_prompt=recipe.negative_prompt,
+            )
+            self.control.share_draft()
+            self.show_state()
+
+    def _find(self, member: Member) -> Path | None:
+        """The file of a member: where it was, else by its tensors, else by its name."""
+        library = self.services.library
+        if member.path and Path(member.path).is_file():
+            return Path(member.path)
+        if library is not None and (found := library.with_tensors(member.tensors_sha256)):
+            return found
+        try:
+            return self.control.prompt_loras.entry(member.name).path
+        except EngineError:
+            return None
+
+    def _delete(self, recipe: Recipe) -> None:
+        recipes = self.services.recipes
+        if recipes is not None:
+            self.attempt(partial(recipes.delete, recipe.name))
+            self.undo.add(f"deleting the recipe {recipe.name}", partial(recipes.save, recipe))

@@ -1,0 +1,24 @@
+"""The user's own words about LoRAs, for commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from engine.library.hash_table import HashTable
+from engine.library.own import Own
+from engine.library.own_words import OwnWords
+from engine.store.database import Database
+from engine.store.loras import LORAS, LoraStore
+from tui_loraswitch.commands.places import store_path
+from tui_loraswitch.config.settings import AppSettings
+
+
+def open_own_words(settings: AppSettings) -> OwnWords:
+    """The words of the user's store; raises `StoreError` where it cannot be opened."""
+    return OwnWords(LoraStore(Database(store_path(), LORAS)), HashTable(settings.index_path))
+
+
+def own_overlay(settings: AppSettings, folders: Iterable[Path]) -> Mapping[int, Own]:
+    """What the user says of the files of some library folders."""
+    return open_own_words(settings).overlay(folder.absolute() for folder in folders)
