@@ -99,10 +99,11 @@ files:
       app was started with them, the model last chosen in it, and --prediction
       for each model, for the app and all commands; options given now go first,
       auto undoes a choice
-      yours to write: tag_order = "unet, te" reads <lora:name:1:0.5> as
-      ComfyUI does; idle_minutes = 60 ends a host that nobody needs for so long,
-      0 never; wildcards = "~/wildcards" and styles = "~/styles.csv" are those of
-      generate; [block_weights] holds presets: FACE = "1,0,0,0,0,0,1,…";
+      yours to write: sidecars = "on" also writes notes and strengths into the
+      .json beside a LoRA; civitai = "on" lets C ask there; tag_order = "unet, te"
+      reads <lora:name:1:0.5> as ComfyUI does; idle_minutes = 60 ends a host that
+      nobody needs for so long, 0 never; wildcards = "~/wildcards" and styles =
+      "~/styles.csv" are those of generate; [block_weights] holds presets: FACE = "1,0,…";
       [audition] says how pictures are drawn while the cursor moves: steps, size,
       lora (a file for few steps), sampler, cfg_scale, kib_per_second
   {log}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.errors import EngineError
+from engine.files.hashes import FileHashes
 from engine.library.entry import LibraryEntry
 from engine.library.hashing import Hashing
 from engine.library.index import LibraryIndex, absolute
@@ -20,6 +21,7 @@ from engine.library.own_words import OwnWords
 from engine.library.previews import PREVIEW_ENDINGS
 from engine.library.scan import ScanProgress, refresh, refresh_folder
 from engine.library.search import SearchIndex
+from engine.library.sidecar_words import write_a1111
 from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.library.watching import Watching, can_watch
 from engine.store.loras import LoraWords
@@ -104,8 +106,11 @@ class LibraryService:
         roots: Iterable[Path],
         listener: Listener,
         words: OwnWords | None = None,
+        *,
+        writes_sidecars: bool = False,
     ) -> None:
-        """Without `words` the user has none."""
+        """Without `words` the user has none; they may be written beside the files as well."""
+        self._writes_sidecars = writes_sidecars
         self.index = index
         self._words = words
         self._hashing = Hashing(words, self._wish_own) if words is not None else None
@@ -195,6 +200,8 @@ class LibraryService:
                 return
             try:
                 edit = words.say(entry, change(words.of(entry)))
+                if self._writes_sidecars:
+                    write_a1111(entry.path, words.of(entry))
             except EngineError as error:
                 self._listener.on_problem(str(error))
                 return
@@ -208,6 +215,10 @@ class LibraryService:
     def tensors_of(self, path: Path) -> str:
         """The hash of a file's tensors where it is known; empty where it is not."""
         return self._words.tensors_of(path) if self._words is not None else ""
+
+    def hashes_of(self, path: Path) -> FileHashes | None:
+        """The hashes of a file, computed where they are not known; None where it cannot be read."""
+        return self._words.hash(path) if self._words is not None else None
 
     def with_tensors(self, tensors_sha256: str) -> Path | None:
         """A file with these tensors, among those whose hashes are known."""

@@ -18,10 +18,10 @@ from textual.signal import Signal
 from textual.worker import WorkerFailed
 
 from engine.host.runtime import HostPlace
+from tui_loraswitch.app.arrange_keys import ArrangeKeys
 from tui_loraswitch.app.audition import Auditioning
 from tui_loraswitch.app.audition_keys import AuditionKeys
 from tui_loraswitch.app.config_faults import wrong_choices
-from tui_loraswitch.app.arrange_keys import ArrangeKeys
 from tui_loraswitch.app.drawing_keys import DrawingKeys
 from tui_loraswitch.app.engine_link import Attach, EngineLink
 from tui_loraswitch.app.following import Following
@@ -37,15 +37,15 @@ from tui_loraswitch.app.model_keys import ModelKeys
 from tui_loraswitch.app.palette import SEARCHES
 from tui_loraswitch.app.picture_keys import PictureKeys
 from tui_loraswitch.app.prompt_keys import PromptKeys
-from tui_loraswitch.app.redraw import redraw
 from tui_loraswitch.app.recipe_keys import RecipeKeys
+from tui_loraswitch.app.redraw import redraw
 from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.reports import Reports
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
+from tui_loraswitch.app.stack_likeness import StackLikeness
 from tui_loraswitch.app.sweep_keys import SweepKeys
 from tui_loraswitch.app.terminal_driver import own_driver
-from tui_loraswitch.app.stack_likeness import StackLikeness
 from tui_loraswitch.app.undo import Undo
 from tui_loraswitch.app.view_keys import ViewKeys
 from tui_loraswitch.app.welcoming import is_first_start, welcome

@@ -8,13 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
 from engine.protocol.stack_edits import Stack
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.messages import OwnWordsChanged
 
 if TYPE_CHECKING:
+    from engine.library.service import LibraryService
     from engine.store.loras import LoraWords
 
 
@@ -57,6 +60,32 @@ class LibraryKeys(AppBase):
         """A picture was asked for with these files."""
         if (library := self.services.library) is not None:
             library.count_use(paths)
+
+    def action_civitai(self) -> None:
+        """Copy the address at which Civitai answers for the LoRA under the cursor."""
+        entry, library = self.main.library.highlighted, self.services.library
+        if entry is not None and library is not None:
+            self.run_worker(self._ask_civitai(entry, library), group="civitai", exclusive=True)
+
+    async def _ask_civitai(self, entry: LibraryEntry, library: LibraryService) -> None:
+        from engine.library.civitai import ask, by_hash_address, keep_answer
+
+        hashes = await in_background(library.hashes_of, entry.path)
+        if hashes is None:
+            self.toast(f"{entry.name} cannot be hashed.", "warning")
+            return
+        self.copy_to_clipboard(by_hash_address(hashes.sha256))
+        if not self.control.settings.asks_civitai:
+            self.toast("Copied: where Civitai answers for this file.", "information")
+            return
+        try:
+            answer = await in_background(ask, hashes.sha256)
+            keep_answer(entry.path, answer)
+        except EngineError as error:
+            self.toast(str(error), "warning")
+        else:
+            known = "knows it" if answer else "does not know it"
+            self.toast(f"Civitai {known}; kept beside {entry.name}.", "information")
 
     def action_undo(self) -> None:
         """Take the last change of the stack or of own words back."""

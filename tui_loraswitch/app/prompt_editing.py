@@ -18,7 +18,7 @@ def edit_prompts(app: AppBase) -> None:
     from tui_loraswitch.screens.prompt_editor import PromptEditor, Prompts
 
     control = app.control
-    completion = Completion(app.main.library.view.found)
+    completion = Completion(app.main.library.view.matching)
 
     async def read_folders() -> None:
         folders = control.settings.embeddings, control.settings.wildcards

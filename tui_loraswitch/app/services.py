@@ -293,7 +293,13 @@ class Services:
         from engine.library.service import LibraryService
 
         with LibraryIndex(self._settings.index_path) as index:
-            library = LibraryService(index, self._roots, self, self._own_words())
+            library = LibraryService(
+                index,
+                self._roots,
+                self,
+                self._own_words(),
+                writes_sidecars=self._settings.writes_sidecars,
+            )
             self._library = library
             if self._stopping.is_set():
                 return

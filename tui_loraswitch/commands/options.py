@@ -305,6 +305,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         keys=config.keys,
         theme=config.theme,
         audition=config.audition,
+        writes_sidecars=config.sidecars == "on",
+        asks_civitai=config.civitai == "on",
         block_weights={**PRESETS, **config.block_weights},
     )
     prediction = getattr(args, "prediction", None)

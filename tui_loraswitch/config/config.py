@@ -46,6 +46,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "compile": OFF_ON,
     "empty_negative": EMPTY_NEGATIVES,
     "picture_format": PICTURE_FORMATS,
+    "sidecars": OFF_ON,
+    "civitai": OFF_ON,
 }
 _NUMBERS = {
     "idle_minutes": "a number of minutes, 0 or more",
@@ -103,6 +105,10 @@ class Config:
     """A pattern of folders and names, such as `[date]/[seed]-[lora]`."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean; only the file says it."""
+    sidecars: SwitchedOn = "off"
+    """Whether own notes and strengths are written beside the files; only the file says it."""
+    civitai: SwitchedOn = "off"
+    """Whether Civitai may be asked about a file; only the file says it."""
     idle_minutes: float = IDLE_MINUTES
     """How long a host without clients and work goes on, 0 is for ever; only the file says it."""
     picture_kib_per_second: float = 0.0

@@ -77,6 +77,10 @@ class AppSettings:
     """What stands for an empty negative prompt."""
     tag_order: TagOrder = "te, unet"
     """What two strengths in a `<lora:…>` tag mean."""
+    writes_sidecars: bool = False
+    """Whether the user's own words are also written into A1111's `.json` beside a file."""
+    asks_civitai: bool = False
+    """Whether Civitai may be asked about a file."""
     idle_minutes: float = IDLE_MINUTES
     """How long a host without clients and work goes on; 0: for ever."""
     theme: str = ""

@@ -68,6 +68,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Rename or move the highlighted LoRA, with all that lies beside it"),
     Binding("D,delete", "delete", "delete", id="app.delete", key_display="D", show=False,
             tooltip="Delete the marked LoRAs, or the highlighted one; u brings them back"),
+    Binding("C", "civitai", "Civitai", id="app.civitai", show=False,
+            tooltip="Copy where Civitai answers for the highlighted LoRA, by its hash"),
     Binding("u", "undo", "undo", id="app.undo", show=False,
             tooltip="Take back the last change of the stack, of a favourite, of tags or a note"),
     Binding("R", "rescan", "read again", id="app.rescan", show=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.library.entry import LibraryEntry
 from engine.library.orders import ORDERS, SortOrder
 from engine.library.search import Found, SearchIndex
 from tui_loraswitch.panes.rows import Rows, build_rows, flat_rows
@@ -64,7 +65,7 @@ class LibraryView:
         self.query = query
         self._rebuild()
 
-    def entries(self, query: str) -> list[LibraryEntry]:
+    def matching(self, query: str) -> list[LibraryEntry]:
         """The LoRAs that match, by name; what is shown stays."""
         return self.index.find(query, show_hidden=False, order="name").entries
 
@@ -77,7 +78,7 @@ class LibraryView:
     @property
     def entries(self) -> list[LibraryEntry]:
         """What the filter shows, closed folders too."""
-        return self._visible
+        return self.found.entries
 
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
