@@ -37,6 +37,10 @@ class Description:
     """What the source calls the base model, in its own words."""
     favourite: bool = False
     """Whether another program has it as a favourite."""
+    source: str = ""
+    """Who says all this: `A1111`, `Civitai`, `header`; empty of what several say."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Of what several say: for each of these names, who has said it."""
     problems: tuple[str, ...] = ()
     """What could not be read, and why, in sentences."""
 
@@ -48,22 +52,25 @@ def merge(descriptions: Iterable[Description]) -> Description:
     """
     sources = list(descriptions)
     merged: dict[str, Any] = {}
+    sayers: dict[str, str] = {}
     for source in reversed(sources):
         # As a table: thousands of files are merged in a scan.
-        said = source.__dict__
-        merged.update(
-            {
-                name: said[name]
-                for name in _NAMES
-                if said[name] not in _EMPTY and said[name] is not False
-            }
-        )
+        table = source.__dict__
+        for name in _NAMES:
+            value = table[name]
+            if value not in _EMPTY and value is not False:
+                merged[name], sayers[name] = value, source.source
+    merged["sources"] = tuple((name, sayer) for name, sayer in sayers.items() if sayer)
     merged["trigger_words"] = _all_trigger_words(sources)
     merged["problems"] = tuple(problem for source in sources for problem in source.problems)
     return Description(**merged)
 
 
-_NAMES = tuple(field.name for field in fields(Description))
+_NAMES = tuple(
+    field.name
+    for field in fields(Description)
+    if field.name not in ("source", "sources", "problems", "trigger_words")
+)
 _EMPTY = ("", None, ())
 
 

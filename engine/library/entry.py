@@ -65,10 +65,16 @@ class LibraryEntry:
     """What beside the file cannot be read, and why, in sentences."""
     error: str = ""
     """Why the file cannot be used; empty when it can."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Who says it: names of the fields above, each with `A1111`, `Civitai`, `header` …"""
     favourite: bool = False
     """Whether another program that keeps files beside it has it as a favourite."""
     added_ns: int = 0
     """When the library saw it first; 0 where that is not kept."""
+
+    def said_by(self, name: str) -> str:
+        """Who says what stands in this field; empty where nobody is known."""
+        return dict(self.sources).get(name, "")
 
     @cached_property
     def key(self) -> str:

@@ -43,6 +43,7 @@ def decode(path: Path, root: Path, text: str, tags: str, metadata: str) -> Libra
         )
         values["parts"] = tuple(values.get("parts", ()))
         values["previews"] = tuple(map(Path, values.get("previews", ())))
+        values["sources"] = tuple((name, who) for name, who in values.get("sources", ()))
         values["problems"] = tuple(values.get("problems", ()))
         names, counts = _alternating(tags)
         values["tags"] = tuple(zip(names, map(int, counts), strict=True))

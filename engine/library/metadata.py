@@ -34,6 +34,7 @@ def describe_metadata(metadata: Mapping[str, str]) -> Description:
     training = training_tags(metadata)
     listed = tuple((tag, 0) for tag in dict.fromkeys(_words(_spec(metadata, "tags"))))
     return Description(
+        source="header",
         title=clean_line(_spec(metadata, "title")),
         description=plain_description(_spec(metadata, "description")),
         author=clean_line(_spec(metadata, "author")),

@@ -36,8 +36,11 @@ def entry_with_own(entry: LibraryEntry, own: Own) -> LibraryEntry:
         base, variant = own.base_model, ""
     triggers = (TriggerWords("mine", own.triggers),) if own.triggers else ()
     notes = "\n".join(filter(None, (own.notes, entry.notes)))
+    own_fields = (("preferred_strength", own.strength is not None), ("notes", bool(own.notes)))
+    mine = tuple((name, "mine") for name, is_said in own_fields if is_said)
     return replace(
         entry,
+        sources=(*entry.sources, *mine),
         base_model=base or entry.base_model,
         base_variant=variant if base else entry.base_variant,
         base_evidence="you say so" if base else entry.base_evidence,

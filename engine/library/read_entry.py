@@ -75,6 +75,7 @@ def _described(
         preferred_strength=said.preferred_strength,
         negative_text=said.negative_text,
         notes=said.notes,
+        sources=said.sources,
         favourite=said.favourite,
         metadata=shown_metadata(read.metadata),
         problems=said.problems,

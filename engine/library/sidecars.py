@@ -40,13 +40,13 @@ def _read(ending: str, path: Path) -> Description:
     try:
         text = _decoded(read_regular(path, MAX_JSON))
         if ending in _TEXT_ENDINGS:
-            return Description(description=plain_description(text))
+            return Description(description=plain_description(text), source="text file")
         table = parse_json(text) if text else {}
     except FileFormatError as error:
         return Description(problems=(clean_line(str(error)),))
     except ValueError as error:
         return Description(problems=(clean_line(f"{path}: this is no sensible JSON ({error})."),))
-    return _JSON_READERS[ending](_table(table))
+    return replace(_JSON_READERS[ending](_table(table)), source=_NAMES[ending])
 
 
 def _decoded(raw: bytes) -> str:
@@ -121,6 +121,13 @@ _JSON_READERS: Mapping[str, Callable[[Mapping[str, Any]], Description]] = {
     ".civitai.info": _civitai,
     ".cm-info.json": _stability_matrix,
     ".swarm.json": _swarm,
+}
+_NAMES = {
+    ".json": "A1111",
+    ".metadata.json": "LoRA Manager",
+    ".civitai.info": "Civitai",
+    ".cm-info.json": "Stability Matrix",
+    ".swarm.json": "SwarmUI",
 }
 _TEXT_ENDINGS = (".description.txt", ".txt")
 SIDECAR_ENDINGS = (*_JSON_READERS, *_TEXT_ENDINGS)

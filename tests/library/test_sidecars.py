@@ -1,6 +1,7 @@
 """The files other programs write beside a LoRA, and how their words are joined."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from engine.library.sidecars import SIDECAR_ENDINGS, read_sidecars
 def read(tmp_path: Path, ending: str, content: object) -> Description:
     path = tmp_path / f"x{ending}"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return merge(read_sidecars([(ending, path)]))
+    said = merge(read_sidecars([(ending, path)]))
+    assert len({who for _, who in said.sources}) <= 1
+    return replace(said, sources=())
 
 
 def test_a1111(tmp_path: Path) -> None:
@@ -170,3 +173,43 @@ def test_any_sidecar_is_survived(
     (said,) = read_sidecars([(ending, path)]) or [Description()]
     assert isinstance(said.description, str)
     assert all(word for group in said.trigger_words for word in group.words)
+
+
+def test_stability_matrix_and_swarm(tmp_path: Path) -> None:
+    said = read(
+        tmp_path,
+        ".cm-info.json",
+        {"ModelName": "Neon", "UserTitle": None, "BaseModel": "Pony", "TrainedWords": ["glow"],
+         "Tags": ["style"], "ModelDescription": "<p>Bright</p>"},
+    )  # fmt: skip
+    assert said == Description(
+        title="Neon",
+        description="Bright",
+        base_model="Pony",
+        tags=(("style", 0),),
+        trigger_words=(TriggerWords("Stability Matrix", ("glow",)),),
+    )
+    table = {"modelspec.title": "Neon", "trigger_phrase": "glow", "modelspec.usage_hint": "0.8"}
+    said = read(tmp_path, ".swarm.json", table)
+    assert said == Description(
+        title="Neon", notes="0.8", trigger_words=(TriggerWords("SwarmUI", ("glow",)),)
+    )
+
+
+def test_a_favourite_of_lora_manager_and_who_says_what(tmp_path: Path) -> None:
+    (tmp_path / "x.metadata.json").write_text(
+        json.dumps({"favorite": True, "notes": "mine", "usage_tips": '{"strength": 0.6}'})
+    )
+    (tmp_path / "x.civitai.info").write_text(json.dumps({"model": {"name": "Neon"}}))
+    said = merge(
+        read_sidecars(
+            (ending, tmp_path / f"x{ending}") for ending in (".civitai.info", ".metadata.json")
+        )
+    )
+    assert said.favourite
+    assert dict(said.sources) == {
+        "title": "Civitai",
+        "favourite": "LoRA Manager",
+        "notes": "LoRA Manager",
+        "preferred_strength": "LoRA Manager",
+    }

@@ -39,6 +39,7 @@ def entry_as_json(entry: LibraryEntry) -> dict[str, Any]:
         "negative_text": entry.negative_text,
         "notes": entry.notes,
         "favourite": entry.favourite,
+        "sources": dict(entry.sources),
         "previews": list(map(str, entry.previews)),
         "metadata": dict(entry.metadata),
         "problems": list(entry.problems),

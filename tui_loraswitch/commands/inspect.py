@@ -207,20 +207,27 @@ def _summary(
     dtypes = Counter(info.dtype for info in header.tensors.values())
     yield "size", f"{file_size(header.file_size)} · {plural(len(header.tensors), 'tensor')}"
     yield "types", _counted(dtypes.most_common())
-    yield "title", entry.title
-    yield "author", entry.author
+    yield "title", _said(entry, "title", entry.title)
+    yield "author", _said(entry, "author", entry.author)
     yield "licence", entry.licence
     for group in entry.trigger_words:
         yield "trigger words", f"{', '.join(group.words)} ({group.source})"
     if entry.preferred_strength is not None:
-        yield "strength", f"{entry.preferred_strength:g} is recommended"
+        words = f"{entry.preferred_strength:g} is recommended"
+        yield "strength", _said(entry, "preferred_strength", words)
     yield "negative text", entry.negative_text
     yield "tags", ", ".join(f"{tag} {count}" if count else tag for tag, count in entry.tags)
     yield "preview", str(next(iter(entry.previews), ""))
-    yield "description", entry.description
-    yield "notes", entry.notes
+    yield "description", _said(entry, "description", entry.description)
+    yield "notes", _said(entry, "notes", entry.notes)
     for problem in entry.problems:
         yield "not read", problem
+
+
+def _said(entry: LibraryEntry, name: str, words: str) -> str:
+    """The words with who says them, where several programs may."""
+    who = entry.said_by(name)
+    return f"{words} ({who})" if words and who not in ("", "header") else words
 
 
 def _counted(counts: tuple[tuple[str, int], ...] | list[tuple[str, int]]) -> str:

@@ -23,7 +23,9 @@ def details_content(entry: LibraryEntry, refused: str = "", effect: str = "") ->
     trouble = entry.error or refused
     lines = [Content.styled(f"! {clean_line(trouble)}", "$text-error")] if trouble else []
     if entry.title and clean_line(entry.title) != entry.name:
-        lines.append(Content.styled(clean_line(entry.title), "bold"))
+        lines.append(
+            Content.assemble((clean_line(entry.title), "bold"), (_by(entry, "title"), FAINT))
+        )
     tags = ", ".join(_tag(tag, count) for tag, count in telling_tags(entry)[:12])
     named = (group for group in trigger_groups(entry) if group.source != GUESSED)
     triggers = [_trigger(*item) for item in groupby(named, key=attrgetter("source"))]
@@ -45,7 +47,9 @@ def details_content(entry: LibraryEntry, refused: str = "", effect: str = "") ->
     )
     lines += [_labelled(label, text) for label, text in labelled if text]
     lines += [Content.styled(clean_line(text), MUTED) for text in entry.problems]
-    lines += [Content(clean_text(text)) for text in (entry.notes, entry.description) if text]
+    for name, text in (("notes", entry.notes), ("description", entry.description)):
+        if text:
+            lines.append(Content.assemble(clean_text(text), (_by(entry, name), FAINT)))
     return Content("\n").join(lines)
 
 
@@ -79,4 +83,12 @@ def _reach(entry: LibraryEntry) -> str:
 
 def _amounts(entry: LibraryEntry) -> str:
     best = entry.preferred_strength
-    return file_size(entry.size) + ("" if best is None else f" · best at {best:g}")
+    if best is None:
+        return file_size(entry.size)
+    return f"{file_size(entry.size)} · best at {best:g}{_by(entry, 'preferred_strength')}"
+
+
+def _by(entry: LibraryEntry, name: str) -> str:
+    """Who says it, in brackets."""
+    who = clean_line(entry.said_by(name), 40)
+    return f" ({who})" if who else ""

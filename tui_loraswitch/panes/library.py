@@ -78,7 +78,8 @@ class LibraryPane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort", show=False, id="library.sort",
                 tooltip="Next order: folders, name, added, date, size, rank, base, uses, last use"),
-        Binding("comma", "reverse", "reverse order", show=False, id="library.reverse",
+        Binding("tilde", "reverse", "reverse order", show=False, id="library.reverse",
+                key_display="~",
                 tooltip="Turn the order round"),
         Binding("F", "favourites_first", "favourites first", show=False,
                 id="library.favourites-first", tooltip="Favourites above all others, or not"),
