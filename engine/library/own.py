@@ -18,6 +18,8 @@ class Own:
     base_model: str = ""
     """What the user says it is for; empty: what the file says."""
     strength: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
     triggers: tuple[str, ...] = ()
     uses: int = 0
     last_use: float = 0.0

@@ -138,6 +138,7 @@ def _ids(path: Path, roots: Iterable[Path]) -> list[int]:
 def _own(words: LoraWords) -> Own:
     return Own(
         words.favourite, words.tags, words.notes, words.base_model, words.strength,
+        words.lowest, words.highest,
         words.triggers, words.uses, words.last_use,
     )  # fmt: skip
 

@@ -61,6 +61,38 @@ class LibraryKeys(AppBase):
         if (library := self.services.library) is not None:
             library.count_use(paths)
 
+    def action_own_words(self) -> None:
+        """Write strength, base model and trigger groups of one's own."""
+        from engine.store.loras import LoraWords
+        from tui_loraswitch.screens.own_words import OwnWordsScreen
+
+        entry, own = self.main.library.highlighted, self.main.library.highlighted_own
+        if entry is None:
+            return
+
+        def take(said: LoraWords | None) -> None:
+            if said is not None:
+                self._say(
+                    "words",
+                    lambda words: replace(
+                        words,
+                        strength=said.strength,
+                        lowest=said.lowest,
+                        highest=said.highest,
+                        base_model=said.base_model,
+                        triggers=said.triggers,
+                    ),
+                )
+
+        words = LoraWords(
+            base_model=own.base_model,
+            strength=own.strength,
+            lowest=own.lowest,
+            highest=own.highest,
+            triggers=own.triggers,
+        )
+        self.push_screen(OwnWordsScreen(entry.name, words), take)
+
     def action_civitai(self) -> None:
         """Copy the address at which Civitai answers for the LoRA under the cursor."""
         entry, library = self.main.library.highlighted, self.services.library

@@ -60,6 +60,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Tags of your own for the highlighted LoRA"),
     Binding("N", "note", "note", id="app.note", show=False,
             tooltip="A note of your own about the highlighted LoRA"),
+    Binding("E", "own_words", "own words", id="app.own-words", show=False,
+            tooltip="Your own strength, base model and trigger groups for the highlighted LoRA"),
     Binding("S", "recipes", "recipes", id="app.recipes", show=False,
             tooltip="Recipes: save the stack under a name, or have one of before"),
     Binding("M", "mark", "mark", id="app.mark", show=False,
