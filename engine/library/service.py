@@ -159,16 +159,18 @@ class LibraryService:
             self._hashing.stop()
         self._wishes.put(None)
 
-    def add_root(self, root: Path) -> None:
-        """Have another library folder from now on."""
+    def have_roots(self, roots: Iterable[Path]) -> None:
+        """Have these library folders from now on."""
+        wanted = tuple(dict.fromkeys(map(absolute, roots)))
 
-        def add() -> None:
-            if absolute(root) not in self.roots:
-                self.roots = (*self.roots, absolute(root))
+        def have() -> None:
+            if wanted != self.roots:
+                self.roots = wanted
+                self._read_own()
                 self._show_known()
                 self._scan(was_asked=False)
 
-        self._wishes.put(add)
+        self._wishes.put(have)
 
     def rescan(self) -> bool:
         """Look through all folders again; False while that is being done."""

@@ -127,8 +127,7 @@ class Services:
             self.remember("model", model.path)
         elif DEMO_LORAS not in self._roots:
             self._roots = (*self._roots, DEMO_LORAS)
-            if self._library is not None:
-                self._library.add_root(DEMO_LORAS)
+            self._show_roots()
 
     def keep(self, path: Path, state: UiState) -> None:
         """Write the state of the screen; a slow disk keeps nobody waiting."""
@@ -155,7 +154,11 @@ class Services:
         new = tuple(folder for folder in loras if folder not in self._roots)
         if new:
             self._roots = (*(root for root in self._roots if root != DEMO_LORAS), *new)
-            self._thread(self._scan_library).start()
+            self._show_roots()
+
+    def _show_roots(self) -> None:
+        if self._library is not None:
+            self._library.have_roots(self._roots)
 
     def find_models(
         self,
