@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.many_loras import write_many_loras
+from benchmarks.many_loras import write_full_headers, write_many_loras
 from benchmarks.terminal import started
 from engine.library.index import LibraryIndex
 from engine.library.scan import refresh
@@ -47,7 +47,25 @@ print((memory() - before) / 2**20)
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Seconds of each, the files being in the page cache; the bare reading in the same run."""
-    return {f"{count:,} files": of_count(count) for count in ((200,) if quick else COUNTS)}
+    counts = (200,) if quick else COUNTS
+    return {
+        "full headers": of_full_headers(20 if quick else 1_000),
+        **{f"{count:,} files": of_count(count) for count in counts},
+    }
+
+
+def of_full_headers(count: int) -> dict[str, Any]:
+    """A first scan of files whose headers are those of LoRAs of all modules."""
+    with tempfile.TemporaryDirectory() as name:
+        loras, index = Path(name, "loras"), Path(name, "library.sqlite")
+        write_full_headers(loras, count)
+        bare = min(seconds_of(lambda: read_bare(loras)) for _ in range(2))
+        first = min(seconds_of(lambda: first_scan(loras, index)) for _ in range(2))
+    return {
+        "listing_and_parsing_headers_and_sidecars_s": round(bare, 3),
+        "first_scan_s": round(first, 3),
+        "first_scan_to_bare_reading": round(first / bare, 2),
+    }
 
 
 def of_count(count: int) -> dict[str, Any]:

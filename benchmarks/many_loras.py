@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
+
+from engine.lora.base_model.unets import sdxl_modules
 
 FOLDERS = 300
 
@@ -29,6 +33,38 @@ def write_many_loras(folder: Path, count: int, folders: int = FOLDERS) -> None:
         if number % 3 == 0:
             path.with_suffix(".civitai.info").write_text(json.dumps(_civitai(number)))
             path.with_suffix(".preview.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+
+
+def write_full_headers(folder: Path, count: int) -> None:
+    """Write files with the headers of LoRAs of all modules at four ranks; their data are holes."""
+    folder.mkdir(parents=True)
+    names = [
+        f"lora_unet_{path.replace('.', '_')}"
+        for path in sdxl_modules()
+        if "attn" in path or ".ff." in path or "proj_" in path
+    ]
+    tags = json.dumps({"10_set": {f"tag {number}": 100 - number for number in range(100)}})
+    for number in range(count):
+        rank, end = (4, 8, 16, 32)[number % 4], 0
+        table: dict[str, object] = {
+            "__metadata__": {"ss_output_name": f"lora {number}", "ss_tag_frequency": tags}
+        }
+        for name in names:
+            for key, shape in (
+                ("lora_down.weight", [rank, 640]),
+                ("lora_up.weight", [640, rank]),
+                ("alpha", []),
+            ):
+                start, end = end, end + 2 * math.prod(shape)
+                table[f"{name}.{key}"] = {
+                    "dtype": "F16",
+                    "shape": shape,
+                    "data_offsets": [start, end],
+                }
+        header = json.dumps(table, separators=(",", ":")).encode()
+        with (folder / f"lora_{number:06d}.safetensors").open("wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.truncate(8 + len(header) + end)
 
 
 def _civitai(number: int) -> dict[str, object]:
