@@ -15,6 +15,7 @@ from typing import Any
 from engine.library.entry import LibraryEntry
 from engine.library.list_row import (
     OTHER_MODEL,
+    PART,
     Folder,
     ListRow,
     folded,
@@ -26,7 +27,7 @@ from engine.library.orders import SortOrder
 from engine.library.own import OWN_NOTHING, Own, entry_with_own, with_own
 from engine.library.places import Place, root_labels, tree_key
 from engine.library.query import Query, Term
-from engine.library.terms import Numbers, is_favourite, row_test, with_text
+from engine.library.terms import Numbers, Texts, is_favourite, row_test, with_text
 
 _COLUMNS = {"base": "base", "type": "family"}
 _LARGEST_FIRST: dict[SortOrder, str] = {
@@ -98,8 +99,8 @@ class SearchIndex:
             self._rows = [
                 with_own(row, own[row.id]) if row.id in own else row for row in self._rows
             ]
-        self._texts = [row.text for row in self._rows]
-        self._shown = bytes(row.fits != OTHER_MODEL for row in self._rows)
+        self._texts = Texts([row.text for row in self._rows])
+        self._shown = bytes(map(OTHER_MODEL.__ne__, map(attrgetter("fits"), self._rows)))
         self._hides_any = 0 in self._shown
 
     @classmethod
@@ -171,13 +172,13 @@ class SearchIndex:
         missing = missing or {}
         touched = replaced | missing.keys()
         by_folder = dict(self._by_folder)
-        for id, rows in self._by_folder.items():
-            if id in added or any(row.id in touched for row in rows):
-                by_folder[id] = [
-                    row._replace(missing=missing[row.id]) if row.id in missing else row
-                    for row in rows
-                    if row.id not in replaced
-                ]
+        numbers = (self._numbers[id] for id in touched if id in self._numbers)
+        for folder in {self._rows[number].folder for number in numbers}:
+            by_folder[folder] = [
+                row._replace(missing=missing[row.id]) if row.id in missing else row
+                for row in self._by_folder[folder]
+                if row.id not in replaced
+            ]
         for id, rows in added.items():
             by_folder[id] = sorted((*by_folder.get(id, ()), *rows), key=_by_name)
         other = SearchIndex.__new__(SearchIndex)
@@ -255,7 +256,9 @@ class SearchIndex:
     def _of_these(self, numbers: Numbers, term: Term) -> Numbers:
         """Those of some rows that meet a condition."""
         if term.field == "text":
-            return with_text(self._texts, numbers, term.needle, term.exclude)
+            return self._texts.with_text(numbers, term.needle, term.exclude)
+        if term.field == "tag":
+            return self._tags.with_text(numbers, term.needle, term.exclude)
         if term.field in _COLUMNS:
             column = self._column(_COLUMNS[term.field])
             return with_text(column, numbers, term.needle, term.exclude)
@@ -290,6 +293,10 @@ class SearchIndex:
     @cached_property
     def _columns(self) -> dict[str, list[Any]]:
         return {}
+
+    @cached_property
+    def _tags(self) -> Texts:
+        return Texts([row.text.split(PART, 2)[1] for row in self._rows])
 
     @cached_property
     def _numbers(self) -> dict[int, int]:
