@@ -8,8 +8,8 @@ two LoRAs from `up_1.T @ up_2` and `down_1 @ down_2.T`. Works without PyTorch.
 from __future__ import annotations
 
 import math
-import mmap
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,10 @@ _DEPENDING = frozenset({"dora_scale", "magnitude", "oft_blocks", "oft_R", "boft_
                         "on_input", "ia3_l", "hira_A", "hira_B", "singular", "lambda_layer",
                         "a1", "b1"})  # fmt: skip
 """Roles of families whose change follows from the model's weights, or from more than factors."""
+
+
+_MAX_ENTRIES = 32_000_000
+"""Of a change that has to be made whole: twice the largest weight of SDXL."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,23 @@ class _Delta:
     right: Matrix | None
     scale: float
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the change as a matrix."""
+        return self.left.shape[0], (self.left if self.right is None else self.right).shape[1]
+
     def dot(self, other: _Delta) -> float:
         """The sum of the products of all entries."""
         if self.right is None or other.right is None:
             return float(np.vdot(self.whole, other.whole))
-        if self.left.shape[0] != other.left.shape[0] or self.right.shape[1] != other.right.shape[1]:
-            return 0.0
         left, right = self.left.T @ other.left, self.right @ other.right.T
         return float(np.vdot(left, right)) * self.scale * other.scale
 
     @property
     def whole(self) -> Matrix:
-        """The change itself."""
+        """The change itself. Raises ValueError where it would be larger than any of SDXL's."""
+        if self.right is not None:
+            _bound(self.left.shape[0], self.right.shape[1])
         full = self.left if self.right is None else self.left @ self.right
         return full * self.scale
 
@@ -89,9 +98,13 @@ def effect_of(path: Path) -> Effect:
             if delta is None:
                 left_out += 1
                 continue
+            square = delta.dot(delta)
+            if not math.isfinite(square):
+                left_out += 1
+                continue
             told += 1
             block = _block(name)
-            squares[block] = squares.get(block, 0.0) + delta.dot(delta)
+            squares[block] = squares.get(block, 0.0) + square
     total = sum(squares.values())
     shares = {block: square / total if total else 0.0 for block, square in squares.items()}
     ordered = sorted(shares.items(), key=lambda item: _place(item[0]))
@@ -111,10 +124,12 @@ def likeness(one: Path, other: Path) -> Likeness:
             if (match := others.get(_canonical(name))) is None:
                 continue
             a, b = mine.delta(module), theirs.delta(match)
-            if a is None or b is None:
+            if a is None or b is None or a.shape != b.shape:
                 continue
-            shared += 1
-            dot, first, second = dot + a.dot(b), first + a.dot(a), second + b.dot(b)
+            products = a.dot(b), a.dot(a), b.dot(b)
+            if all(map(math.isfinite, products)):
+                shared += 1
+                dot, first, second = dot + products[0], first + products[1], second + products[2]
     length = math.sqrt(first * second)
     return Likeness(dot / length if length else 0.0, shared)
 
@@ -126,19 +141,18 @@ class _Tensors:
         self._path = path
 
     def __enter__(self) -> _Tensors:
+        self._file = open_regular(self._path)
         try:
-            self._file = open_regular(self._path)
             header = parse_header(raw_header(self._path, self._file.fileno()))
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
+        except BaseException as error:
+            self._file.close()
             if isinstance(error, OSError):
                 raise unreadable(self._path, error) from error
-            raise FileFormatError(f"{self._path.name}: cannot be read ({error}).") from error
+            raise
         self.modules = group_modules(header.tensors)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._map.close()
         self._file.close()
 
     def delta(self, module: Module) -> _Delta | None:
@@ -149,10 +163,20 @@ class _Tensors:
         arrays = {role: self._array(info) for role, info in roles.items()}
         if any(array is None for array in arrays.values()):
             return None
-        return _delta({role: array for role, array in arrays.items() if array is not None})
+        try:
+            return _delta({role: array for role, array in arrays.items() if array is not None})
+        except (ValueError, IndexError, KeyError):
+            # A stranger's shapes that do not go together: a switch to it says so.
+            return None
 
     def _array(self, info: TensorInfo) -> Matrix | None:
-        raw = self._map[info.start : info.end]
+        # Not mapped: a file that is cut off meanwhile would end the process.
+        try:
+            raw = os.pread(self._file.fileno(), info.nbytes, info.start)
+        except OSError as error:
+            raise unreadable(self._path, error) from error
+        if len(raw) != info.nbytes:
+            raise FileFormatError(f"{self._path.name}: it became shorter while it was read.")
         if info.dtype == "BF16":
             # A bfloat16 is the upper half of a float32.
             halves = np.frombuffer(raw, "<u2").astype("<u4") << 16
@@ -172,11 +196,13 @@ def _delta(roles: Mapping[str, Matrix]) -> _Delta | None:
             # [out, r] x [r, r, h, w] x [r, in] of a convolution in Tucker's form.
             middle = np.einsum("mnhw,ni->mihw", roles["mid"], _flat(down))
             return _Delta(_flat(up), middle.reshape(middle.shape[0], -1), scale)
-        return _Delta(_flat(up), _flat(down), scale)
+        up, down = _flat(up), _flat(down)
+        return _Delta(up, down, scale) if up.shape[1] == down.shape[0] else None
     if "diff" in roles:
         return _Delta(_flat(roles["diff"]), None, 1.0)
     if "hada_w1_a" in roles and "hada_t1" not in roles and len(roles) >= 4:
         scale = _scale(roles, roles["hada_w1_b"].shape[0])
+        _bound(roles["hada_w1_a"].shape[0], roles["hada_w1_b"].shape[1])
         one = roles["hada_w1_a"] @ roles["hada_w1_b"]
         return _Delta(one * (roles["hada_w2_a"] @ roles["hada_w2_b"]), None, scale)
     if any(role.startswith("lokr_") for role in roles) and "lokr_t2" not in roles:
@@ -194,8 +220,14 @@ def _kronecker(roles: Mapping[str, Matrix]) -> _Delta | None:
             factors.append(roles[f"{name}_a"] @ _flat(roles[f"{name}_b"]))
         else:
             return None
+    _bound(factors[0].size, factors[1].size)
     whole = np.kron(*factors).astype(np.float64)
     return _Delta(whole, None, _scale(roles, rank) if rank else 1.0)
+
+
+def _bound(rows: int, columns: int) -> None:
+    if rows * columns > _MAX_ENTRIES:
+        raise ValueError("larger than any weight")
 
 
 def _scale(roles: Mapping[str, Matrix], rank: int) -> float:
@@ -227,9 +259,3 @@ def _canonical(name: str) -> str:
 def _place(block: str) -> tuple[int, str]:
     order = ("TE1", "TE2", "TE3", "IN", "MID", "OUT")
     return next((n for n, start in enumerate(order) if block.startswith(start)), len(order)), block
-
-
-def module_names(path: Path) -> Iterator[str]:
-    """The modules of a file by their names in the original layout."""
-    with _Tensors(path) as tensors:
-        yield from map(_canonical, tensors.modules)

@@ -104,3 +104,19 @@ def test_likeness_is_the_cosine_on_shared_modules_in_any_spelling(tmp_path: Path
     assert found.cosine == pytest.approx(cosine, rel=1e-9)
     assert abs(cosine) > 0.1
     assert likeness(a, a).cosine == pytest.approx(1.0)
+
+
+def test_shapes_that_do_not_go_together_and_endless_ones_are_left_out(tmp_path: Path) -> None:
+    tensors = {
+        f"{IN_4}.lora_up.weight": torch.ones(8, 4),
+        f"{IN_4}.lora_down.weight": torch.ones(5, 8),
+        f"{MIDDLE}.lokr_w1": torch.ones(900, 900),
+        f"{MIDDLE}.lokr_w2": torch.ones(900, 900),
+        f"{TEXT}.lora_up.weight": torch.full((4, 2), float("nan")),
+        f"{TEXT}.lora_down.weight": torch.ones(2, 4),
+    }
+    path = tmp_path / "a.safetensors"
+    save_file(tensors, path)
+    effect = effect_of(path)
+    assert (effect.modules, effect.left_out, effect.blocks) == (0, 3, ())
+    assert likeness(path, path).shared == 0
