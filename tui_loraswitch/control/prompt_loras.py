@@ -62,7 +62,7 @@ class PromptLoras:
 
     def named(self, name: str) -> Path | None:
         """The file that has a name, if one does. Raises `EngineError` where several have it."""
-        entry = self._names.find(name) or find_output_name(name, self._entries)
+        entry = self._files.names.find(name) or self._files.trained_as(name)
         return entry.path if entry is not None else None
 
     def _refs(self, tags: Iterable[LoraTag]) -> Stack:
