@@ -312,15 +312,13 @@ class Services:
         """The user's own words about LoRAs; None, and a word of why, where they cannot be kept."""
         from engine.library.hash_table import HashTable
         from engine.library.own_words import OwnWords
-        from engine.store.aside import AsideStore
+        from engine.store.aside import ASIDE, AsideStore
         from engine.store.database import Database
         from engine.store.loras import LORAS, LoraStore
         from engine.store.recipes import RECIPES, RecipeStore
 
         try:
-            database = Database(
-                self._settings.state_path.with_name("loraswitch.db"), LORAS, RECIPES
-            )
+            database = Database(self._settings.store_path, LORAS, RECIPES, ASIDE)
         except EngineError as error:
             self._post(ProblemNoticed(str(error)))
             return None
