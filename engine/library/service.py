@@ -105,15 +105,19 @@ class LibraryService:
         index: LibraryIndex,
         roots: Iterable[Path],
         listener: Listener,
-        words: OwnWords | None = None,
+        open_words: Callable[[], OwnWords | None] = lambda: None,
         *,
         writes_sidecars: bool = False,
     ) -> None:
-        """Without `words` the user has none; they may be written beside the files as well."""
+        """`open_words` gives the user's words, once the list is shown; None where there are none.
+
+        They may be written beside the files as well.
+        """
+        self._open_words = open_words
         self._writes_sidecars = writes_sidecars
         self.index = index
-        self._words = words
-        self._hashing = Hashing(words, self._wish_own) if words is not None else None
+        self._words: OwnWords | None = None
+        self._hashing: Hashing | None = None
         self.roots = tuple(dict.fromkeys(map(absolute, roots)))
         self._listener = listener
         self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -132,8 +136,12 @@ class LibraryService:
 
     def run(self) -> None:
         """Show what is known, look at the disk, and follow its changes until `stop`."""
-        self._read_own()
         self._show_known()
+        self._words = self._open_words()
+        if self._words is not None:
+            self._hashing = Hashing(self._words, self._wish_own)
+            if self._read_own():
+                self._list = self._list.with_own(self._own)
         self._scan(was_asked=False)
         if self._words is not None and self._hashing is not None:
             self._hashing.add(self._words.without_hash())

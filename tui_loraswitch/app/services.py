@@ -300,7 +300,7 @@ class Services:
                 index,
                 self._roots,
                 self,
-                self._own_words(),
+                self._own_words,
                 writes_sidecars=self._settings.writes_sidecars,
             )
             self._library = library
