@@ -331,6 +331,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -16000")
         # Writing the log into the file waits for the disk: not after every few hundred files.
         connection.execute("PRAGMA wal_autocheckpoint = 8000")
         if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
