@@ -39,5 +39,5 @@ async def in_background(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwa
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(finish, result, fault)
 
-    threading.Thread(target=run, name=work.__name__, daemon=True).start()
+    threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
     return await future
