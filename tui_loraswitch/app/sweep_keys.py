@@ -133,7 +133,7 @@ class SweepKeys(AppBase):
         state, settings = self._styled_state(), self.control.settings
         words = LibraryOfApp(settings, self.control.prompt_loras)
         cells = tour_cells(
-            entries, LibraryNames(entries), self._base_request(state), (), words, self.warn
+            entries, LibraryNames.of(entries), self._base_request(state), (), words, self.warn
         )
         self._begin_sweep(Sweep.of_tour(settings.output / "tour", state.prompt, cells))
 
