@@ -15,7 +15,7 @@ def effect_fields(path: Path) -> Iterator[tuple[str, str]]:
 
     effect = effect_of(path)
     if effect.modules:
-        yield "changes", chart(effect)
+        yield "changes", chart(effect, with_shares=True)
     if effect.left_out:
         count = plural(effect.left_out, "module")
         yield "", f"{count} whose change depends on the model's own weights"

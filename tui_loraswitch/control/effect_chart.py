@@ -1,4 +1,4 @@
-"""Which blocks a LoRA changes, as a row of bars: `TE1 ▂  IN ▂▃▅█  MID ▃  OUT ▇▅▃▂▁▁`."""
+"""Which blocks a LoRA changes, as a row of bars."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def chart(effect: Effect) -> str:
-    """The share of each block in the change, beside the largest share."""
+def chart(effect: Effect, *, with_shares: bool = False) -> str:
+    """The share of each block in the change, beside the largest; with the sums of parts in percent.
+
+    As it stands in forty cells: `TE1▃ TE2█ IN▁▂▄▃ MID▄ OUT▃▃▃▃▃▃`.
+    """
     most = max((share for _, share in effect.blocks), default=0.0)
     if not most:
         return "nothing: all of it is zero"
@@ -20,8 +23,8 @@ def chart(effect: Effect) -> str:
     for part, blocks in groupby(effect.blocks, key=lambda item: _part(item[0])):
         shares = [share for _, share in blocks]
         bars = "".join(_BARS[round(share / most * (len(_BARS) - 1))] for share in shares)
-        parts.append(f"{part} {bars} {sum(shares):.0%}")
-    return "  ".join(parts)
+        parts.append(f"{part} {bars} {sum(shares):.0%} " if with_shares else f"{part}{bars}")
+    return " ".join(parts).strip()
 
 
 def _part(block: str) -> str:

@@ -258,7 +258,8 @@ class LibraryPane(Pane):
             self._note(f"nothing matches “{view.query}” yet" if view.query else "reading …")
         elif view.query:
             hidden = f" but {view.hidden:,} for other models (H)" if view.hidden else ""
-            self._note(f"nothing matches “{view.query}”{hidden}; Escape shows all")
+            problems = "".join(f"{problem}; " for problem in view.found.problems)
+            self._note(f"{problems}nothing matches “{view.query}”{hidden}; Escape shows all")
         elif view.hidden:
             self._note("none for SDXL; H shows the others")
         else:
