@@ -41,8 +41,9 @@ def scan_pictures(
 ) -> ScanReport:
     """Bring the store up to what lies in the folders; only files that are new or changed are read.
 
-    Pictures of a folder that is not there stay known: its drive may come back. `on_change` is
-    called with what was found so far whenever the store has changed. Raises `StoreError`.
+    Pictures that were drawn elsewhere are looked for as well. Those of a root that is not there
+    stay known: its drive may come back. `on_change` is called with what was found so far whenever
+    the store has changed. Raises `StoreError`.
     """
     report = ScanReport()
     seen: set[Path] = set()
@@ -64,9 +65,21 @@ def scan_pictures(
             on_change(report)
         _forget(store, known.keys() - files.keys(), report, on_change)
     for folder in store.folders():
-        if folder not in seen and any(folder.is_relative_to(root) for root in roots):
-            _forget(store, store.known(folder).keys(), report, on_change)
+        if folder not in seen:
+            below = any(folder.is_relative_to(root) for root in roots)
+            _forget(store, _lost(store, folder, below), report, on_change)
     return report
+
+
+def _lost(store: PictureStore, folder: Path, is_below_root: bool) -> list[Path]:
+    """The pictures that are no longer in a folder which was not walked through."""
+    known = store.known(folder)
+    try:
+        there = set(folder.iterdir())
+    except OSError:
+        # Without the folder above it a whole drive may be away.
+        return list(known) if is_below_root or folder.parent.is_dir() else []
+    return [path for path in known if path not in there]
 
 
 def _forget(

@@ -39,7 +39,9 @@ class GalleryGrid(ScrollView, can_focus=True):
     """Shows pictures by day; the cursor is on one of them, and some may be marked."""
 
     DEFAULT_CSS = """
-    GalleryGrid { height: 1fr; background: $background; scrollbar-size-vertical: 1; }
+    GalleryGrid {
+        height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1)", "earlier", id="gallery.left", show=False,

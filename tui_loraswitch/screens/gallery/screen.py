@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from engine.errors import EngineError
 from engine.gallery.scan import ScanReport
@@ -33,9 +33,10 @@ from tui_loraswitch.screens.gallery.viewer import PictureViewer
 from tui_loraswitch.screens.question import QuestionScreen
 
 _KEYS = (
-    "Enter large · / search · Space mark · c use again · m more · f ★ · d trash · u undo · "
-    "y copy · V preview of a LoRA · Escape leaves"
+    "Enter large · / search · Space mark · c again · m more · f ★ · d trash · u undo · y copy · "
+    "V preview · Esc leaves"
 )
+_ROWS_FOR_KEYS = 20
 _READ_EVERY = 0.5
 """Seconds between two readings of the store while a scan goes on."""
 
@@ -65,6 +66,7 @@ class GalleryScreen(ModalScreen[None]):
         & > Input.-open { display: block; }
         & > GalleryGrid { padding: 0 1; }
         & > .gallery-words { padding: 0 1; color: $text-muted; }
+        & > #gallery-keys { height: auto; max-height: 2; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -123,14 +125,17 @@ class GalleryScreen(ModalScreen[None]):
         yield GalleryGrid(self._loader, id="gallery-grid")
         yield Line(id="gallery-prompt", classes="gallery-words")
         yield Line(id="gallery-facts", classes="gallery-words")
-        yield Line(id="gallery-keys", classes="gallery-words")
+        yield Static(Content(_KEYS), id="gallery-keys", classes="gallery-words")
 
     def on_mount(self) -> None:
         """Show what is known at once, then what a scan finds."""
         self.grid.focus()
-        self.query_one("#gallery-keys", Line).show(Content(_KEYS))
         self._read()
         self._scan()
+
+    def on_resize(self) -> None:
+        """On a low screen the pictures need the room of the keys."""
+        self.query_one("#gallery-keys").display = self.size.height >= _ROWS_FOR_KEYS
 
     def on_unmount(self) -> None:
         """End what runs beside."""

@@ -78,9 +78,9 @@ class PictureViewer(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the first."""
-        keys = "Escape back · z Z zoom · arrows pan or go on"
+        keys = "z Z zoom · arrows pan or go on · Esc back"
         if self._other is not None:
-            keys += " · Space flips · c side by side · d difference"
+            keys = f"Space flips · c side by side · d difference · {keys}"
         self.query_one("#viewer-keys", Line).show(Content(keys))
         self.query_one("#viewer-second").display = False
         self.call_after_refresh(self._draw)
