@@ -165,3 +165,16 @@ async def test_the_palette_finds_loras_settings_and_models(start, session, key):
         await driver.press("enter")
         await driver.until(lambda: session.view.wanted)
         assert session.view.wanted[0].name == "ink"
+
+
+async def test_the_whole_screen_is_drawn_anew_on_ctrl_l_and_after_a_shell_had_it(
+    start, monkeypatch
+):
+    async with start() as driver:
+        written: list[str] = []
+        monkeypatch.setattr(driver.app._driver, "write", written.append)
+        await driver.press("ctrl+l")
+        assert written == ["\x1b[2J"]
+        driver.app.app_resume_signal.publish(driver.app)
+        await driver.pilot.pause()
+        assert written == ["\x1b[2J"] * 2
