@@ -92,11 +92,11 @@ async def test_previews_that_never_end_are_few_and_another_comes_when_one_ends(
     reading, go_on = [], threading.Event()
     real = details.fit_half_cells
 
-    def fit(source, width, height):
+    def fit(source, width, height, is_thrifty=False):
         if "film" in str(source):
             reading.append(source.stem)
             go_on.wait()
-        return real(source, width, height)
+        return real(source, width, height, is_thrifty)
 
     monkeypatch.setattr(details, "fit_half_cells", fit)
     monkeypatch.setattr(details, "PATIENCE", 0.01)
@@ -165,7 +165,7 @@ from tui_loraswitch.config.settings import AppSettings
 
 reading = threading.Event()
 
-def never(source, width, height):
+def never(source, width, height, is_thrifty):
     reading.set()
     threading.Event().wait()
 
