@@ -29,6 +29,7 @@ NAMES = (
     "large_library",
     "gallery",
     "kills",
+    "audition",
 )
 FULL_SIZE_ONLY = ("memory",)
 

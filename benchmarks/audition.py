@@ -20,7 +20,8 @@ STRENGTHS = 20
 SCROLLED = 40
 """Keys of a list that is gone through as fast as a held key does it."""
 HELD = 0.033
-REST = 5.0
+REST = 5
+"""Seconds in which the full picture comes."""
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
@@ -48,14 +49,20 @@ def latencies(terminal: Terminal, loras: int, strengths: int) -> dict[str, Any]:
         to_picture(terminal, "\x1b[B")
     stronger = [to_picture(terminal, "+") for _ in range(strengths)]
     scrolled = scroll(terminal)
-    rest = [terminal.bytes_within(1.0) for _ in range(int(REST))]
+    rest = [terminal.bytes_within(1.0) for _ in range(REST)]
     return {
-        "new": figures([s for s in new if s is not None]),
-        "seen_before": figures([s for s in seen if s is not None]),
-        "strength": figures([s for s in stronger if s is not None]),
+        "new": known(new),
+        "seen_before": known(seen),
+        "strength": known(stronger),
         "scrolling_kib_per_s": scrolled,
         "most_kib_in_a_second_at_rest": round(max(rest) / 1024, 1),
     }
+
+
+def known(seconds: list[float | None]) -> dict[str, float]:
+    """The figures of the keys that led to a picture."""
+    found = [one for one in seconds if one is not None]
+    return figures(found) if found else {"keys": 0}
 
 
 def scroll(terminal: Terminal) -> float:
