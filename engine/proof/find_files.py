@@ -101,6 +101,13 @@ def with_found(making: Making, found: Iterable[FoundLora]) -> Making:
     def moved(stack: Stack) -> Stack:
         return tuple(replace(ref, path=places.get(ref.path, ref.path)) for ref in stack)
 
-    own = tuple(moved(members) for members in making.request.region_stacks)
-    request = replace(making.request, region_stacks=own)
+    request, hires = making.request, making.request.hires
+    if hires is not None:
+        hires = replace(
+            hires,
+            stack=None if hires.stack is None else moved(hires.stack),
+            region_stacks=tuple(map(moved, hires.region_stacks)),
+        )
+    own = tuple(map(moved, request.region_stacks))
+    request = replace(request, region_stacks=own, hires=hires)
     return replace(making, request=request, stack=moved(making.stack))

@@ -101,8 +101,7 @@ class Auditions:
         cancelled: Callable[[], bool],
     ) -> None:
         """Let a picture that is shown by now be found again, unless something else waits."""
-        own = (ref for members in request.region_stacks for ref in members)
-        for ref in (*stack, *own):
+        for ref in (*stack, *request.own_loras):
             if self._hashes.of_used(ref.path, cancelled, lambda path: None) is None:
                 return
         if (key := self._key(model, stack, request)) is not None:

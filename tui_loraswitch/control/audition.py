@@ -16,7 +16,9 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
 from engine.words.sampler_spellings import read_sampler_and_schedule
+from engine.words.sizes import shape_size
 from tui_loraswitch.config.audition import AuditionSettings
+from tui_loraswitch.control.asking import asked_pictures
 from tui_loraswitch.control.prompt_loras import require_fit
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ def quick_look(
         cfg_scale=how.cfg_scale or request.cfg_scale,
         width=width,
         height=height,
+        shape="",
+        hires=None,
     )
     if how.sampler:
         sampler, schedule = read_sampler_and_schedule(how.sampler, "Automatic")
@@ -67,16 +71,12 @@ def full_look(control: Control, entry: LibraryEntry | None) -> Audition | None:
     state = control.state
     if control.view.model is None or not state.prompt.strip():
         return None
-    tagged, own = control.prompt_loras.find(state.prompt)
-    request = replace(
-        state.request(control.settings.output),
-        batch=1,
-        embeddings=control.settings.embeddings,
-        region_stacks=own,
-    )
-    if request.seed == -1:
-        request = replace(request, seed=_SEED)
-    return Audition(request, (*_with(control, entry), *tagged))
+    seed = _SEED if state.seed == -1 else state.seed
+    one = replace(state, batch=1, seed=seed)
+    stack = _with(control, entry)
+    asked = asked_pictures(one, control.settings, control.prompt_loras, stack, forever=False)
+    draw = asked.draws[0]
+    return Audition(draw.request, draw.stack or ())
 
 
 def _with(control: Control, entry: LibraryEntry | None) -> Stack:
@@ -90,7 +90,8 @@ def _with(control: Control, entry: LibraryEntry | None) -> Stack:
 
 def _smaller(request: GenerateRequest, longest: int, trained: int) -> tuple[int, int]:
     """The size, in the same shape, that has no longer side; a multiple of 8."""
-    width, height = request.width or trained, request.height or trained
+    own = shape_size(request.shape, trained) if request.shape else (trained, trained)
+    width, height = request.width or own[0], request.height or own[1]
     share = min(1.0, longest / max(width, height))
     return _multiple(width * share), _multiple(height * share)
 
