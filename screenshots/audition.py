@@ -27,27 +27,30 @@ KEYS = ("down",) * 6 + ("plus",) * 3 + ("minus",) * 3 + ("up",) * 2
 
 
 class Film:
-    """Frames of the app."""
+    """Frames of the app; they are drawn when all are taken, so that the app is as fast as it is."""
 
     def __init__(self, shots: Shots) -> None:
         self._shots = shots
-        self._frames: list[Image.Image] = []
+        self._frames: list[str] = []
 
     async def run(self, pilot: Pilot[None], frames: int) -> None:
         """Take some frames, one after another."""
         for _ in range(frames):
             await pilot.pause(FRAME)
-            svg = re.sub(r"terminal-\d+", "terminal", self._shots.app.export_screenshot())
-            svg = svg.replace("Fira Code", "DejaVu Sans Mono")
-            data = cairosvg.svg2png(bytestring=svg.encode(), output_width=WIDTH)
-            image = Image.open(io.BytesIO(data)).convert("RGB")
-            self._frames.append(image.quantize(64, dither=Image.Dither.NONE))
+            self._frames.append(self._shots.app.export_screenshot())
 
     def save(self, path: Path) -> None:
         """Write them as one GIF, which goes on for ever."""
-        first, *others = self._frames
+        first, *others = map(_drawn, self._frames)
         duration = int(FRAME * 1000)
         first.save(path, save_all=True, append_images=others, duration=duration, loop=0)
+
+
+def _drawn(frame: str) -> Image.Image:
+    svg = re.sub(r"terminal-\d+", "terminal", frame).replace("Fira Code", "DejaVu Sans Mono")
+    data = cairosvg.svg2png(bytestring=svg.encode(), output_width=WIDTH)
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    return image.quantize(64, dither=Image.Dither.NONE)
 
 
 async def take(home: Path) -> None:
