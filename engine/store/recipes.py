@@ -156,8 +156,8 @@ def _member_table(member: Member, own: bool) -> dict[str, Any]:
 
 def _recipe(name: str, table: Mapping[str, Any], made: float) -> Recipe:
     members = tuple(map(_member, table["loras"][:_MAX_MEMBERS]))
-    texts = (str(table.get(key, ""))[:20_000] for key in ("prompt", "negative_prompt"))
-    return Recipe(name, members, *texts, made)
+    prompt, negative = (str(table.get(key, ""))[:20_000] for key in ("prompt", "negative_prompt"))
+    return Recipe(name, members, prompt, negative, made)
 
 
 def _member(table: Mapping[str, Any]) -> Member:

@@ -18,7 +18,7 @@ class DrawingKeys(AppBase):
     def action_generate(self, new_seed: bool = False, has_looked: bool = False) -> None:
         """Draw a picture; before an unknown LoRA is refused, there is a look at the disk."""
         try:
-            self._ask(new_seed)
+            self._draw(new_seed)
         except UnknownLoraError as error:
             if not has_looked and self.services.library is not None:
                 again = partial(self.action_generate, new_seed, has_looked=True)
@@ -36,11 +36,11 @@ class DrawingKeys(AppBase):
 
     def action_generate_again_and_again(self) -> None:
         """Draw with new seeds until that is stopped."""
-        if self.attempt(partial(self._ask, new_seed=True, forever=True)):
+        if self.attempt(partial(self._draw, new_seed=True, forever=True)):
             self.show_state()
             self.main.show_pane("picture", take_focus=False)
 
-    def _ask(self, new_seed: bool, forever: bool = False) -> None:
+    def _draw(self, new_seed: bool, forever: bool = False) -> None:
         """Ask for pictures, and say what of the prompt is not as it should be."""
         for note in self.control.generate(new_seed, forever):
             self.toast(note, "warning")

@@ -71,7 +71,7 @@ class LibraryOfApp:
 
     def picture(self, request: GenerateRequest, stack: Stack) -> tuple[GenerateRequest, Stack]:
         """The request with what chance decides, by its seed, and what its tags name."""
-        texts = request.prompt, request.negative_prompt
+        texts = [request.prompt, request.negative_prompt]
         if leaves_to_chance(texts):
             ((_, texts),) = Resolving(self._settings).choices(texts, request.seed, 1)
         prompt, negative = texts
