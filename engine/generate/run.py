@@ -83,12 +83,16 @@ def generate(
     request = request.with_seeds(draw_seed)
     _stop_if(cancelled)
     warnings = dict.fromkeys(vocabulary.warnings)
-    if split_tags(request.negative_prompt)[1]:
+    second = request.second_pass or request
+    if any(split_tags(one.negative_prompt)[1] for one in (request, second)):
         words = "LoRA tags in the negative prompt switch nothing: write them in the prompt."
         warnings[words] = None
     try:
         passes = _passes(pipe, request, embeddings_cache, vocabulary, stacks)
         start = open_start(pipe, request)
+        if start is not None:
+            # The UNet needs the room that the VAE has taken.
+            rest(pipe)
         for notes in (one.regions.notes for one in passes):
             warnings.update(dict.fromkeys(notes))
         progress = _Progress(request, passes, cancelled, on_step, on_pass, latent_rgb or SDXL_RGB)
@@ -188,6 +192,7 @@ def _drawn(
         _stop_if(progress.cancelled)
         size = second.width, second.height
         larger, warning = enlarged(pipe, latents, size, picture.hires.upscaler)
+        rest(pipe)
         (finished,) = passes[1].draw([second], progress.of_pass(2), Known(larger))
         yield picture, finished, warning
 
