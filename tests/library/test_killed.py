@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -18,8 +19,8 @@ from engine.store.loras import LORAS, LoraStore
 
 from .conftest import WriteLora
 
-KILLS = 5
-"""Of each kind; a hundred were tried."""
+KILLS = int(os.environ.get("KILLS", "5"))
+"""How many processes are killed; `KILLS=100` tries it harder."""
 WORK = """
 import sys, itertools
 from pathlib import Path
