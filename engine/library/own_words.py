@@ -67,11 +67,13 @@ class OwnWords:
 
     def lost_sizes(self) -> set[int]:
         """The sizes of files with words that are not where they were: they may have been moved."""
-        known = self._hashes.all()
+        by_hash: defaultdict[str, list[Path]] = defaultdict(list)
+        for path, (_, tensors) in self._hashes.all().items():
+            by_hash[tensors].append(path)
         return {
             size
             for key, (size, _) in self._store.all().items()
-            if not any(path.exists() for path in _paths_of(key, known))
+            if not any(path.exists() for path in _paths_of(key, by_hash))
         }
 
     def without_hash(self) -> list[Path]:
@@ -82,14 +84,13 @@ class OwnWords:
     def overlay(self, roots: Iterable[Path]) -> dict[int, Own]:
         """What the list has to know, by the ids of the files of some library folders."""
         roots = tuple(roots)
-        known = self._hashes.all()
         by_hash: defaultdict[str, list[Path]] = defaultdict(list)
-        for path, (version, tensors) in known.items():
+        for path, (version, tensors) in self._hashes.all().items():
             if self._hashes.is_version(path, version):
                 by_hash[tensors].append(path)
         found: dict[int, Own] = {}
         for key, (_, words) in self._store.all().items():
-            for path in by_hash.get(key.removeprefix("tensors:"), _paths_of(key, {})):
+            for path in _paths_of(key, by_hash):
                 found.update((id, _own(words)) for id in _ids(path, roots))
         for paths in by_hash.values():
             if len(paths) > 1:
@@ -124,11 +125,10 @@ def duplicates(hashes: Mapping[Path, FileHashes]) -> list[list[Path]]:
     return sorted(sorted(paths) for paths in groups.values())
 
 
-def _paths_of(key: str, known: Mapping[Path, tuple[str, str]]) -> list[Path]:
+def _paths_of(key: str, by_hash: Mapping[str, list[Path]]) -> list[Path]:
     if key.startswith("path:"):
         return [Path(key.removeprefix("path:"))]
-    wanted = key.removeprefix("tensors:")
-    return [path for path, (_, tensors) in known.items() if tensors == wanted]
+    return by_hash.get(key.removeprefix("tensors:"), [])
 
 
 def _ids(path: Path, roots: Iterable[Path]) -> list[int]:
