@@ -49,6 +49,7 @@ COMMANDS = {
     "tour": ("tour", "draw every LoRA of the library once, on contact sheets"),
     "nodes": ("nodes", "show what a Ray cluster has to draw with"),
     "list": ("listing", "list the LoRAs of the library"),
+    "recipes": ("recipes", "list the saved stacks, and share them as small files"),
     "scan": ("library_scan", "bring the library's index up to date"),
     "hash": ("hashes", "compute and keep the hashes of LoRA files"),
     "dup": ("duplicates", "find LoRA files with the same tensors"),

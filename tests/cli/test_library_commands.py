@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.store.recipes import Member, Recipe, recipe_text
 from tui_loraswitch.cli import main
 
 
@@ -62,6 +63,18 @@ def test_list_takes_all_words_orders_and_says_what_it_does_not_know(library: Pat
     assert "“colour:” is no field" in capsys.readouterr().err
     assert main(["list", "noen", "--loras", str(library)]) == 0
     assert "names near to it: neon" in capsys.readouterr().err
+
+
+def test_recipes_are_listed_and_shared(home: Path, capsys) -> None:
+    recipe = Recipe("Rainy night", (Member("styles/neon", "/loras/neon", unet=0.8),), "a fox")
+    (home / "rain.json").write_text(recipe_text(recipe))
+    assert run(capsys, "recipes", "import", home / "rain.json") == "kept: Rainy night\n"
+    assert run(capsys, "recipes", "fox") == "Rainy night\tstyles/neon 0.80\ta fox\n"
+    assert run(capsys, "recipes", "sun") == ""
+    assert run(capsys, "recipes", "export", "Rainy night") == (home / "rain.json").read_text()
+    assert main(["recipes", "import", str(home / "rain.json")]) != 0
+    assert main(["recipes", "export", "none"]) != 0
+    assert "no recipe “none”" in capsys.readouterr().err
 
 
 def test_inspect_tells_which_blocks_change_and_how_alike_two_are(capsys) -> None:
