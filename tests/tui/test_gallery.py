@@ -80,7 +80,7 @@ async def test_pictures_by_day_with_what_made_them(
         await driver.until(lambda: shown(driver) == ["c", "b", "a"])
         await driver.sees("3 pictures", "Friday 27 November 2026 · 2", "a house", "base · seed 9")
         await driver.press("right")
-        await driver.sees("a cat", "neon 0.80 · seed 7 · 5 steps")
+        await driver.sees("a cat", "neon 0.80 · seed 7 · 64×64 · 5 steps")
         await driver.press("down")
         await driver.sees("Wednesday 25 November 2026 · 1", "a fox in snow", "CFG 3.5")
         await driver.until(lambda: "▀" in driver.text)

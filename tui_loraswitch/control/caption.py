@@ -22,11 +22,18 @@ class Caption:
 
     prompt: str = ""
     negative_prompt: str = ""
-    facts: str = ""
-    """Stack with strengths, seed, steps, sampler, size."""
+    head: str = ""
+    """Stack with strengths, seed, size."""
+    settings: str = ""
+    """Steps, sampler, CFG scale; and the program, where it is another."""
     infotext: str = ""
     loras: tuple[Path, ...] = ()
     """Where the LoRAs lay that it was drawn with."""
+
+    @property
+    def facts(self) -> str:
+        """All but the prompts, on one line."""
+        return " · ".join(filter(None, (self.head, self.settings)))
 
     @property
     def words(self) -> str:
@@ -44,17 +51,13 @@ def caption_by(said: PictureSaid) -> Caption:
     size = f"{said.width}×{said.height}"
     if (making := said.making) is not None:
         request = making.picture
-        own = (
-            stack_words(making.stack) if making.stack else "base",
-            f"seed {request.seed}",
-            _settings(request.steps, request.sampler, request.schedule, request.cfg_scale),
-            size,
-        )
+        own = stack_words(making.stack), f"seed {request.seed}", size
         loras = (*making.stack, *(ref for own in request.region_stacks for ref in own))
         return Caption(
             request.prompt,
             request.negative_prompt,
             " · ".join(own),
+            _settings(request.steps, request.sampler, request.schedule, request.cfg_scale),
             said.infotext,
             tuple(dict.fromkeys(ref.path for ref in loras)),
         )
@@ -63,14 +66,14 @@ def caption_by(said: PictureSaid) -> Caption:
         stack = " + ".join(f"{tag.name} {tag.unet:.2f}" for tag in tags)
         settings = _settings(info.steps, info.sampler, info.schedule, info.cfg_scale)
         seed = "" if info.seed is None else f"seed {info.seed}"
-        facts = (stack, seed, settings, size, said.program)
         return Caption(
             info.drawable_prompt,
             info.negative_prompt,
-            " · ".join(filter(None, facts)),
+            " · ".join(filter(None, (stack, seed, size))),
+            " · ".join(filter(None, (settings, said.program))),
             said.infotext or write_infotext(info),
         )
-    return Caption(facts=" · ".join(filter(None, (size, said.program))))
+    return Caption(head=size, settings=said.program)
 
 
 def _tags(prompt: str) -> tuple[LoraTag, ...]:

@@ -74,7 +74,8 @@ class Drawn:
         info = replace(parse_infotext(picture.infotext), seed=picture.seed)
         said = caption_by(PictureSaid(picture.width, picture.height, info=info))
         title = f"Picture {clean_line(picture.path.stem, 40)}"
-        facts = f"{clean_line(said.facts, 300)}{took}"
+        # The time is seen where not all fits.
+        facts = clean_line(" · ".join(filter(None, (f"{said.head}{took}", said.settings))), 300)
         return cls(picture.path, title, facts, clean_line(said.words, 1000))
 
     @property
