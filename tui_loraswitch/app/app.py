@@ -52,7 +52,6 @@ from tui_loraswitch.app.welcoming import is_first_start, welcome
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import RememberedState
 from tui_loraswitch.control.control import Control
-from tui_loraswitch.control.prompt_history import PromptHistory
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.look.frames import frame_colours
@@ -119,7 +118,6 @@ class LoraSwitchApp(
         )
         self._remembering = Remembering(self, self.services, remembered)
         self._remembering.restore()
-        self.prompt_history = PromptHistory()
         self.following = Following(self, self.services, self._remembering)
         self._leaving = Leaving(self, self._remembering)
         self.auditioning = Auditioning(self)

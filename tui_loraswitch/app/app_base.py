@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.stack_likeness import StackLikeness
     from tui_loraswitch.app.undo import Undo
     from tui_loraswitch.control.control import Control
-    from tui_loraswitch.control.prompt_history import PromptHistory
     from tui_loraswitch.images.budget import PictureBudget
 
 
@@ -59,7 +58,6 @@ class AppBase(App[None]):
     link: EngineLink
     view_changed: Signal[EngineView]
     """The engine is another than before."""
-    prompt_history: PromptHistory
     following: Following
     auditioning: Auditioning
     highlight: Highlight

@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import work
 
 from engine.errors import EngineError
-from engine.generate.picture_said import read_picture
 from engine.protocol.request import GenerateRequest
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import ask
-from tui_loraswitch.control.caption import Caption, caption_of
-from tui_loraswitch.control.use_again import Again, Found, again_of, find_members
 from tui_loraswitch.panes.background import in_background
+
+if TYPE_CHECKING:
+    from tui_loraswitch.control.caption import Caption
+    from tui_loraswitch.control.use_again import Again, Found
 
 
 class PictureKeys(AppBase):
-    """Acts on the picture that is shown, or on the one chosen in the gallery."""
+    """Acts on the picture that is shown, or on the one chosen in the gallery.
+
+    What reads pictures is imported at the first of these keys, so that the first frame is not late.
+    """
 
     def action_gallery(self) -> None:
         """Show all pictures."""
@@ -54,6 +59,8 @@ class PictureKeys(AppBase):
     @work(exclusive=True, group="copy")
     async def copy_of(self, path: Path) -> None:
         """Offer prompt, infotext and path of a picture."""
+        from tui_loraswitch.control.caption import Caption, caption_of
+
         try:
             caption = await in_background(caption_of, path)
         except EngineError as error:
@@ -71,6 +78,9 @@ class PictureKeys(AppBase):
     @work(exclusive=True, group="use-again")
     async def use_again(self, path: Path, draw: bool = False) -> None:
         """Take over what a picture was drawn with; `draw` it with a new seed."""
+        from engine.generate.picture_said import read_picture
+        from tui_loraswitch.control.use_again import again_of, find_members
+
         settings, state = self.control.settings, self.control.state
         defaults = state.request(settings.output)
         by_name = self.control.prompt_loras.named

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from textual import on
 
@@ -12,6 +13,9 @@ from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.prompt_editing import edit_prompts
 from tui_loraswitch.app.prompts_before import search_prompts, turn_prompt
 from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
+
+if TYPE_CHECKING:
+    from tui_loraswitch.control.prompt_history import PromptHistory
 
 
 class PromptKeys(AppBase):
@@ -23,9 +27,15 @@ class PromptKeys(AppBase):
             self.control.state, prompt=message.prompt, negative_prompt=message.negative_prompt
         )
 
+    @cached_property
+    def _prompt_history(self) -> PromptHistory:
+        from tui_loraswitch.control.prompt_history import PromptHistory
+
+        return PromptHistory()
+
     @on(PromptTurned)
     def _turn_prompt(self, message: PromptTurned) -> None:
-        turn_prompt(self, self.prompt_history, message.by)
+        turn_prompt(self, self._prompt_history, message.by)
 
     def action_search_prompts(self) -> None:
         """Find a prompt of before."""

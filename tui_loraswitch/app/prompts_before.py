@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
-from engine.store.prompts import StoredPrompt
 from tui_loraswitch.app.app_base import AppBase
-from tui_loraswitch.control.prompt_history import PromptHistory, read_history
 from tui_loraswitch.panes.background import in_background
+
+if TYPE_CHECKING:
+    from engine.store.prompts import StoredPrompt
+    from tui_loraswitch.control.prompt_history import PromptHistory
 
 
 def turn_prompt(app: AppBase, history: PromptHistory, by: int) -> None:
     """Show the prompt before or after the one that is shown."""
+    from engine.store.prompts import StoredPrompt
 
     async def turn() -> None:
         state = app.control.state
@@ -46,6 +50,8 @@ def search_prompts(app: AppBase) -> None:
 
 
 async def _read(app: AppBase) -> list[StoredPrompt] | None:
+    from tui_loraswitch.control.prompt_history import read_history
+
     try:
         return await in_background(read_history, app.control.settings.store_path)
     except EngineError as error:

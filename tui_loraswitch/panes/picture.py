@@ -19,8 +19,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.errors import EngineError
-from engine.generate.infotext import parse_infotext
-from engine.generate.picture_said import PictureSaid
 from engine.protocol.events import PictureSaved, Preview
 from engine.protocol.jobs import Job
 from engine.protocol.refs import LoraRef
@@ -29,7 +27,6 @@ from engine.protocol.view import Drawing, EngineView
 from engine.words.clean import clean_line
 from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.audition import KIB_PER_SECOND
-from tui_loraswitch.control.caption import caption_by
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.desktop import open_outside
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells, fit_protocol
@@ -70,6 +67,11 @@ class Drawn:
     @classmethod
     def of(cls, picture: PictureSaved) -> Drawn:
         """A finished picture."""
+        # Not before the first frame.
+        from engine.generate.infotext import parse_infotext
+        from engine.generate.picture_said import PictureSaid
+        from tui_loraswitch.control.caption import caption_by
+
         took = f" · {duration(picture.seconds)}" if picture.seconds else ""
         info = replace(parse_infotext(picture.infotext), seed=picture.seed)
         said = caption_by(PictureSaid(picture.width, picture.height, info=info))
