@@ -13,6 +13,9 @@ from engine.protocol.request import PictureFormat
 ENDINGS: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 _QUALITY = 95
 """Of JPEG and WebP: what is lost is hardly to be seen."""
+_PACKING = 2
+"""Of PNG, from 1 to 9: noise as pictures have it is packed in a third of the time of the usual 6,
+into as many bytes."""
 _MOST_IN_JPEG = 65_000
 """Bytes of one text in a JPEG, whose segments have their lengths in 16 bits."""
 
@@ -39,7 +42,7 @@ def encode_picture(
     info.add_text(INFOTEXT, infotext)
     if making:
         info.add_itxt(MAKING, making)
-    image.save(file, "PNG", pnginfo=info)
+    image.save(file, "PNG", pnginfo=info, compress_level=_PACKING)
     return file.getvalue(), "png"
 
 
