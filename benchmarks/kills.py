@@ -1,8 +1,8 @@
 """Kill the engine while it draws and saves; look whether all that it announced is there.
 
-PyTorch is imported once, and each engine is a fork of that process, killed at a random moment after
-its first picture. A picture that was announced must be whole on disk, give back what made it, and
-be in the store with the same.
+The model is the demo. PyTorch is imported once, and each engine is a fork of that process, killed
+at a random moment after its first picture. A picture that was announced must be whole on disk, give
+back what made it, and be in the store with the same.
 """
 
 from __future__ import annotations
@@ -39,14 +39,12 @@ def measure(*, quick: bool) -> dict[str, Any]:
 def kill_often(kills: int, folder: Path) -> dict[str, Any]:
     """The same in this process, which has no other threads yet."""
     from engine.session.worker import Worker  # noqa: F401 - imported once, for all the forks
-    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
-    checkpoint = write_tiny_checkpoint(folder)
     dice = random.Random(1)
     announced: list[Path] = []
     faults: list[str] = []
     for number in range(kills):
-        paths = _one(checkpoint, folder, number, dice.uniform(0, _LONGEST))
+        paths = _one(folder, number, dice.uniform(0, _LONGEST))
         faults += _faults(paths, folder / "store.db")
         announced += paths
     files = [path for path in (folder / "out").rglob("*") if path.is_file()]
@@ -61,13 +59,13 @@ def kill_often(kills: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _one(checkpoint: Path, folder: Path, number: int, delay: float) -> list[Path]:
+def _one(folder: Path, number: int, delay: float) -> list[Path]:
     """Fork an engine that draws for ever, kill it, and give what it announced."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _draw_for_ever(checkpoint, folder, number, writing)
+        _draw_for_ever(folder, number, writing)
     os.close(writing)
     said = b""
     end = time.monotonic() + _PATIENCE
@@ -85,7 +83,7 @@ def _one(checkpoint: Path, folder: Path, number: int, delay: float) -> list[Path
     return [Path(os.fsdecode(line)) for line in whole.splitlines()]
 
 
-def _draw_for_ever(checkpoint: Path, folder: Path, number: int, writing: int) -> None:
+def _draw_for_ever(folder: Path, number: int, writing: int) -> None:
     from engine.protocol.commands import Draw, Load
     from engine.protocol.events import EventMessage, PictureSaved
     from engine.protocol.request import PICTURE_FORMATS, GenerateRequest
@@ -96,7 +94,7 @@ def _draw_for_ever(checkpoint: Path, folder: Path, number: int, writing: int) ->
             os.write(writing, os.fsencode(message.event.path) + b"\n")
 
     session = Session(take, store=folder / "store.db")
-    session.send(Load(checkpoint, device="cpu", dtype="float32"))
+    session.send(Load(device="cpu", dtype="float32"))
     for turn in range(1000):
         request = GenerateRequest(
             f"a red star {number} {turn}",

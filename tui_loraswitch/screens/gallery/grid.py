@@ -242,7 +242,7 @@ class GalleryGrid(ScrollView, can_focus=True):
         edge = Segment("▌ " if is_here else " " * _GAP, base)
         lines = self._small.get(row.raw_path, ())
         if lines:
-            own = lines[line] if line < len(lines) else (Segment(" " * WIDTH, base),)
+            own = list(lines[line]) if line < len(lines) else [Segment(" " * WIDTH, base)]
             return Strip([*own, edge], WIDTH + _GAP)
         sign = "?" if lines is None else "…"
         middle = sign.center(WIDTH) if line == ROWS // 2 else " " * WIDTH
