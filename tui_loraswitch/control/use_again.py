@@ -14,7 +14,7 @@ from engine.generate.infotext.passes import HiresUsed
 from engine.generate.picture_said import PictureSaid
 from engine.library.hash_table import HashTable
 from engine.protocol.making import Making
-from engine.protocol.passes import UPSCALERS, HiresPass
+from engine.protocol.passes import UPSCALERS, HiresPass, Upscaler
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
@@ -229,11 +229,13 @@ def _hires(said: HiresUsed | None) -> HiresPass | None:
     """A hires fix as it can be drawn here."""
     if said is None or said.scale is None:
         return None
-    usual = HiresPass()
+    upscaler: Upscaler = "Lanczos"
+    for known in UPSCALERS:
+        upscaler = known if known == said.upscaler else upscaler
     return HiresPass(
         said.scale,
-        usual.denoising if said.denoising is None else said.denoising,
-        next((known for known in UPSCALERS if known == said.upscaler), "Lanczos"),
+        HiresPass.denoising if said.denoising is None else said.denoising,
+        upscaler,
         said.steps or 0,
         said.prompt,
         said.negative_prompt,
