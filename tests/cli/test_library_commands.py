@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.demo import DEMO_LORAS
 from engine.store.recipes import Member, Recipe, recipe_text
 from tui_loraswitch.cli import main
+from tui_loraswitch.commands.effect_words import effect_fields, likeness_words
 
 
 @pytest.fixture
@@ -77,10 +79,15 @@ def test_recipes_are_listed_and_shared(home: Path, capsys) -> None:
     assert "no recipe “none”" in capsys.readouterr().err
 
 
-def test_inspect_tells_which_blocks_change_and_how_alike_two_are(capsys) -> None:
-    demo = Path("engine/demo/loras/styles")
-    text = run(capsys, "inspect", demo / "ink_outline.safetensors", "--beside",
-               demo / "neon_glow.safetensors")  # fmt: skip
-    assert "TE1" in text
-    assert "MID" in text
-    assert "neon_glow.safetensors: cosine 0.01 over 104 shared modules" in text
+def test_which_blocks_change_and_how_alike_two_are_is_told() -> None:
+    ink, neon = (
+        DEMO_LORAS / "styles" / f"{name}.safetensors" for name in ("ink_outline", "neon_glow")
+    )
+    ((label, bars),) = effect_fields(ink)
+    assert label == "changes"
+    assert [part.split()[0] for part in bars.split("  ")] == [
+        "TE1", "TE2", "IN", "MID", "OUT", "BASE"
+    ]  # fmt: skip
+    assert sum(int(share[:-1]) for share in bars.split() if share.endswith("%")) in range(98, 103)
+    words = likeness_words(ink, neon)
+    assert words == "neon_glow.safetensors: cosine 0.01 over 104 shared modules"

@@ -83,6 +83,7 @@ async def test_long_details_scroll_and_are_copied_as_they_were(start, many):
         await driver.highlight("m3")
         text = driver.app.main.details.query_one(DetailsText)
         await driver.until(lambda: "word3 word3" in text.words.plain)
+        await driver.until(lambda: "changes nothing" in text.words.plain)
         await driver.pilot.pause()
         assert "#" in bar(text)
         (line,) = [line for line in text.words.plain.splitlines() if "word3 word3" in line]

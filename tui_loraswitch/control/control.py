@@ -258,7 +258,8 @@ class Control:
         for draw in asked.draws:
             self.send(draw)
             own = chain.from_iterable(draw.request.region_stacks)
-            self.on_draw(tuple(ref.path for ref in (*(draw.stack or ()), *own)))
+            stack = self.view.wanted if draw.stack is None else draw.stack
+            self.on_draw(tuple(ref.path for ref in (*stack, *own)))
         return asked.notes
 
     def begin_with(self, picture: Path) -> bool:
