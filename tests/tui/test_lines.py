@@ -79,7 +79,7 @@ async def test_a_long_list_scrolls_and_a_short_one_stands_at_its_top(start, many
 
 
 async def test_long_details_scroll_and_are_copied_as_they_were(start, many):
-    async with start() as driver:
+    async with start(120, 56) as driver:
         await driver.highlight("m3")
         text = driver.app.main.details.query_one(DetailsText)
         await driver.until(lambda: "word3 word3" in text.words.plain)

@@ -134,9 +134,45 @@ class Line(Static):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes, markup=False)
         self._shown = Content()
+        self._painted_from = 0
+        """The cell from which on a change paints the line."""
 
     def show(self, content: Content) -> None:
-        """Show `content`."""
-        if not content.is_same(self._shown):
-            self._shown = content
+        """Show `content`, and paint from the first cell that differs."""
+        if content.is_same(self._shown):
+            return
+        is_left = self.styles.text_align in ("left", "start")
+        first = _first_difference(self._shown, content) if is_left else 0
+        self._shown = content
+        self._painted_from = first
+        try:
             self.update(content, layout=False)
+        finally:
+            self._painted_from = 0
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Repaint the regions, or all, or what has changed of the line."""
+        if self._painted_from and not regions:
+            width = max(0, self.size.width - self._painted_from)
+            regions = (Region(self._painted_from, 0, width, 1),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+
+def _first_difference(before: Content, after: Content) -> int:
+    """The first cell in which two lines differ; a wide character before it may begin there."""
+    same = 0
+    for one, other in zip(before.plain, after.plain, strict=False):
+        if one != other:
+            break
+        same += 1
+    # Where a style begins or ends elsewhere, the cells from there on look different.
+    spans = set(before.spans) ^ set(after.spans)
+    for span in spans:
+        same = min(same, span.start) if span.start < same else same
+    return after[:same].cell_length

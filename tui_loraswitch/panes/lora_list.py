@@ -160,14 +160,12 @@ class LoraList(Lines):
 
     def show_marks(self, stack: StackView, refused: Mapping[Path, Refusal]) -> None:
         """Show which LoRAs are live, wanted, or were refused."""
-        stacks = (self._stack.wanted, self._stack.live, stack.wanted, stack.live)
-        concerned = {Path(ref.path) for some in stacks for ref in some}
-        concerned |= {*self._refused, *refused}
-        self._stack, self._refused = stack, refused
-        top = self.scroll_offset.y
+        before, self._stack, self._refused = (self._stack, self._refused), stack, refused
+        top, width = self.scroll_offset.y, self.scrollable_content_region.width
         for number in range(top, min(top + self.size.height, len(self._rows))):
             row = self._rows[number]
-            if isinstance(row, LoraRow) and row.entry.path in concerned:
+            looked = row_content(row, width, *before)
+            if not looked.is_same(row_content(row, width, stack, refused)):
                 self.refresh_line(number)
 
     def move_to(self, row: int) -> None:

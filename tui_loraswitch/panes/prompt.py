@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -54,6 +54,12 @@ class PromptField(TextArea):
             placeholder=Content(placeholder),
         )
         self.cursor_blink = False
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """Put pasted lines in as one: lines of its own are the editor's."""
+        event.stop()
+        event.prevent_default()
+        self.replace(" ".join(event.text.splitlines()), *self.selection)
 
     def action_leave(self) -> None:
         """Go back to where keys are commands."""

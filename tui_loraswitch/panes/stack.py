@@ -96,10 +96,18 @@ class StackList(ScrollView, can_focus=True):
 
     def show(self, view: StackView) -> None:
         """Show another stack."""
+        before = self._lines
         self._view = view
-        self._cursor = max(0, min(self._cursor, len(view.wanted) - 1))
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
-        self.refresh()
+        cursor = max(0, min(self._cursor, len(view.wanted) - 1))
+        is_moved, self._cursor = cursor != self._cursor, cursor
+        lines = self._lines
+        self.virtual_size = Size(self.scrollable_content_region.width, len(lines))
+        if is_moved or len(lines) != len(before):
+            self.refresh()
+        else:
+            for number, (one, other) in enumerate(zip(before, lines, strict=True)):
+                if not one.is_same(other):
+                    self.refresh_line(number)
 
     def render_line(self, y: int) -> Strip:
         """One line."""
@@ -159,6 +167,7 @@ class StackPane(Pane):
         super().__init__(id=id)
         self._presets = presets
         self._shown = StackView()
+        self.lines_wanted = 1
 
     class PartChosen(Message):
         """The keys + and − act on another part now."""
@@ -202,7 +211,7 @@ class StackPane(Pane):
         self.query_one(StackList).show(view)
         self.want_lines(max(1, len(view.wanted)))
         count = f"Stack {len(view.wanted)}" if view.wanted else "Stack"
-        self.show_title(Content(f"{count} · pending" if view.pending else count))
+        self.show_title(Content(count))
 
     def on_stack_pane_part_chosen(self, message: PartChosen) -> None:
         """Say what + and − act on."""

@@ -32,6 +32,8 @@ class WrappedText(Lines):
 
     def show(self, words: Content) -> None:
         """Show other words from their beginning."""
+        if words.is_same(self.words) and not self.scroll_offset.y:
+            return
         if not words.is_same(self.words) and self.is_attached and self.text_selection is not None:
             # What was marked is gone.
             self.screen.clear_selection()
