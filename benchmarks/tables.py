@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.report import as_markdown
 from benchmarks.record import RESULTS
 
 README = Path(__file__).parent / "README.md"
@@ -243,6 +244,7 @@ _RENDERERS: Mapping[str, Callable[[Figures], Iterator[str]]] = {
     "memory": _memory,
     "merge_accuracy": _merge_accuracy,
     "keys": _keys,
+    "gpu": lambda figures: as_markdown(figures["results"]),
 }
 
 

@@ -3,7 +3,9 @@
 A switch must read the base weights it touches once and write them once, and a merge must multiply
 the LoRA's factors in float32. The floor is the time of a bare copy of the touched bytes, from where
 the base weights are kept into the live weights, plus the products at the rate of float32 matrix
-products of the same shapes. Copies and products are not taken to overlap.
+products of the same shapes. On a CPU copies and products are not taken to overlap. On a GPU they
+are: the floor is the larger of one fused copy of all bytes and the products at the rate of a large
+one in half precision, since one launch for each of hundreds of weights would measure the launches.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _CACHED_ELEMENTS = 1 << 19
 """Float32 results of 2 MiB: a CPU's products are taken at the rate they have within its caches."""
 _CACHED_COLUMNS = 1280
 """Low and very wide products are slower than they need be."""
+_LARGE = 8192
+"""Rows and columns of the product that a GPU's rate is measured by."""
 _SAMPLES = 5
 """Of each measurement the median counts: one that is disturbed would move the floor."""
 _PRODUCT_SECONDS = 0.02
@@ -45,12 +49,15 @@ class Floor:
         self._device = device
         self._copies: dict[bool, float] = {}
         self._products: dict[Product, float] = {}
+        self._large: float | None = None
         self.tensors = len(self._names)
         self.bytes = union_bytes(works)
 
     def seconds(self, tier: Tier, touched: int, merged: Work) -> float:
         """The floor of a switch that touches some bytes and merges a stack."""
-        return self.copy_seconds(tier) * touched / self.bytes + self.product_seconds(merged)
+        copy = self.copy_seconds(tier) * touched / self.bytes
+        product = self.product_seconds(merged)
+        return max(copy, product) if self._device.type == "cuda" else copy + product
 
     def copy_seconds(self, tier: Tier) -> float:
         """A bare copy of all the weights from a tier's memory; the file's is taken as cached."""
@@ -60,7 +67,9 @@ class Floor:
         return self._copies[over_the_bus]
 
     def product_seconds(self, work: Work) -> float:
-        """All products of a stack at the rate of their shapes."""
+        """All products of a stack: at the rate of their shapes, on a GPU at that of a large one."""
+        if self._device.type == "cuda":
+            return work.flops / self._rate()
         return sum(
             count * self._product_seconds(product) for product, count in work.products.items()
         )
@@ -70,11 +79,19 @@ class Floor:
         saved = [_pinned(weight) if over_the_bus else weight.clone() for weight in live]
 
         def copy() -> None:
-            for weight, copy in zip(live, saved, strict=True):
-                weight.copy_(copy, non_blocking=True)
+            torch._foreach_copy_(live, saved, non_blocking=True)
 
         copy()
         return median([seconds_of(copy, self._device) for _ in range(_SAMPLES)])
+
+    def _rate(self) -> float:
+        """Multiplications and additions a second of one large product in half precision."""
+        if self._large is None:
+            a = torch.ones(_LARGE, _LARGE, dtype=torch.float16, device=self._device)
+            a @ a
+            times = [seconds_of(lambda: a @ a, self._device) for _ in range(_SAMPLES)]
+            self._large = 2 * _LARGE**3 / median(times)
+        return self._large
 
     def _product_seconds(self, product: Product) -> float:
         if product not in self._products:

@@ -41,6 +41,18 @@ def test_the_floor_is_a_copy_of_what_is_touched_and_the_products(
     assert floor.seconds("device", work.bytes, work) == 8.0 + 0.5 * floor.tensors
 
 
+def test_on_a_gpu_copies_and_products_overlap(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Works(subject.parts).of(subject.loras)
+    floor = Floor(subject.parts, [work], torch.device("cuda"))
+    monkeypatch.setattr(floor, "_time_copy", lambda over_the_bus: 16.0 if over_the_bus else 8.0)
+    for rate, seconds in ((work.flops / 2, 8.0), (work.flops / 12, 12.0)):
+        monkeypatch.setattr(floor, "_rate", lambda rate=rate: rate)
+        assert floor.seconds("device", work.bytes, work) == seconds
+    assert floor.seconds("cpu", work.bytes, work) == 16.0
+
+
 def test_products_are_measured_in_blocks_and_counted_whole(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
