@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from engine.checkpoint import Checkpoint
-from engine.switch.fingerprint import fingerprint, joined
+from engine.switch.fingerprint import fingerprints, joined
 
 _LATENTS = ("scaling_factor", "latents_mean", "latents_std")
 _SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
@@ -14,8 +14,8 @@ _SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
 
 def decoder_fingerprint(checkpoint: Checkpoint) -> str:
     """Of the weights of the VAE, which the switcher does not know."""
-    weights = checkpoint.pipeline.vae.named_parameters()
-    return joined((name, weight, fingerprint(weight)) for name, weight in weights)
+    names, weights = zip(*checkpoint.pipeline.vae.named_parameters(), strict=True)
+    return joined(zip(names, weights, fingerprints(weights), strict=True))
 
 
 def model_fingerprint(checkpoint: Checkpoint, base: str, decoder: str) -> str:

@@ -80,7 +80,8 @@ class Backups:
 
     def names(self) -> tuple[WeightName, ...]:
         """The weights that are backed up and needed."""
-        return tuple(name for name in self._saved if name not in self._idle)
+        idle = self._idle
+        return tuple([name for name in self._saved if name not in idle] if idle else self._saved)
 
     def save(self, weights: Mapping[WeightName, torch.Tensor]) -> None:
         """Keep base weights that are not kept yet, and that have not been changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 import psutil
 import torch
@@ -13,7 +13,7 @@ from engine.host_memory import is_out_of_memory
 from engine.pinned_memory import IDLE_SHARE, give_back_pinned
 from engine.protocol.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource
-from engine.switch.fingerprint import fingerprint, joined
+from engine.switch.fingerprint import fingerprint, fingerprints, joined
 from engine.switch.mapped_files import MappedFiles
 from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
@@ -38,6 +38,7 @@ class BaseModel:
         self._parts = parts
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
+        self._slots = {n: (owner._parameters, n.kind) for n, owner in self._owners.items()}
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
         weights = self._all_live()
         self._pages = FilePages(source or MappedFiles(weights), weights)
@@ -47,7 +48,8 @@ class BaseModel:
         self._proven_version: object = None
         self._doubted: set[WeightName] = set()
         self._pages.require_whole()
-        self._fingerprints = {name: fingerprint(self.live(name)) for name in self._owners}
+        found = fingerprints(map(self.live, self._owners))
+        self._fingerprints = dict(zip(self._owners, found, strict=True))
         self._pages.require_as_loaded()
 
     @property
@@ -108,6 +110,22 @@ class BaseModel:
         self._backups.bring_back([name], self.live)
         return live
 
+    def all_for_merging(
+        self, names: Sequence[WeightName], changed: Container[WeightName]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """The parameters themselves, and what each is computed from: see `for_merging`.
+
+        `changed` are those that are not W0 now.
+        """
+        slots = [self._slots[name] for name in names]
+        lives: list[torch.Tensor] = [held[kind] for held, kind in slots]  # type: ignore[misc]
+        if self.tier == "device":
+            get = self._backups.get
+            bases = [get(n) if n in changed else w for n, w in zip(names, lives, strict=True)]
+            return lives, bases
+        self.restore([name for name in names if name in changed])
+        return lives, lives
+
     def back_up(self, names: Iterable[WeightName]) -> None:
         """Keep W0 of parameters, of which those without a backup must not have been changed yet.
 
@@ -119,8 +137,9 @@ class BaseModel:
         self._backups.keep(names)
         new = [name for name in names if name not in self._backups]
         self.prove_source(new)
-        written = self._pages.unwritten({name: self.live(name) for name in names})
-        self._require_memory(self.tier, new, written)
+        written = self._pages.unwritten(names, self.live)
+        if new or written:
+            self._require_memory(self.tier, new, written)
         try:
             self._backups.save({name: self.live(name) for name in new})
             self._pages.write(names)
@@ -137,9 +156,12 @@ class BaseModel:
         """Copy W0 of parameters back into the model."""
         self._backups.bring_back(names, self.live)
 
-    def release(self, *, all_but: Container[WeightName]) -> None:
-        """Give up the backups of all other parameters."""
-        self._backups.release(name for name in self._backups.names() if name not in all_but)
+    def release(self, *, all_but: Collection[WeightName]) -> None:
+        """Give up the backups of all parameters but these, which have one."""
+        needed = self._backups.names()
+        # All that are wanted are backed up.
+        if len(needed) > len(all_but):
+            self._backups.release([name for name in needed if name not in all_but])
 
     def restore_all(self) -> list[WeightName]:
         """Copy every backup back and release it; gives the names of what is not W0 even then.
@@ -152,7 +174,8 @@ class BaseModel:
         names = self._backups.names()
         self.restore(names)
         doubted = {*names, *self._doubted, *(in_file if not self._pages.are_proven else ())}
-        damaged = {n for n in doubted if not self._is_base(n, self.live(n)) and not self._mend(n)}
+        wrong = self._differing((name, self.live(name)) for name in doubted)
+        damaged = {name for name in wrong if not self._mend(name)}
         if self._pages.version() != version:
             raise SwitchError("the model's file is being written to")
         self._doubted = damaged
@@ -195,16 +218,13 @@ class BaseModel:
         Live weights that differ are in doubt from then on, until `restore_all` finds them right.
         """
         lost = self._lost_pages()
-        different, weights = [], 0
-        for name in self._fingerprints:
-            live = self.live(name)
-            weights += live.numel()
-            right = name not in lost and (name in changed or self._is_base(name, live))
-            if not right:
-                self._doubted.add(name)
-            if not right or not self._backup_is_base(name):
-                different.append(str(name))
-        return VerifyReport(len(self._fingerprints), tuple(different), weights)
+        weights = sum(self.live(name).numel() for name in self._fingerprints)
+        looked_at = (n for n in self._fingerprints if n not in lost and n not in changed)
+        wrong = lost | self._differing((name, self.live(name)) for name in looked_at)
+        self._doubted |= wrong
+        wrong |= self._differing_backups()
+        different = tuple(str(name) for name in self._fingerprints if name in wrong)
+        return VerifyReport(len(self._fingerprints), different, weights)
 
     def _lost_pages(self) -> set[WeightName]:
         """The weights that must not be looked at, since their file has become too short."""
@@ -214,12 +234,32 @@ class BaseModel:
             return self._pages.among(self._all_live())
         return set()
 
-    def _backup_is_base(self, name: WeightName) -> bool:
-        """Whether the backup is right, if there is one; one that cannot be read is not."""
-        try:
-            return name not in self._backups or self._is_base(name, self._backups.get(name))
-        except EngineError:
-            return False
+    def _differing_backups(self) -> set[WeightName]:
+        """The weights whose backup is not W0; one that cannot be read is not."""
+        unread: set[WeightName] = set()
+
+        def backups() -> Iterator[tuple[WeightName, torch.Tensor]]:
+            for name in self._fingerprints:
+                if name in self._backups:
+                    try:
+                        yield name, self._backups.get(name)
+                    except EngineError:
+                        unread.add(name)
+
+        return self._differing(backups()) | unread
+
+    def _differing(self, found: Iterable[tuple[WeightName, torch.Tensor]]) -> set[WeightName]:
+        """Of weights and what is said to be their W0, those that it is not."""
+        names: list[WeightName] = []
+
+        def tensors() -> Iterator[torch.Tensor]:
+            for name, tensor in found:
+                names.append(name)
+                yield tensor
+
+        found_now = fingerprints(tensors())
+        pairs = zip(names, found_now, strict=True)
+        return {name for name, value in pairs if value != self._fingerprints[name]}
 
     def _is_base(self, name: WeightName, tensor: torch.Tensor) -> bool:
         return fingerprint(tensor) == self._fingerprints[name]

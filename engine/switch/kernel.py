@@ -7,82 +7,110 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 
 from engine.lora.families.lora import Factors
+from engine.switch.tiles import Tile, tile_for
 
-TILE = {"BLOCK_ROWS": 128, "BLOCK_COLUMNS": 128, "BLOCK_RANK": 32}
 _TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
+_WIDE = 16
+"""Bytes that a GPU reads or writes at once, where they begin on a multiple of as many."""
+
+
+class Tables(NamedTuple):
+    """Of all weights and their terms: addresses of `up` and `down`, ranks, and scales."""
+
+    addresses: torch.Tensor
+    ranks: torch.Tensor
+    scales: torch.Tensor
 
 
 class Launch:
     """Merges of weights of one dtype and shape, each with as many products of one dtype.
 
     live = base + the sum of scale * up @ down, rounded once. Weights, flattened to
-    [rows, columns], and factors (`up` [rows, r], `down` [r, columns]) have no gaps. A base may be
-    its live weight itself.
+    [rows, columns], and factors (`up` [rows, r], `down` [r, columns]) have no gaps. What is known
+    of the factors is sent to the GPU once, and merges any number of times.
     """
 
-    def __init__(self, weight: torch.Tensor, factors: torch.dtype, terms: int) -> None:
-        self._device, self._dtype = weight.device, weight.dtype
-        self._rows, self._columns = weight.shape[0], weight.shape[1:].numel()
-        self._factors, self._terms = factors, terms
-        self._addresses: list[list[int]] = []
-        self._ranks: list[list[int]] = []
-        self._scales: list[list[float]] = []
-        self._offsets = self._columns * factors.itemsize
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        shape: torch.Size,
+        factors: torch.dtype,
+        terms: int,
+        tile: Tile | None = None,
+    ) -> None:
+        self._dtype = dtype
+        self._rows, self._columns = shape[0], shape[1:].numel()
+        self._type, self._terms = factors, terms
+        self._tile = tile
+        self._addresses: list[int] = []
+        self._ranks: list[int] = []
+        self._scales: list[float] = []
+        # What all places within factors are multiples of, in its low bits.
+        self._places = self._columns * factors.itemsize
         # Only addresses go to the kernel; nothing they lead to may end before it.
         self._kept: list[object] = []
+        self._tables: Tables | None = None
 
-    def add(
-        self,
-        live: torch.Tensor,
-        base: torch.Tensor,
-        factors: Sequence[Factors],
-        scales: list[float],
-    ) -> None:
-        """Take one weight with the factors of its terms and their scales."""
-        ups = [f.up_address for f in factors]
-        downs = [f.down_address for f in factors]
-        addresses = [live.data_ptr(), base.data_ptr(), *ups, *downs]
-        for number in addresses:
-            self._offsets |= number
-        ranks = [f.rank for f in factors]
-        for rank in ranks:
-            self._offsets |= rank * self._factors.itemsize
-        self._addresses.append(addresses)
-        self._ranks.append(ranks)
-        self._scales.append(scales)
-        self._kept.append((live, base, factors))
+    def __len__(self) -> int:
+        return len(self._kept)
 
-    def run(self) -> torch.Tensor:
+    def add(self, factors: Sequence[Factors], scales: Sequence[float]) -> None:
+        """Take the factors of one weight's terms, and their scales."""
+        for each in factors:
+            self._addresses += each.up_address, each.down_address
+            self._places |= each.up_address | each.down_address
+            self._places |= each.rank * self._type.itemsize
+        self._ranks += (each.rank for each in factors)
+        self._scales += scales
+        self._kept.append(factors)
+
+    def send(self, device: torch.device) -> Tables:
+        """Send what is known of the factors ahead of `run`; what was sent is not sent again."""
+        if self._tables is None:
+            self._tables = Tables(
+                _table(self._addresses, torch.int64, device),
+                _table(self._ranks, torch.int32, device),
+                _table(self._scales, torch.float32, device),
+            )
+        return self._tables
+
+    def run(self, weights: torch.Tensor, places: int, finite: torch.Tensor) -> None:
         """Write all live weights.
 
-        Returns whether all that was written is finite, as a tensor that need not be computed yet.
+        `weights` [n, 2] (int64, on the GPU) has the addresses of every live weight and its base,
+        which may be the live weight itself, in the order of `add`; `places` is all of them joined
+        by "or". `finite` (int32) becomes 0 where something is written that is not.
         """
-        finite = torch.ones((), dtype=torch.int32, device=self._device)
-        tiles = triton.cdiv(self._rows, TILE["BLOCK_ROWS"])
-        tiles *= triton.cdiv(self._columns, TILE["BLOCK_COLUMNS"])
-        with _current(self._device):
-            merge_kernel[(tiles, len(self._addresses))](
-                _table(self._addresses, torch.int64, self._device),
-                _table(self._ranks, torch.int32, self._device),
-                _table(self._scales, torch.float32, self._device),
+        device = weights.device
+        tables = self.send(device)
+        tile = self._tile or tile_for(device, self._dtype, self._type)
+        tiles = triton.cdiv(self._rows, tile.rows) * triton.cdiv(self._columns, tile.columns)
+        places |= self._columns * self._dtype.itemsize
+        with _current(device):
+            merge_kernel[(tiles, len(self))](
+                weights,
+                *tables,
                 finite,
                 self._rows,
                 self._columns,
                 self._terms,
                 WEIGHT=_TYPES[self._dtype],
-                FACTOR=_TYPES[self._factors],
+                FACTOR=_TYPES[self._type],
                 # Everything begins on multiples of 16 bytes, rows too: read as many at once.
-                ALIGNED=self._offsets % 16 == 0,
-                **TILE,
-                num_warps=8,
+                WIDE_WEIGHTS=places % _WIDE == 0,
+                WIDE_FACTORS=self._places % _WIDE == 0,
+                BLOCK_ROWS=tile.rows,
+                BLOCK_COLUMNS=tile.columns,
+                BLOCK_RANK=tile.rank,
+                num_warps=tile.warps,
             )
-        return finite.bool()
 
 
 def _current(device: torch.device) -> AbstractContextManager[object]:
@@ -90,9 +118,7 @@ def _current(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def _table(
-    values: Sequence[Sequence[float]], dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:
+def _table(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Small numbers for a kernel, sent without waiting for the GPU."""
     on_gpu = device.type == "cuda"
     return torch.tensor(values, dtype=dtype, pin_memory=on_gpu).to(device, non_blocking=True)
@@ -101,7 +127,8 @@ def _table(
 # One for stacks of any size: compiling takes a second or two.
 @triton.jit(do_not_specialize=["terms"])  # type: ignore[untyped-decorator]
 def merge_kernel(  # type: ignore[no-untyped-def]
-    addresses,
+    weights,
+    factors,
     ranks,
     scales,
     finite,
@@ -110,7 +137,8 @@ def merge_kernel(  # type: ignore[no-untyped-def]
     terms,
     WEIGHT: tl.constexpr,  # noqa: N803
     FACTOR: tl.constexpr,  # noqa: N803
-    ALIGNED: tl.constexpr,  # noqa: N803
+    WIDE_WEIGHTS: tl.constexpr,  # noqa: N803
+    WIDE_FACTORS: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_COLUMNS: tl.constexpr,  # noqa: N803
     BLOCK_RANK: tl.constexpr,  # noqa: N803
@@ -120,13 +148,13 @@ def merge_kernel(  # type: ignore[no-untyped-def]
     row = tl.program_id(0) // tiles * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(0) % tiles * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     weight = tl.program_id(1)
-    here = addresses + weight * (2 + 2 * terms)
     total = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), dtype=tl.float32)
     for term in range(terms):
-        rank = tl.load(ranks + weight * terms + term)
-        up = tl.load(here + 2 + term).to(tl.pointer_type(FACTOR))
-        down = tl.load(here + 2 + terms + term).to(tl.pointer_type(FACTOR))
-        if ALIGNED:
+        here = weight * terms + term
+        rank = tl.load(ranks + here)
+        up = tl.load(factors + 2 * here).to(tl.pointer_type(FACTOR))
+        down = tl.load(factors + 2 * here + 1).to(tl.pointer_type(FACTOR))
+        if WIDE_FACTORS:
             rank = tl.multiple_of(rank, 16 // (FACTOR.primitive_bitwidth // 8))
             up = tl.multiple_of(up, 16)
             down = tl.multiple_of(down, 16)
@@ -145,12 +173,12 @@ def merge_kernel(  # type: ignore[no-untyped-def]
             )
             # Factors of half precision multiply exactly into float32; float32 ones keep all bits.
             product = tl.dot(a, b, product, input_precision="ieee")
-        total += product * tl.load(scales + weight * terms + term)
+        total += product * tl.load(scales + here)
     inside = (row[:, None] < rows) & (column[None, :] < columns)
     place = row[:, None] * columns + column[None, :]
-    live = tl.load(here).to(tl.pointer_type(WEIGHT))
-    base = tl.load(here + 1).to(tl.pointer_type(WEIGHT))
-    if ALIGNED:
+    live = tl.load(weights + 2 * weight).to(tl.pointer_type(WEIGHT))
+    base = tl.load(weights + 2 * weight + 1).to(tl.pointer_type(WEIGHT))
+    if WIDE_WEIGHTS:
         live = tl.multiple_of(live, 16)
         base = tl.multiple_of(base, 16)
     merged = tl.load(base + place, mask=inside, other=0.0).to(tl.float32) + total

@@ -23,6 +23,8 @@ from engine.protocol.reports import LoraReport
 from engine.switch.fit import Adapters, fit, refuse_wrong_base
 from engine.switch.phases import Phases
 from engine.switch.plan import WeightName, refuse_strange_strengths
+from engine.switch.plans import Member, Plans, StackPlan
+from engine.switch.ready import Find
 from engine.switch.tier import lora_bytes
 
 Cancelled = Callable[[], bool]
@@ -33,9 +35,7 @@ Fit = tuple[Adapters, LoraReport]
 class FittedStack:
     """A stack that fits the model, with its values read."""
 
-    members: list[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]] = field(
-        default_factory=list
-    )
+    members: list[Member] = field(default_factory=list)
     reports: list[LoraReport] = field(default_factory=list)
     found_in_memory: int = 0
     """How many members needed no reading."""
@@ -56,6 +56,7 @@ class ModelLoras:
         self._cache = cache
         self._device = device
         self._on_device: DeviceLoras | None = None
+        self._plans = Plans()
         self._fits: WeakKeyDictionary[LoraFile, Fit] = WeakKeyDictionary()
 
     @property
@@ -72,6 +73,14 @@ class ModelLoras:
     def free_device(self) -> None:
         """Give up the LoRA files held on the GPU."""
         self._on_device = None
+        self._plans.clear()
+
+    def plan(self, members: Sequence[Member], live: Find) -> StackPlan:
+        """The plan of a stack: kept where all its adapters are held on the GPU."""
+        held = self._on_device
+        if held is None or not all(held.holds(file, adapters) for _, file, adapters in members):
+            return StackPlan.of(members)
+        return self._plans.of(members, live, held.device)
 
     def fit(self, stack: Sequence[LoraRef], phases: Phases, cancelled: Cancelled) -> FittedStack:
         """Check every LoRA by its header first, then read those that all fit.
@@ -118,18 +127,24 @@ class ModelLoras:
         Others stay in main memory, from where they are sent weight by weight.
         """
         device = self._device()
-        if device.type != "cuda":
+        if not is_gpu(device):
             return adapters
         if self._on_device is None or self._on_device.device != device:
-            self._on_device = DeviceLoras(device, lora_bytes(device))
+            self._plans.clear()
+            self._on_device = DeviceLoras(device, lora_bytes(device), self._plans.clear)
         if file.bytes > self._on_device.limit:
             return adapters
         try:
             return self._on_device.adapters(file, adapters)
         except torch.OutOfMemoryError:
-            self._on_device = None
+            self.free_device()
             torch.cuda.empty_cache()
             return adapters
+
+    def make_ready(self, member: Member, live: Find) -> None:
+        """Make a switch to one LoRA ready, where its adapters are held on the GPU."""
+        if self._on_device is not None:
+            self.plan([member], live)
 
     def _open(self, ref: LoraRef) -> LoraFile:
         """Open a file, by its header or from the cache, that fits the model."""
@@ -155,6 +170,11 @@ class ModelLoras:
         if found is None:
             found = self._fits[file] = adapters.with_values(file), report
         return file, *found
+
+
+def is_gpu(device: torch.device) -> bool:
+    """Whether a device has memory of its own, to which LoRAs are sent ahead."""
+    return device.type == "cuda"
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -36,25 +37,34 @@ class Merge:
     terms: Sequence[Term]
 
 
-def merge(merges: Iterable[Merge]) -> None:
+class Done(NamedTuple):
+    """What was merged before: whether it is finite, in tensors that need not be computed yet."""
+
+    finite: Sequence[torch.Tensor] = ()
+    dtypes: Collection[torch.dtype] = ()
+
+
+def merge(merges: Iterable[Merge], done: Done = Done()) -> None:  # noqa: B008 - never changed
     """Write merged weights, each computed from its base alone.
 
-    Raises `OverflowError` when a merged value is beyond the range of its weight's dtype; what is
-    live then is not to be used. On a GPU nothing is waited for but that answer.
+    Raises `OverflowError` when a merged value, also of what is `done`, is beyond the range of its
+    weight's dtype; what is live then is not to be used. On a GPU nothing is waited for but that
+    answer.
     """
     grouped = GroupedMerge()
-    flags: list[torch.Tensor | None] = []
-    dtypes: set[torch.dtype] = set()
+    flags, dtypes = list(done.finite), set(done.dtypes)
     with exact_products():
         for each in merges:
             dtypes.add(each.live.dtype)
             if not grouped.take(each):
-                flags.append(merge_weight(each.live, each.base, each.terms))
+                flag = merge_weight(each.live, each.base, each.terms)
+                flags += [] if flag is None else [flag]
+            elif grouped.is_full:
+                flags += grouped.run()
         flags += grouped.run()
     by_device: dict[torch.device, list[torch.Tensor]] = {}
     for finite in flags:
-        if finite is not None:
-            by_device.setdefault(finite.device, []).append(finite)
+        by_device.setdefault(finite.device, []).append(finite)
     if not all(torch.stack(doubtful).all() for doubtful in by_device.values()):
         narrowest = min(dtypes, key=lambda dtype: torch.finfo(dtype).max)
         raise OverflowError(

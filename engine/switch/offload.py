@@ -10,6 +10,8 @@ from torch import nn
 
 from engine.errors import EngineError
 
+_HOOKS = "_diffusers_hook"
+"""The attribute of a module that diffusers keeps its hooks in."""
 _GROUP_OFFLOADING = "group_offloading"
 """What diffusers calls its hook."""
 
@@ -23,27 +25,31 @@ class ReachableWeights:
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         # Hooks come and go, the modules stay; walking the tree anew would take milliseconds.
         self._modules = [module for part in parts.values() for module in part.modules()]
+        self._attributes = [vars(module) for module in self._modules]
         # Offloading layer by layer takes all parameters of a module together: one will tell.
-        self._owners = [
-            (part, module, next(iter(module._parameters)))
+        self._parameters = {
+            part: [
+                (module._parameters, name)
+                for module in parts[part].modules()
+                for name in _first_parameter(module)
+            ]
             for part in parts
-            for module in parts[part].modules()
-            if any(p is not None for p in module._parameters.values())
-        ]
+        }
 
     def require(self) -> None:
         """Bring weights that an unfinished run left on the device back to where they count.
 
         Raises `EngineError` where a write to the parameters would be lost.
         """
-        for part, module, name in self._owners:
-            parameter = module._parameters[name]
-            if parameter is not None and parameter.is_meta:
+        # Quick expressions, since a switch on a GPU takes milliseconds.
+        for part, parameters in self._parameters.items():
+            if any(held[name].is_meta for held, name in parameters):  # type: ignore[union-attr]
                 raise EngineError(
                     f"The {part} is offloaded layer by layer (its weights are on the meta "
                     "device), so a switch would change nothing; use model or group offload instead."
                 )
-        groups = list(_groups(self._modules))
+        hooked = any(_HOOKS in attributes for attributes in self._attributes)
+        groups = list(_groups(self._modules)) if hooked else []
         if any(group.offload_to_disk_path is not None for group in groups):
             raise EngineError(
                 "The model is offloaded to disk, from where its weights are read anew for every "
@@ -56,6 +62,11 @@ class ReachableWeights:
                 "without freezing."
             )
         _bring_home(groups)
+
+
+def _first_parameter(module: nn.Module) -> list[str]:
+    """The name of a module's first own parameter, if it has one."""
+    return [name for name, p in module._parameters.items() if p is not None][:1]
 
 
 def bring_home(modules: Iterable[nn.Module]) -> None:
@@ -78,7 +89,7 @@ def _bring_home(groups: Iterable[Any]) -> None:
 
 def _groups(modules: Iterable[nn.Module]) -> Iterator[Any]:
     for module in modules:
-        registry = module.__dict__.get("_diffusers_hook")
+        registry = vars(module).get(_HOOKS)
         hook = None if registry is None else registry.get_hook(_GROUP_OFFLOADING)
         if hook is not None:
             yield hook.group

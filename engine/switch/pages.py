@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from engine.errors import EngineError
-from engine.switch.backup import ModelFile
+from engine.switch.backup import Live, ModelFile
 from engine.switch.plan import WeightName
 
 
@@ -66,10 +66,13 @@ class FilePages:
             if name in weights and weights[name].data_ptr() == address
         }
 
-    def unwritten(self, weights: Mapping[WeightName, torch.Tensor]) -> set[WeightName]:
+    def unwritten(self, names: Iterable[WeightName], live: Live) -> set[WeightName]:
         """Those of the weights that take memory when they are written to for the first time."""
-        return self._unwritten & self.among(weights)
+        if not self._unwritten:
+            return set()
+        return self.among({name: live(name) for name in self._unwritten.intersection(names)})
 
     def write(self, names: Iterable[WeightName]) -> None:
         """Take note that these are written to."""
-        self._unwritten.difference_update(names)
+        if self._unwritten:
+            self._unwritten.difference_update(names)

@@ -22,10 +22,11 @@ from engine.switch.backup import BaseSource
 from engine.switch.base import BaseModel, reason
 from engine.switch.claims import Claim
 from engine.switch.loras import Cancelled, ModelLoras
-from engine.switch.merge import Merge, merge
+from engine.switch.merge import Done, Merge, merge
 from engine.switch.offload import ReachableWeights
 from engine.switch.phases import Phases
-from engine.switch.plan import Terms, WeightName, combine
+from engine.switch.plan import WeightName, combine
+from engine.switch.plans import StackPlan
 from engine.switch.tier import choose_tier
 from engine.switch.turns import Turn, one_at_a_time
 
@@ -44,6 +45,11 @@ class _Live:
 
 def _never() -> bool:
     return False
+
+
+def _stop_if(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise SwitchError("The switch was cancelled; the base model is live.")
 
 
 class LoraSwitcher:
@@ -240,11 +246,13 @@ class LoraSwitcher:
         self._claim.require()
         read = self._loras.prefetch(ref, cancelled)
         if read is not None:
-            self._send(*read)
+            self._send(ref, *read)
 
     @one_at_a_time
-    def _send(self, file: LoraFile, adapters: Mapping[WeightName, Adapter]) -> None:
-        self._loras.where_the_weights_are(file, adapters)
+    def _send(self, ref: LoraRef, file: LoraFile, adapters: Mapping[WeightName, Adapter]) -> None:
+        """Send a LoRA to the GPU, and make a switch to it ready."""
+        adapters = self._loras.where_the_weights_are(file, adapters)
+        self._loras.make_ready((ref, file, adapters), self._base.live)
 
     def _settle(self, *, keep_stack: bool = False) -> None:
         """Know what is live: bring the base back where it is not known, and prove it.
@@ -271,10 +279,9 @@ class LoraSwitcher:
         assert before is not None, "settled"
         phases = Phases()
         fitted = self._loras.fit(stack, phases, cancelled)
-        terms = combine(fitted.members)
-        wanted = {name: tuple(term.identity for term in parts) for name, parts in terms.items()}
-        changed = [name for name in wanted if wanted[name] != before.identities.get(name)]
-        leaving = [name for name in before.identities if name not in wanted]
+        plan = self._loras.plan(fitted.members, self._base.live)
+        wanted = plan.identities
+        changed, leaving = plan.step_from(before.identities)
         with phases.phase("backup"):
             self._base.back_up(changed)
             version = self._base.prove_source((*changed, *leaving))
@@ -284,7 +291,7 @@ class LoraSwitcher:
             # Not known from before the first write until after the last.
             self._live = None
             try:
-                self._write(changed, leaving, before, terms, cancelled)
+                self._write(changed, leaving, before, plan, cancelled)
                 self._base.require_same_file(version)
                 # Inside: what is live is known the moment it is, whatever interrupts next.
                 self._live = _Live(stack, embeddings, wanted)
@@ -327,24 +334,38 @@ class LoraSwitcher:
         changed: Sequence[WeightName],
         leaving: Sequence[WeightName],
         before: _Live,
-        terms: Terms,
+        plan: StackPlan,
         cancelled: Cancelled,
     ) -> None:
         """Restore what no LoRA changes any more, and merge the rest, each weight from W0."""
         self._base.restore(leaving)
+        done, rest = self._merge_ready(changed, before, plan, cancelled)
 
         def merges() -> Iterator[Merge]:
-            for name in changed:
-                if cancelled():
-                    raise SwitchError("The switch was cancelled; the base model is live.")
+            for name in rest:
+                _stop_if(cancelled)
                 live = self._base.live(name)
                 # What no LoRA has changed is W0 itself.
                 is_changed = name in before.identities
-                yield Merge(live, self._base.for_merging(name) if is_changed else live, terms[name])
+                base = self._base.for_merging(name) if is_changed else live
+                yield Merge(live, base, plan.terms[name])
 
-        merge(merges())
+        merge(merges(), done)
         for device in self._base.gpus:
             torch.cuda.synchronize(device)
+
+    def _merge_ready(
+        self, changed: Sequence[WeightName], before: _Live, plan: StackPlan, cancelled: Cancelled
+    ) -> tuple[Done, Sequence[WeightName]]:
+        """Launch what was made ready for a whole stack; gives what is left to be merged, too."""
+        ready = plan.ready
+        if ready is None or not ready.names or len(changed) < len(plan.terms):
+            return Done(), changed
+        _stop_if(cancelled)
+        lives, bases = self._base.all_for_merging(ready.names, before.identities)
+        finite = ready.run(lives, bases)
+        # With nothing written these are merged one by one, W0 being where it was asked for.
+        return (Done(), changed) if finite is None else (Done([finite], ready.dtypes), ready.rest)
 
     def _recover(self) -> None:
         """Copy every backup back and check it against its fingerprint."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,6 +79,63 @@ def test_none_run_where_the_first_was_wrong_or_could_not_be_built(
     with caplog.at_level(logging.ERROR):
         assert not decided()
     assert "Failed to find C compiler" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("Failed to find C compiler. Please specify via CC", "needs a C compiler.*install gcc"),
+        ("PTXAS error: nothing\nmore", r"cannot build its kernel \(PTXAS error: nothing\)"),
+    ],
+)
+def test_the_user_is_told_why_switches_are_slow(
+    trials: list[torch.device], monkeypatch: pytest.MonkeyPatch, trouble: str, words: str
+) -> None:
+    def fails(device: torch.device) -> bool:
+        raise RuntimeError(trouble)
+
+    monkeypatch.setattr(grouped, "_WHY_NOT", {})
+    monkeypatch.setattr(grouped, "_kernel_is_right", fails)
+    (note,) = grouped.warm_up(CUDA, torch.float16)
+    assert re.search(words, note)
+    monkeypatch.setattr(grouped, "_TRIED", {})
+    monkeypatch.setattr(grouped.importlib.util, "find_spec", lambda name: None)
+    assert "Triton is not installed" in grouped.warm_up(CUDA, torch.float16)[0]
+    assert grouped.warm_up(torch.device("cpu"), torch.float16) == ()
+
+
+def test_kernels_for_every_kind_of_lora_are_built_at_load(
+    trials: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[torch.dtype, ...]] = []
+
+    def right(device: torch.device, *dtypes: torch.dtype) -> bool:
+        built.append(dtypes)
+        return True
+
+    monkeypatch.setattr(grouped, "_kernel_is_right", right)
+    assert grouped.warm_up(CUDA, torch.bfloat16) == ()
+    assert set(built[1:]) == {
+        (torch.bfloat16, factors) for factors in (torch.float16, torch.bfloat16, torch.float32)
+    }
+
+
+@pytest.mark.parametrize("trouble", ["wrong", "not built"])
+def test_none_run_where_those_for_the_model_are_not_right(
+    trials: list[torch.device], monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """The first, in float16, is right: only one of bfloat16 is not."""
+
+    def right(device: torch.device, *dtypes: torch.dtype) -> bool:
+        if torch.bfloat16 in dtypes and trouble == "not built":
+            raise RuntimeError("PTXAS error: no bfloat16")
+        return torch.bfloat16 not in dtypes
+
+    monkeypatch.setattr(grouped, "_kernel_is_right", right)
+    monkeypatch.setattr(grouped, "_WHY_NOT", {})
+    (note,) = grouped.warm_up(CUDA, torch.bfloat16)
+    assert ("no bfloat16" in note) == (trouble == "not built")
+    assert not grouped.kernels_run_on(CUDA)
 
 
 def test_what_was_tried_without_room_is_tried_again(

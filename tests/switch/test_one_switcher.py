@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -73,17 +73,17 @@ def test_a_switcher_that_cannot_be_made_takes_nothing_over(loaded: Loaded) -> No
 def test_a_switch_while_another_switcher_looks_at_the_base_wins(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, switched = base_module.fingerprint, False
+    real, switched = base_module.fingerprints, False
 
-    def switching(tensor: torch.Tensor) -> int:
+    def switching(tensors: Iterable[torch.Tensor]) -> list[int]:
         nonlocal switched
         if not switched:
             switched = True
             for stack in ([loaded.ref("neon")], []):
                 loaded.switcher.apply(stack)
-        return real(tensor)
+        return real(tensors)
 
-    monkeypatch.setattr(base_module, "fingerprint", switching)
+    monkeypatch.setattr(base_module, "fingerprints", switching)
     with pytest.raises(SwitchError, match="Another LoraSwitcher has LoRAs on this model"):
         LoraSwitcher(**loaded.parts)
     monkeypatch.undo()

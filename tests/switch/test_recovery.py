@@ -95,7 +95,7 @@ def test_idle_backups_that_are_needed_again_do_not_make_room(
 ) -> None:
     """A weight merged without a backup could not be brought back."""
     switcher = LoraSwitcher(**loaded.parts, idle_backup_bytes=1 << 30)
-    switcher.apply([loaded.ref("neon")])
+    switcher.apply([loaded.ref("neon", 1.0, 0.0)])
     switcher.apply([])
     asked: list[int] = []
 

@@ -35,7 +35,11 @@ class Factors(NamedTuple):
     up_address: int
     down_address: int
     rank: int
+    """A multiple of `RANKS`: what is short of it is filled up with zeros, which add nothing."""
 
+
+RANKS = 8
+"""Rows of so many numbers begin on multiples of 16 bytes, and a GPU reads them at once."""
 
 _KERNEL_DTYPES = {
     torch.float16: torch.float16,
@@ -74,14 +78,33 @@ class LowRank(Adapter):
     @cached_property
     def factors(self) -> Factors:
         """The factors for a kernel, made ready once as long as the adapter is kept."""
-        dtypes = {_KERNEL_DTYPES.get(f.dtype, torch.float32) for f in (self.up, self.down)}
-        dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
-        up, down = self.up.to(dtype).contiguous(), self.down.to(dtype).contiguous()
-        return Factors(up, down, up.data_ptr(), down.data_ptr(), up.shape[1])
+        return _made_ready(self.up, self.down)
+
+    def factors_channels_last(self, shape: torch.Size) -> Factors:
+        """The same for a convolution's weight of `shape` that lies in memory channels last."""
+        found = self._channels_last.get(shape)
+        if found is None:
+            down = self.down.reshape(-1, *shape[1:]).permute(0, 2, 3, 1).flatten(1)
+            found = self._channels_last[shape] = _made_ready(self.up, down)
+        return found
+
+    @cached_property
+    def _channels_last(self) -> dict[torch.Size, Factors]:
+        return {}
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         up, down = wide(self.up, base), wide(self.down, base)
         return ((up * (self.scale * strength)) @ down).reshape(base.shape)
+
+
+def _made_ready(up: torch.Tensor, down: torch.Tensor) -> Factors:
+    dtypes = {_KERNEL_DTYPES.get(f.dtype, torch.float32) for f in (up, down)}
+    dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
+    up, down = up.to(dtype).contiguous(), down.to(dtype).contiguous()
+    if missing := -up.shape[1] % RANKS:
+        up = torch.nn.functional.pad(up, (0, missing))
+        down = torch.nn.functional.pad(down, (0, 0, 0, missing))
+    return Factors(up, down, up.data_ptr(), down.data_ptr(), up.shape[1])
 
 
 @dataclass(frozen=True)
