@@ -16,7 +16,7 @@ from engine.generate.decode import decode
 from engine.generate.drawing_pass import DrawingPass, Known, prepare
 from engine.generate.encode import EmbeddingsCache
 from engine.generate.noise_levels import training_sigmas
-from engine.generate.preview import SDXL_RGB, LatentRgb, draw_preview
+from engine.generate.preview import SDXL_RGB, LatentRgb, Previews
 from engine.generate.regions import Stacks
 from engine.generate.start import Start, open_start
 from engine.generate.upscale import enlarged
@@ -133,7 +133,7 @@ class _Progress:
         self._on_step = on_step
         self._on_pass = on_pass
         self._number = 0
-        self._latent_rgb = latent_rgb
+        self._previews = Previews(latent_rgb)
         self._done = 0
 
     def of_pass(self, number: int) -> Callable[[torch.Tensor, int], None]:
@@ -147,8 +147,9 @@ class _Progress:
             self._number = number
             # A sampler that looks for its own steps may take more than was foreseen.
             self._done = min(self._done + len(x0), self.total)
-            is_due = self._every and (call % self._every == 0 or call == last)
-            preview = draw_preview(x0, self._latent_rgb) if is_due else None
+            is_last = call == last
+            is_due = bool(self._every) and (call % self._every == 0 or is_last)
+            preview = self._previews.after_call(x0, is_due=is_due, is_last=is_last)
             self._on_step(self._done, self.total, preview)
 
         return step

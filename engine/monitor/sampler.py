@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import psutil
 
+from engine.monitor.amd import read_amd_gpu
 from engine.monitor.nvml import Nvml
 from engine.monitor.ram import read_ram
 from engine.monitor.reading import Reading
@@ -65,6 +66,8 @@ class Sampler:
             self._follow_wish()
             gpu = self._nvml.read()
             note = self._nvml.note
+        if gpu is None and (gpu := read_amd_gpu()) is not None:
+            note = ""
         used, total = read_ram()
         return Reading(
             monotonic=time.monotonic(),
