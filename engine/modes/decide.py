@@ -20,17 +20,17 @@ def decide_mode(
     device: str,
     dtype: torch.dtype,
     *,
-    compiled: bool = False,
+    stays: bool = False,
 ) -> Mode:
     """The mode asked for, or the fastest that fits beside what else is on the device now.
 
-    Only headers were read. Raises `EngineError` with numbers when the weights do not fit.
+    `stays`: the UNet is not to be moved. Only headers were read. Raises `EngineError` with numbers
+    when the weights do not fit.
     """
     model = model_bytes(files, dtype, mapped=device == "cpu")
     free = free_bytes(device)
-    # Only a GPU with memory of its own gains by weights that rest in main memory, and what is
-    # compiled has to stay where it is.
-    stays = compiled or not device.startswith("cuda")
+    # Only a GPU with memory of its own gains by weights that rest in main memory.
+    stays = stays or not device.startswith("cuda")
     modes = tuple(mode for mode in MODES if not (stays and mode in OFFLOADED))
     mode = choose_mode(free, model, modes) if choice == "auto" else choice
     host = psutil.virtual_memory().available

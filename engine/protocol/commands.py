@@ -27,6 +27,8 @@ class Load(msgspec.Struct, frozen=True):
     mode: ModeChoice = "auto"
     compiled: bool = False
     """Whether the UNet is compiled."""
+    graphs: bool = False
+    """Whether the UNet's steps are CUDA graphs."""
     parts_from: Path | None = None
     """A model whose text encoders and VAE are used where this one has none."""
     prediction: Prediction | None = None

@@ -17,6 +17,7 @@ from engine.errors import CancelledError, CheckpointError, EngineError
 from engine.host_memory import is_out_of_memory
 from engine.library.hash_store import HashStore
 from engine.modes.decide import decide_mode, require_backup
+from engine.modes.graph import graph_unet, require_graphs
 from engine.modes.place import load_device, place
 from engine.protocol.commands import Load
 from engine.protocol.events import LoadProgress
@@ -24,6 +25,7 @@ from engine.protocol.modes import OFFLOADED
 from engine.sdxl.prediction import Prediction
 from engine.session.identity import decoder_fingerprint, model_fingerprint
 from engine.session.opened import OpenedModel
+from engine.switch.grouped import warm_up
 from engine.switch.switcher import LoraSwitcher
 
 log = logging.getLogger(__name__)
@@ -66,12 +68,15 @@ def open_model(
         from engine.modes.compiled import require_compilable
 
         require_compilable(command.mode)
+    if command.graphs:
+        require_graphs(command.mode, device)
     looked = hashes.look((path, vae))
     plan = _plan(path, vae, parts_from, command.prediction, dtype)
     # What is refused from here on is for want of memory, which the old model may be taking.
     unload()
     try:
-        mode = decide_mode(command.mode, plan.files, device, dtype, compiled=command.compiled)
+        stays = command.compiled or command.graphs
+        mode = decide_mode(command.mode, plan.files, device, dtype, stays=stays)
         require_backup(mode, command.backup)
         checkpoint = plan.load(device=load_device(mode, device), progress=progress)
         # Of what follows nothing can be stopped.
@@ -88,6 +93,8 @@ def open_model(
             backup=command.backup,
             source=checkpoint.source,
         )
+        tell(LoadProgress("Building the kernels that merge LoRAs"))
+        notes = warm_up(torch.device(device), dtype) if mode not in OFFLOADED else ()
         if mode in OFFLOADED and switcher.tier == "device":
             # Beside the weights, which is main memory here.
             switcher.set_backup("cpu")
@@ -99,11 +106,15 @@ def open_model(
         from engine.modes.compiled import compile_unet
 
         compile_unet(pipeline.unet)
+    elif command.graphs:
+        graph_unet(pipeline.unet)
     hashes.use(looked)
     hashes.begin(looked)
     where = torch.device(device)
     identity = model_fingerprint(checkpoint, switcher.base_fingerprint, decoder)
-    return OpenedModel(checkpoint, switcher, where, dtype, mode, identity, vae, plan.files.lender)
+    return OpenedModel(
+        checkpoint, switcher, where, dtype, mode, identity, vae, plan.files.lender, notes=notes
+    )
 
 
 def model_path(model: Path | None) -> Path:

@@ -34,6 +34,8 @@ class OpenedModel:
     """The model whose text encoders or VAE are used."""
     loras: tuple[LoraReport, ...] = ()
     """How the LoRAs that are live fit it."""
+    notes: tuple[str, ...] = ()
+    """What its user should know of the device."""
 
     @property
     def bytes(self) -> int:

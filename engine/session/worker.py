@@ -80,7 +80,8 @@ class Worker:
             command, self._tell, cancelled, self._drop_model, self._hashes
         )
         seconds = time.monotonic() - start
-        self._tell(ModelLoaded(opened.describe(), seconds, opened.checkpoint.notes), id)
+        notes = (*opened.checkpoint.notes, *opened.notes)
+        self._tell(ModelLoaded(opened.describe(), seconds, notes), id)
         self._tell_state()
 
     def unload(self, id: str) -> None:

@@ -26,6 +26,9 @@ def test_modes_are_given_or_remembered(config: Path) -> None:
         assert settings_of("--mode", mode).mode == mode
     assert not settings_of("--compile", "off").compiled
 
+    graphs = load_command(settings_of("--compile", "graph"), None)
+    assert (graphs.compiled, graphs.graphs) == (False, True)
+
     command = load_command(settings_of("--mode", "group-offload"), None)
     assert (command.mode, command.compiled) == ("group-offload", True)
 

@@ -20,9 +20,9 @@ from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
 from tui_loraswitch.config.config import (
     BACKUPS,
+    COMPILINGS,
     DTYPES,
     IMAGES,
-    OFF_ON,
     Config,
     expanded,
     load_config,
@@ -83,10 +83,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--compile",
-        choices=OFF_ON,
+        choices=COMPILINGS,
         default=_ABSENT,
         help="on has PyTorch compile the UNet, which needs a C++ compiler and makes the first "
-        "picture of each size slow; off by default",
+        "picture of each size slow; graph repeats its steps as CUDA graphs, which spares a GPU the "
+        "waiting for Python; off by default",
     )
 
     group.add_argument(
@@ -295,6 +296,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         predictions=dict(config.predictions.items()),
         mode=config.mode,
         compiled=config.compile == "on",
+        graphs=config.compile == "graph",
         own_engine=getattr(args, "own_engine", False),
         model_is_named="model" in given or hasattr(args, "demo"),
         is_first_start=config.model is None and not hasattr(args, "demo"),

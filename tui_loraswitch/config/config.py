@@ -35,6 +35,8 @@ IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
 TAG_ORDERS: tuple[TagOrder, ...] = get_args(TagOrder)
 SwitchedOn = Literal["off", "on"]
 OFF_ON: tuple[SwitchedOn, ...] = get_args(SwitchedOn)
+Compiling = Literal["off", "on", "graph"]
+COMPILINGS: tuple[Compiling, ...] = get_args(Compiling)
 
 _HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -43,7 +45,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "images": IMAGES,
     "tag_order": TAG_ORDERS,
     "mode": MODE_CHOICES,
-    "compile": OFF_ON,
+    "compile": COMPILINGS,
     "empty_negative": EMPTY_NEGATIVES,
     "picture_format": PICTURE_FORMATS,
     "sidecars": OFF_ON,
@@ -98,7 +100,7 @@ class Config:
     parts_from: Path | Literal["auto"] = "auto"
     """`auto`: a model without text encoders is refused."""
     mode: ModeChoice = "auto"
-    compile: SwitchedOn = "off"
+    compile: Compiling = "off"
     empty_negative: EmptyNegative = "zeros"
     picture_format: PictureFormat = "png"
     picture_names: str = ""

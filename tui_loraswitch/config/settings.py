@@ -67,6 +67,8 @@ class AppSettings:
     """A pattern of folders and names below `output`; empty: number and seed."""
     pictures: tuple[Path, ...] = ()
     """Folders whose pictures the gallery shows beside those of `output`."""
+    graphs: bool = False
+    """Whether the UNet's steps are CUDA graphs."""
     own_engine: bool = False
     """Whether the engine lives in the app's process, and ends with it."""
     model_is_named: bool = False

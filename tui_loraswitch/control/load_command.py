@@ -18,6 +18,7 @@ def load_command(settings: AppSettings, model: Path | None) -> Load:
         vae=settings.vae if model else None,
         mode=settings.mode,
         compiled=settings.compiled,
+        graphs=settings.graphs,
         parts_from=settings.parts_from if model else None,
         prediction=settings.predictions.get(model),
     )
