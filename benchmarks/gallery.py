@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from textual import events
 from textual.app import App
 
 from engine.gallery.thumbnails import Thumbnails
@@ -19,10 +20,13 @@ from engine.generate.picture_bytes import encode_picture
 from engine.protocol.making import Making, encode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
+from tui_loraswitch.screens.gallery.grid import GalleryGrid
 from tui_loraswitch.screens.gallery.records import GalleryRecords
 from tui_loraswitch.screens.gallery.screen import GalleryScreen
 
 _DAY = 86_400
+_BETWEEN = 0.1
+"""Seconds between two keys, in which thumbnails come."""
 _KEYS = ("right", "down", "down", "left", "up", "pagedown", "pagedown", "pageup", "end", "home")
 PICTURES, KEYS = 10_000, 400
 
@@ -65,10 +69,21 @@ async def _measure(folder: Path, keys: int) -> tuple[float, list[float], int]:
         # What the scan does beside is a part of it.
         times = []
         for number in range(keys):
-            start = time.perf_counter()
-            await pilot.press(_KEYS[number % len(_KEYS)])
-            times.append(time.perf_counter() - start)
+            times.append(await _key(app, screen.grid, _KEYS[number % len(_KEYS)]))
+            await asyncio.sleep(_BETWEEN)
         return opened, times, len(screen.grid.rows)
+
+
+async def _key(app: App[None], grid: GalleryGrid, key: str) -> float:
+    """Seconds from a key to the frame with the cursor on another picture."""
+    before, painted = grid.cursor, asyncio.Event()
+    start = time.perf_counter()
+    app.post_message(events.Key(key, None))
+    while grid.cursor == before:
+        await asyncio.sleep(0)
+    grid.call_after_refresh(painted.set)
+    await painted.wait()
+    return time.perf_counter() - start
 
 
 def measure(*, quick: bool) -> dict[str, Any]:

@@ -113,6 +113,7 @@ class GalleryScreen(ModalScreen[None]):
         self._loader = ThumbnailLoader(thumbnails, (WIDTH, ROWS), grid_ready)
         self._total = 0
         self._scan_words = "looking for pictures …"
+        self._has_scanned = False
         self._last_read = 0.0
         self._caption: Caption | None = None
 
@@ -131,7 +132,6 @@ class GalleryScreen(ModalScreen[None]):
         """Show what is known at once, then what a scan finds."""
         self.grid.focus()
         self._read()
-        self._scan()
 
     def on_resize(self) -> None:
         """On a low screen the pictures need the room of the keys."""
@@ -270,6 +270,10 @@ class GalleryScreen(ModalScreen[None]):
             return
         self.grid.show(rows)
         self._show_title()
+        if not self._has_scanned:
+            # Not before what is known is seen: the two would wait for each other.
+            self._has_scanned = True
+            self._scan()
         if self._records.warning:
             self._say(self._records.warning)
 
