@@ -1,7 +1,7 @@
 """Pack what a machine without a network needs to run the benchmark beside PyTorch.
 
 `python -m benchmarks.gpu.pack FOLDER` fetches wheels of the versions in constraints.txt, about
-9 MB: those that a machine with PyTorch, transformers and accelerate lacks. There:
+12 MB: those that a machine with PyTorch, transformers and accelerate lacks. There:
 
     python -m pip install --no-index --no-deps --find-links FOLDER -r FOLDER/packages.txt
     python -m benchmarks.gpu
