@@ -54,7 +54,8 @@ class Certifier:
         if self._contents is None:
             return None
         model, picture = self._model, self._request.picture(index)
-        paths = dict.fromkeys(ref.path for ref in (*self._stack, *picture.own_loras))
+        # Sorted: the order of a stack does not count.
+        paths = sorted({ref.path for ref in (*self._stack, *picture.own_loras)})
         try:
             return Certificate(
                 weights=weights_digest(model.fingerprint, self._stack, self._contents),
