@@ -8,6 +8,8 @@ import pytest
 from textual.widgets import Static
 
 from engine.protocol.commands import Draw
+from engine.protocol.refs import LoraRef
+from engine.store.recipes import Member, Recipe
 from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.config.key_presets import PRESETS
 from tui_loraswitch.panes.rows import LoraRow
@@ -178,3 +180,19 @@ async def test_the_whole_screen_is_drawn_anew_on_ctrl_l_and_after_a_shell_had_it
         driver.app.app_resume_signal.publish(driver.app)
         await driver.pilot.pause()
         assert written == ["\x1b[2J"] * 2
+
+
+async def test_the_palette_finds_recipes(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.until(lambda: driver.app.services.recipes)
+        ink = next(r.entry.path for r in driver.list.rows if isinstance(r, LoraRow)
+                   and r.entry.name == "ink")  # fmt: skip
+        member = Member.of(LoraRef(ink, 0.4, 0.4), "ink", "")
+        driver.app.services.recipes.save(Recipe("evening mood", (member,), "a quiet lake", ""))
+        await driver.press("colon", *"evening")
+        await driver.sees("have this recipe's stack")
+        await driver.press("enter")
+        await driver.until(lambda: session.view.wanted)
+        assert [(ref.name, ref.unet) for ref in session.view.wanted] == [("ink", 0.4)]
+        assert driver.app.control.state.prompt == "a quiet lake"

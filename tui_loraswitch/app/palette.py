@@ -28,4 +28,10 @@ def _settings() -> type[Provider]:
     return SettingSearch
 
 
-SEARCHES = App.COMMANDS | {_loras, _models, _settings}
+def _recipes() -> type[Provider]:
+    from tui_loraswitch.app.palette_search import RecipeSearch
+
+    return RecipeSearch
+
+
+SEARCHES = App.COMMANDS | {_loras, _models, _settings, _recipes}

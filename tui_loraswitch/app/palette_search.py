@@ -1,4 +1,4 @@
-"""What the palette finds besides the keys: LoRAs, models, settings."""
+"""What the palette finds besides the keys: LoRAs, models, recipes, settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from textual.command import Hit, Hits, Provider
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import edit_settings
+from tui_loraswitch.app.recipe_keys import RecipeKeys
 from tui_loraswitch.control.model_files import ModelFile, demo_model, find_models
 from tui_loraswitch.panes.background import in_background
 
@@ -99,4 +100,19 @@ class SettingSearch(_Search):
             run = partial(edit_settings, app, app.services, name)
             words = name.replace("_", " ")
             for hit in self.hit(query, words, "a setting of the next picture", run):
+                yield hit
+
+
+class RecipeSearch(_Search):
+    """Named stacks with their prompts."""
+
+    async def search(self, query: str) -> Hits:
+        """Recipes by name."""
+        app = self.loraswitch
+        recipes = app.services.recipes
+        if recipes is None or not isinstance(app, RecipeKeys):
+            return
+        for recipe in recipes.all():
+            run = partial(app.attempt, partial(app.apply_recipe, recipe.name))
+            for hit in self.hit(query, clean_line(recipe.name), "have this recipe's stack", run):
                 yield hit

@@ -30,7 +30,7 @@ class RecipeKeys(AppBase):
         def take(chosen: tuple[str, str] | None) -> None:
             if chosen is not None:
                 save, name = chosen[0] == "save", chosen[1]
-                self.attempt(partial(self._save if save else self._apply, name))
+                self.attempt(partial(self._save if save else self.apply_recipe, name))
 
         def show() -> None:
             can_save = bool(self.control.view.wanted)
@@ -54,7 +54,8 @@ class RecipeKeys(AppBase):
         recipes.save(Recipe(name, members, state.prompt, state.negative_prompt))
         self.toast(f"Saved: {clean_line(name)}.", "information")
 
-    def _apply(self, name: str) -> None:
+    def apply_recipe(self, name: str) -> None:
+        """Have the stack and the prompt of a recipe."""
         recipes = self.services.recipes
         recipe = next(r for r in recipes.all() if r.name == name) if recipes is not None else None
         if recipe is None:
