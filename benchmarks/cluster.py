@@ -31,8 +31,8 @@ strength = [0.5, 1.0]
 seed = [1, 2]
 """
 GPU = Times(draw=1.8, switch=0.005, put=0.025, lora_bytes=228e6, link=1.0e9, picture_bytes=1.6e6)
-"""Assumed, not measured: a card that draws 1,000 pictures in half an hour and switches warm LoRAs of
-rank 32 in 5 ms, a driver that puts 40 pictures a second away, and 8 of 10 Gbit/s for the LoRAs."""
+"""Assumed, not measured: a card that draws 1,000 pictures in half an hour, and switches LoRAs of
+rank 32 in 5 ms; a driver that puts 40 pictures a second away; 8 of 10 Gbit/s for the LoRAs."""
 SLOW_SWITCH = replace(GPU, switch=0.5)
 """The same with backups in main memory or in the file."""
 KEPT = replace(GPU, lora_bytes=0.0)
