@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import CancelledError, EngineError, SwitchError
 from engine.files.hashes import FileHashes
 from engine.library.hash_store import HashStore
 from engine.proof.contents import FileContents
@@ -75,7 +75,12 @@ class Auditions:
         if switcher.stack != stack:
             if self._before is None:
                 self._before = switcher.stack
-            self._apply(model, stack, cancelled)
+            try:
+                self._apply(model, stack, cancelled)
+            except SwitchError as error:
+                if cancelled():
+                    raise CancelledError("The audition was cancelled.") from error
+                raise
 
     def _apply(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
         paths = [ref.path for ref in stack]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ from engine.protocol.events import (
 from engine.protocol.refs import LoraRef
 from engine.session import Session
 from engine.session.audition_cache import AuditionCache
+from engine.switch.switcher import LoraSwitcher
 from tests.session.test_session import PATIENCE, Watched, request
 
 
@@ -179,3 +181,26 @@ def test_the_cache_is_bounded_and_drops_what_was_not_looked_at(tmp_path: Path) -
     assert {"0", "6"} <= kept
     assert "1" not in kept
     assert len(kept) <= 4
+
+
+def test_a_newer_wish_during_the_switch_is_no_failure(
+    watched: WatchedWithIndex,
+    neon: LoraRef,
+    ink: LoraRef,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wishes = [Audition(request(tmp_path), (ink,))]
+    write = LoraSwitcher._write
+
+    def meanwhile(switcher: LoraSwitcher, *arguments: Any) -> None:
+        if wishes:
+            watched.session.send(wishes.pop())
+        write(switcher, *arguments)
+
+    monkeypatch.setattr(LoraSwitcher, "_write", meanwhile)
+    watched.session.send(Audition(request(tmp_path), (neon,)))
+    watched.wait(Superseded)
+    watched.wait(Auditioned)
+    watched.wait(WorkEnded)
+    assert watched.session.view.live == ()
