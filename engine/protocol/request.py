@@ -52,9 +52,6 @@ class GenerateRequest:
     width: int = 1024
     """0 is the size the model was trained on; so it is with `height`."""
     height: int = 1024
-    shape: str = ""
-    """Where no size is given: one of SDXL's by its proportions (`engine.words.sizes`), in the area
-    that the model was trained on."""
     sampler: str = "DPM++ 2M"
     schedule: str = "Automatic"
     batch: int = 1
@@ -87,6 +84,9 @@ class GenerateRequest:
     file_names: str = ""
     """A pattern of folders and names below `output`, such as `[date]/[seed]-[lora]`; empty:
     `[number]-[seed]`."""
+    shape: str = ""
+    """Where no size is given: one of SDXL's by its proportions (`engine.words.sizes`), in the area
+    that the model was trained on."""
 
     def __post_init__(self) -> None:
         """Give sampler and schedule the names they have here, where they are known."""
