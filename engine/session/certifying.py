@@ -85,8 +85,9 @@ class _DrawnContents(FileContents):
     def __init__(self, request: GenerateRequest, hashes_of: HashesOf) -> None:
         super().__init__()
         self._hashes_of = hashes_of
-        self._files = {path: super(_DrawnContents, self).file(path) for path in files_of(request)}
-        self._named = super().embeddings(request)
+        before = FileContents()
+        self._files = {path: before.file(path) for path in files_of(request)}
+        self._named = before.embeddings(request)
 
     def hashes(self, path: Path) -> FileHashes:
         """Raises `EngineError` where it is not known which version is in the weights."""
