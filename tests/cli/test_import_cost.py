@@ -80,7 +80,7 @@ assert (constants.MAX_FPS, constants.SMOOTH_SCROLL) == (30, False)
 
 def test_the_first_frame_waits_for_nothing_that_only_threads_and_dialogs_need() -> None:
     later = {
-        "sqlite3", "msgspec", "PIL", "engine.library.scan", "engine.lora.identify",
+        "sqlite3", "PIL", "engine.library.scan", "engine.lora.identify",
         "tui_loraswitch.screens.help", "tui_loraswitch.commands.generate", "importlib.metadata",
     }  # fmt: skip
     code = f"""
