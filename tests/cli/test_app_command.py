@@ -17,7 +17,7 @@ from tui_loraswitch.app.pastes import GOES_ON_SECONDS
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands import app as command
 from tui_loraswitch.commands.attach import connected
-from tui_loraswitch.commands.places import index_path
+from tui_loraswitch.commands.places import index_path, store_path
 
 
 class FakeApp:
@@ -154,7 +154,7 @@ def test_an_engine_of_its_own_keeps_hashes_in_the_librarys_index(monkeypatch) ->
     asked: list[Any] = []
     monkeypatch.setattr("engine.session.Session", lambda **options: asked.append(options))
     connected(None, lambda reason: None)
-    assert asked == [{"index": index_path()}]
+    assert asked == [{"index": index_path(), "store": store_path()}]
 
 
 def test_without_a_terminal_it_says_what_works(capsys) -> None:

@@ -43,7 +43,8 @@ def test_header_alone_has_the_shapes_of_the_values(tmp_path: Path) -> None:
     opened = read_lora_header(write(tmp_path / "a.safetensors", tensors))
     read = read_lora(opened)
     assert opened.bytes == 0
-    assert read.bytes == sum(tensor.nbytes for tensor in tensors.values())
+    values = sum(tensor.nbytes for tensor in tensors.values())
+    assert values <= read.bytes < values + 64 * len(tensors), "what is held; tensors are aligned"
     for role, tensor in read.modules[NAME].items():
         assert opened.modules[NAME][role].is_meta
         assert opened.modules[NAME][role].shape == tensor.shape

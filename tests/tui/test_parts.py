@@ -71,7 +71,10 @@ def test_no_state_file_gives_the_defaults(tmp_path):
 FORM = {
     "steps": "20", "sampler": "Euler", "schedule": "Automatic", "cfg_scale": "5,5",
     "seed": "-1", "size": "1216 × 832", "batch": "2", "clip_skip": "3",
-    "noise": "GPU", "empty_negative": "encoded",
+    "noise": "GPU", "empty_negative": "encoded", "styles": "", "variation_seed": "-1",
+    "variation_strength": "0", "region_ratios": "", "region_masks": "", "start_picture": "",
+    "denoising": "0.75", "resize": "crop", "mask": "", "mask_blur": "4", "hires_scale": "1",
+    "hires_denoising": "0.7", "hires_upscaler": "Latent", "hires_steps": "0", "hires_prompt": "",
 }  # fmt: skip
 
 

@@ -64,9 +64,10 @@ STRENGTHS of the LoRAs that --lora names, in that order. Or it is a JSON object
 with prompt, negative_prompt, seed, steps, cfg_scale, width, height, size,
 sampler, schedule, batch, clip_skip, noise, variation_seed, variation_strength,
 loras (a list of names as for --lora), init, denoising, inpaint, hires,
-hires_steps, hires_prompt and hires_loras. What a line does not say is as this command's
-options have it. Empty lines and lines that begin with # are passed over. All
-lines of a file are checked first; those of standard input as they come.
+hires_steps, hires_prompt and hires_loras. What a line does not say is as this
+command's options have it. Empty lines and lines that begin with # are passed
+over. All lines of a file are checked first; those of standard input as they
+come.
 
 The result of each line is a line of JSON on stdout, as soon as it is made:
 its number, prompt, pictures, seed, seconds, stack and warnings, or an error.
@@ -83,7 +84,7 @@ examples:
   echo 'a fox --n blurry --s 20 --d 7 --am 0.5' |
     loraswitch generate - --lora neon
   loraswitch generate --from outputs/00042-7.png --seed 8
-  loraswitch generate "a green fox" --init fox.png --denoising 0.5 --size portrait
+  loraswitch generate "a green fox" --init fox.png --size portrait
   loraswitch generate "a fox" --hires 1.5 --hires-lora detail:0.6
   loraswitch generate --file prompts.txt --detach
       leaves them to the host's queue: the shell can be closed

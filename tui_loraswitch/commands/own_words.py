@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from engine.errors import StoreError
 from engine.library.hash_table import HashTable
 from engine.library.own import Own
 from engine.library.own_words import OwnWords
 from engine.store.database import Database
 from engine.store.loras import LORAS, LoraStore
+from tui_loraswitch.commands.outcome import say
 from tui_loraswitch.commands.places import store_path
 from tui_loraswitch.config.settings import AppSettings
 
@@ -20,5 +22,9 @@ def open_own_words(settings: AppSettings) -> OwnWords:
 
 
 def own_overlay(settings: AppSettings, folders: Iterable[Path]) -> Mapping[int, Own]:
-    """What the user says of the files of some library folders."""
-    return open_own_words(settings).overlay(folder.absolute() for folder in folders)
+    """What the user says of the files of some library folders; without a store nothing, and why."""
+    try:
+        return open_own_words(settings).overlay(folder.absolute() for folder in folders)
+    except StoreError as error:
+        say(f"Your own words about LoRAs are left out: {error}")
+        return {}
