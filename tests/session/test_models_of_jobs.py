@@ -48,7 +48,7 @@ class FakeWorker:
     fault: Exception | None
     while_drawing: Callable[[str], object]
 
-    def __init__(self, tell: Callable[..., None], index: Path | None) -> None:
+    def __init__(self, tell: Callable[..., None], index: Path | None, store: Path | None) -> None:
         self._tell = tell
         self._open: Path | None = None
         self.live: tuple[LoraRef, ...] = ()
@@ -82,6 +82,9 @@ class FakeWorker:
         self.live = stack
         self._tell(StateChanged("stack" if stack else "base", stack))
         self._tell(Switched(SwitchReport(stack, (), 1, 1, 0, 0, 1, 1, "device", False, ())), id)
+
+    def read_ahead(self, ref: LoraRef, cancelled: Callable[[], bool]) -> None:
+        pass
 
     def draw(self, request: GenerateRequest, cancelled: Any, id: str, on_saved: Any) -> bool:
         assert self.may_draw.wait(PATIENCE)

@@ -83,6 +83,9 @@ class FakeWorker:
         report = SwitchReport(stack, (), 0, 0, 0, 0, 0, 0, "cpu", False, ())
         self.tell(Switched(report), id)
 
+    def read_ahead(self, ref: LoraRef, cancelled: Callable[[], bool]) -> None:
+        pass
+
     def draw(
         self, request: GenerateRequest, cancelled: Callable[[], bool], id: str, on_saved: object
     ) -> bool:
@@ -141,7 +144,7 @@ class SteppedSession(Session):
             self.tell(WorkStarted(work.name), work.id)
         return work
 
-    def _use_worker(self, tell: Tell, index: Path | None) -> FakeWorker:
+    def _use_worker(self, tell: Tell, index: Path | None, store: Path | None) -> FakeWorker:
         self.worker.tell = tell
         return self.worker
 
