@@ -67,8 +67,9 @@ class Watching:
                     self._on_ready()
                 if changes:
                     self._on_change({Path(path) for _, path in changes})
-        except OSError as error:
-            # As where the system watches no more folders: they are looked at from time to time.
+        except (OSError, RuntimeError) as error:
+            # Watchfiles raises either where the system watches no more folders. They are looked at
+            # from time to time.
             log.warning("%s: cannot be watched (%s)", ", ".join(map(str, folders)), error)
         if self._stop is stop:
             self._folders = ()

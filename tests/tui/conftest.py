@@ -306,11 +306,16 @@ def start(settings: AppSettings, session: FakeEngine, monkeypatch: pytest.Monkey
         settings: AppSettings = usual,
     ) -> AsyncIterator[Driver]:
         app = LoraSwitchApp(settings, lambda on_lost: session, images)
-        async with app.run_test(size=(width, height), notifications=True) as pilot:
-            driver = Driver(app, pilot, session)
-            await driver.until(lambda: app.main.library.is_complete)
-            await driver.until(lambda: session.sent(Load))
-            await pilot.pause()
-            yield driver
+        try:
+            async with app.run_test(size=(width, height), notifications=True) as pilot:
+                driver = Driver(app, pilot, session)
+                await driver.until(lambda: app.main.library.is_complete)
+                await driver.until(lambda: session.sent(Load))
+                await pilot.pause()
+                yield driver
+        finally:
+            # A system watches folders for so many only.
+            if app.services.library is not None:
+                app.services.library.stop()
 
     return open_app
