@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,8 @@ class AuditionCache:
         """The picture of a key, if it was drawn before."""
         path = self._folder / f"{key}.png"
         try:
-            os.utime(path)
+            # Finer than the system's own, which is the same for some milliseconds.
+            os.utime(path, ns=(time.time_ns(),) * 2)
         except OSError:
             return None
         return path

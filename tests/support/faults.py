@@ -50,7 +50,7 @@ class Faults:
         failing: tuple[tuple[object, str, str], ...] = (
             (HostMemory, "like", "backup"),
             (Backups, "get", "restore"),
-            (lora_tensors, "_read_stretch", "read"),
+            (lora_tensors, "_read", "read"),
         )
         with ExitStack() as stack:
             for owner, name, kind in failing:
