@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -16,6 +15,7 @@ from engine.protocol.codec import VERSION
 from engine.protocol.commands import Command
 from engine.protocol.events import FINAL, Event, EventMessage
 from engine.protocol.view import EngineView
+from tools.field_notes import field_notes
 
 PAGE = Path(__file__).parents[1] / "docs" / "protocol.md"
 
@@ -58,7 +58,7 @@ def page() -> str:
 def _section(kind: type[Any], words: str | None = None) -> str:
     end = " ⏹" if kind in FINAL else ""
     lines = [f"### {kind.__name__}{end}\n", words or inspect.cleandoc(kind.__doc__ or ""), ""]
-    hints, notes = get_type_hints(kind), _notes(kind)
+    hints, notes = get_type_hints(kind), field_notes(kind)
     rows = [
         f"| `{name}` | {_cell(_words_of(hints[name]))} | {default} | {_cell(notes.get(name, ''))} |"
         for name, default in _defaults(kind)
@@ -66,20 +66,6 @@ def _section(kind: type[Any], words: str | None = None) -> str:
     if rows:
         lines += ["| field | type | default | |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
-
-
-def _notes(kind: type[Any]) -> dict[str, str]:
-    """The strings that stand below fields in the source."""
-    tree = ast.parse(inspect.getsource(kind)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    found, name = {}, None
-    for node in tree.body:
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=field)):
-                name = field
-            case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                found[name] = " ".join(text.split())
-    return found
 
 
 def _defaults(kind: type[Any]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import inspect
 import pkgutil
@@ -17,6 +16,7 @@ from textual.dom import DOMNode
 
 import tui_loraswitch.panes
 import tui_loraswitch.screens
+from tools.field_notes import field_notes
 from tui_loraswitch.cli import COMMANDS
 from tui_loraswitch.commands.parser import Parser
 from tui_loraswitch.config.config import Config
@@ -107,7 +107,7 @@ def _config_table() -> Iterator[str]:
     yield "`loraswitch --help` says where it lies. What the app or the command line was given last"
     yield "is remembered in it; all of it may be written by hand.\n"
     yield "| name | value | default | |\n|---|---|---|---|"
-    hints, notes = get_type_hints(Config), _notes(Config)
+    hints, notes = get_type_hints(Config), field_notes(Config)
     for field in fields(Config):
         default = "" if field.default in (MISSING, None) else f"`{_toml(field.default)}`"
         cells = (f"`{field.name}`", _kind(hints[field.name]), default, notes.get(field.name, ""))
@@ -133,20 +133,6 @@ def _kind(hint: Any) -> str:
     if "Path" in text:
         return "a path" + (" or `auto`" if words else "")
     return "a number" if hint is float else "a text"
-
-
-def _notes(kind: type[Any]) -> dict[str, str]:
-    """The strings that stand below fields in the source."""
-    tree = ast.parse(inspect.getsource(kind)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    found, name = {}, None
-    for node in tree.body:
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=field)):
-                name = field
-            case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                found[name] = " ".join(text.split())
-    return found
 
 
 def _commands() -> Iterator[str]:

@@ -6,24 +6,13 @@ from dataclasses import dataclass, replace
 
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.list_row import FITS, OTHER_MODEL, PART, UNUSABLE, ListRow, folded, folded_base
+from engine.store.loras import LoraWords
 
 
 @dataclass(frozen=True)
-class Own:
-    """The user's own words about one file, and what was counted."""
+class Own(LoraWords):
+    """The user's own words about one file, and what is known of it beside others."""
 
-    favourite: bool = False
-    tags: tuple[str, ...] = ()
-    notes: str = ""
-    base_model: str = ""
-    """What the user says it is for; empty: what the file says."""
-    strength: float | None = None
-    lowest: float | None = None
-    highest: float | None = None
-    triggers: tuple[str, ...] = ()
-    uses: int = 0
-    last_use: float = 0.0
-    """Seconds since 1970; 0: never."""
     is_duplicate: bool = False
     """Whether another file of the library has the same tensors."""
 

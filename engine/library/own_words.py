@@ -136,11 +136,7 @@ def _ids(path: Path, roots: Iterable[Path]) -> list[int]:
 
 
 def _own(words: LoraWords) -> Own:
-    return Own(
-        words.favourite, words.tags, words.notes, words.base_model, words.strength,
-        words.lowest, words.highest,
-        words.triggers, words.uses, words.last_use,
-    )  # fmt: skip
+    return Own(**vars(words))
 
 
 def _as_duplicate(own: Own) -> Own:

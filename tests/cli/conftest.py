@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -97,3 +97,19 @@ def loras(home: Path, write_lora: WriteLora) -> Path:
     write_lora(folder / "old.safetensors", sdxl=False)
     (folder / "broken.safetensors").write_bytes(neon.read_bytes()[:3000])
     return folder
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The loads of a model in this process."""
+    from engine.session.worker import Worker
+
+    seen: list[object] = []
+    load = Worker.load
+
+    def watched(self: Worker, command: Any, *rest: Any) -> None:
+        seen.append(command)
+        load(self, command, *rest)
+
+    monkeypatch.setattr(Worker, "load", watched)
+    return seen

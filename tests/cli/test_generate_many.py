@@ -52,22 +52,6 @@ def prompts(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The loads of a model in this process."""
-    from engine.session.worker import Worker
-
-    seen: list[object] = []
-    load = Worker.load
-
-    def watched(self: Worker, command: Any, *rest: Any) -> None:
-        seen.append(command)
-        load(self, command, *rest)
-
-    monkeypatch.setattr(Worker, "load", watched)
-    return seen
-
-
 def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

@@ -52,22 +52,6 @@ def plan(home: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The loads of a model in this process."""
-    from engine.session.worker import Worker
-
-    seen: list[object] = []
-    load = Worker.load
-
-    def watched(self: Worker, command: Any, *rest: Any) -> None:
-        seen.append(command)
-        load(self, command, *rest)
-
-    monkeypatch.setattr(Worker, "load", watched)
-    return seen
-
-
 def pixels(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted((folder / "cells").glob("*.png")):

@@ -14,16 +14,10 @@ from engine.protocol.text import plural
 from engine.sweep.previews import write_preview
 from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, report
-from tui_loraswitch.commands.cluster_options import add_ray_options, draw_anywhere
-from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, usable_host
+from tui_loraswitch.commands.cell_options import add_cell_options, draw_anywhere
+from tui_loraswitch.commands.hosts import settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.options import (
-    add_embeddings_option,
-    add_empty_negative_option,
-    add_library_option,
-    add_model_options,
-    add_output_option,
-    add_wildcards_and_styles_options,
     settings_from,
 )
 from tui_loraswitch.commands.outcome import UsageError, say
@@ -72,14 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     add_picture_options(parser)
     parser.set_defaults(seed=1)
-    add_empty_negative_option(parser)
-    add_output_option(parser)
-    add_library_option(parser)
-    add_embeddings_option(parser)
-    add_wildcards_and_styles_options(parser)
-    add_model_options(parser)
-    add_own_engine_option(parser)
-    add_ray_options(parser)
+    add_cell_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

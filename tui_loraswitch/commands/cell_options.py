@@ -1,4 +1,4 @@
-"""Whether cells are drawn by one engine or by a Ray cluster."""
+"""What sweeps and tours are given: the files, and one engine or a Ray cluster to draw with."""
 
 from __future__ import annotations
 
@@ -7,12 +7,33 @@ import argparse
 from engine.host.runtime import HostPlace
 from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, draw_sweep
+from tui_loraswitch.commands.hosts import add_own_engine_option
+from tui_loraswitch.commands.options import (
+    add_embeddings_option,
+    add_empty_negative_option,
+    add_library_option,
+    add_model_options,
+    add_output_option,
+    add_wildcards_and_styles_options,
+)
 from tui_loraswitch.config.settings import AppSettings
 
 AUTO = "auto"
 
 
-def add_ray_options(parser: argparse.ArgumentParser) -> None:
+def add_cell_options(parser: argparse.ArgumentParser) -> None:
+    """What sweeps and tours have in common: which files there are, and what draws."""
+    add_empty_negative_option(parser)
+    add_output_option(parser)
+    add_library_option(parser)
+    add_embeddings_option(parser)
+    add_wildcards_and_styles_options(parser)
+    add_model_options(parser)
+    add_own_engine_option(parser)
+    _add_ray_options(parser)
+
+
+def _add_ray_options(parser: argparse.ArgumentParser) -> None:
     """Whether and how a cluster draws."""
     group = parser.add_argument_group("cluster")
     group.add_argument(
