@@ -51,7 +51,7 @@ class LoraWords:
     strength: float | None = None
     lowest: float | None = None
     highest: float | None = None
-    """Between these two the strength keys move."""
+    """The range in which it is good, as a note: the strength keys go further."""
     triggers: tuple[str, ...] = ()
     """Groups of trigger words, each one text."""
     uses: int = 0
