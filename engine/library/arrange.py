@@ -1,7 +1,9 @@
 """Renaming, moving and deleting LoRA files, with all that lies beside them; each can be undone.
 
 A deleted file is first set aside, in a hidden folder on its own file system, where a rename brings
-it: at once, whatever its size. Only `empty` gives it to the system's trash.
+it: at once, whatever its size. Only `empty` gives it to the system's trash. Each deletion has a
+folder of its own there, which says whose it is: no other process throws away what this one may
+still bring back.
 """
 
 from __future__ import annotations
@@ -9,9 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from engine.errors import EngineError
 from engine.files.regular_file import printable
@@ -43,8 +48,9 @@ class Moved:
     def undo(self) -> Moved:
         """Give all of them their old names. Raises `ArrangeError`, and then nothing has changed."""
         back = _move_all([(new, old) for old, new in self.pairs])
-        for folder in {new.parent for _, new in self.pairs if new.parent.name == ASIDE}:
+        for folder in {new.parent for _, new in self.pairs if new.parent.parent.name == ASIDE}:
             _remove_if_empty(folder)
+            _remove_if_empty(folder.parent)
         return back
 
 
@@ -79,29 +85,51 @@ def rename(lora: Path, target: Path) -> Moved:
 
 def set_aside(lora: Path) -> Moved:
     """Take a LoRA and what lies beside it out of the library. Raises `ArrangeError`."""
-    folder = lora.parent / ASIDE
+    aside = lora.parent / ASIDE
+    found = [*companions(lora), lora]
     try:
-        folder.mkdir(exist_ok=True)
+        aside.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=aside))
     except OSError as error:
         raise _refused(lora, error) from error
-    found = [*companions(lora), lora]
-    return _move_all([(path, folder / path.name) for path in found])
+    try:
+        return _move_all([(path, folder / path.name) for path in found])
+    except ArrangeError:
+        _remove_if_empty(folder)
+        _remove_if_empty(aside)
+        raise
 
 
-def empty(folders: Iterable[Path]) -> list[str]:
-    """Give what was set aside in some folders to the system's trash; what cannot be is said."""
+def empty(asides: Iterable[Path], owned: bool) -> list[str]:
+    """Give what was set aside to the system's trash; what cannot be is said.
+
+    `asides` are the hidden folders. It is either what this process has set aside (`owned`), or what
+    processes have that are gone.
+    """
     from send2trash import send2trash
     from send2trash.exceptions import TrashPermissionError
 
     problems = []
-    for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            try:
-                send2trash(path)
-            except (OSError, TrashPermissionError) as error:
-                problems.append(f"{printable(path)}: stays set aside ({error}).")
-        _remove_if_empty(folder)
+    for aside in asides:
+        folders = sorted(aside.iterdir()) if aside.is_dir() else []
+        for folder in (one for one in folders if _may_empty(one, owned)):
+            for path in sorted(folder.iterdir()):
+                try:
+                    send2trash(path)
+                except (OSError, TrashPermissionError) as error:
+                    problems.append(f"{printable(path)}: stays set aside ({error}).")
+            _remove_if_empty(folder)
+        _remove_if_empty(aside)
     return problems
+
+
+def _may_empty(folder: Path, owned: bool) -> bool:
+    owner = folder.name.partition("-")[0]
+    if not owner.isdecimal() or not folder.is_dir():
+        return False
+    if owned:
+        return int(owner) == os.getpid()
+    return not psutil.pid_exists(int(owner))
 
 
 def _move_all(pairs: list[tuple[Path, Path]]) -> Moved:
@@ -115,8 +143,13 @@ def _move_all(pairs: list[tuple[Path, Path]]) -> Moved:
             _move(old, new)
             done.append((old, new))
     except OSError as error:
-        for old, new in reversed(done):
-            _move(new, old)
+        try:
+            for old, new in reversed(done):
+                _move(new, old)
+        except OSError as second:
+            raise ArrangeError(
+                f"{printable(new)}: was moved, and cannot be moved back, {in_words(second)}."
+            ) from error
         raise _refused(pairs[len(done)][0], error) from error
     return Moved(tuple(done))
 

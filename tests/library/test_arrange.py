@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.library import arrange
 from engine.library.arrange import ASIDE, ArrangeError, empty, rename, set_aside
 
 from .conftest import WriteLora
@@ -75,7 +76,7 @@ def test_deleted_files_come_back_until_the_trash_has_them(
 ) -> None:
     before = files(root)
     moved = set_aside(lora)
-    assert moved.lora.parent == root / ASIDE
+    assert moved.lora.parent.parent == root / ASIDE
     assert not lora.exists()
     moved.undo()
     assert files(root) == before
@@ -89,7 +90,7 @@ def test_deleted_files_come_back_until_the_trash_has_them(
 
     monkeypatch.setattr("send2trash.send2trash", throw_away)
     set_aside(lora)
-    assert empty([root / ASIDE, tmp_path / "gone"]) == []
+    assert empty([root / ASIDE, tmp_path / "gone"], owned=True) == []
     assert sorted(thrown) == sorted((*BESIDE, "neon.safetensors"))
     assert not (root / ASIDE).exists()
 
@@ -100,6 +101,30 @@ def test_what_the_trash_does_not_take_stays_aside(root: Path, lora: Path, monkey
 
     monkeypatch.setattr("send2trash.send2trash", refuse)
     moved = set_aside(lora)
-    assert len(empty([root / ASIDE])) == len(moved.pairs)
+    assert len(empty([root / ASIDE], owned=True)) == len(moved.pairs)
     moved.undo()
     assert lora.exists()
+
+
+def test_what_another_process_may_bring_back_is_left_to_it(
+    root: Path, lora: Path, monkeypatch
+) -> None:
+    thrown: list[Path] = []
+    monkeypatch.setattr("send2trash.send2trash", thrown.append)
+    moved = set_aside(lora)
+    assert empty([root / ASIDE], owned=False) == []
+    assert (thrown, moved.lora.exists()) == ([], True), "this process lives"
+    monkeypatch.setattr(arrange.psutil, "pid_exists", lambda pid: False)
+    empty([root / ASIDE], owned=False)
+    assert moved.lora in thrown
+
+
+def test_two_of_one_name_are_deleted_one_after_the_other(root: Path, lora: Path) -> None:
+    first = set_aside(lora)
+    lora.write_bytes(b"another")
+    second = set_aside(lora)
+    second.undo()
+    assert lora.read_bytes() == b"another"
+    lora.unlink()
+    first.undo()
+    assert lora.read_bytes() != b"another"

@@ -196,3 +196,41 @@ async def test_the_palette_finds_recipes(start, session):
         await driver.until(lambda: session.view.wanted)
         assert [(ref.name, ref.unet) for ref in session.view.wanted] == [("ink", 0.4)]
         assert driver.app.control.state.prompt == "a quiet lake"
+
+
+async def test_names_of_strangers_are_no_markup_in_the_palette(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.until(lambda: driver.app.services.recipes)
+        for name in ("mood [red]x", "mood[/b]", "[@click=app.quit]mood"):
+            driver.app.services.recipes.save(Recipe(name, (), "", ""))
+        await driver.press("colon", *"mood")
+        await driver.sees("mood [red]x", "mood[/b]", "[@click=app.quit]mood")
+
+
+async def test_a_recipe_that_is_saved_over_comes_back(start, session):
+    async with start() as driver:
+        await driver.load()
+        await driver.until(lambda: driver.app.services.recipes)
+        recipes = driver.app.services.recipes
+        recipes.save(Recipe("evening", (), "a quiet lake", ""))
+        await driver.switch_to("ink")
+        await driver.press("S")
+        await driver.sees("Recipes 1")
+        await driver.press(*"evening", "ctrl+s")
+        await driver.until(lambda: recipes.all()[0].members)
+        await driver.press("u")
+        await driver.until(lambda: not recipes.all()[0].members)
+        assert recipes.all()[0].prompt == "a quiet lake"
+
+
+async def test_a_recipe_that_is_gone_is_said(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.until(lambda: driver.app.services.recipes)
+        driver.app.services.recipes.save(Recipe("evening", (), "a quiet lake", ""))
+        await driver.press("S")
+        await driver.sees("Recipes 1")
+        driver.app.services.recipes.delete("evening")
+        await driver.press("enter")
+        await driver.until(lambda: any("no longer there" in words for words in driver.toasts))

@@ -82,7 +82,19 @@ class ArrangeKeys(AppBase):
             self.toast(str(error), "warning")
             return
         self.main.library.clear_marks()
-        self.undo.add(words, partial(_undo_all, moved))
+        self.undo.add(words, partial(self._take_back, words, moved))
+        self.services.look_at_disk(lambda: None)
+
+    def _take_back(self, words: str, moved: list[Moved]) -> None:
+        self.run_worker(self._undo(words, moved), name="arrange", group="arrange")
+
+    async def _undo(self, words: str, moved: list[Moved]) -> None:
+        try:
+            await in_background(_undo_all, moved)
+        except EngineError as error:
+            # What is left can be tried again.
+            self.undo.add(words, partial(self._take_back, words, moved))
+            self.toast(str(error), "warning")
         self.services.look_at_disk(lambda: None)
 
 
@@ -100,5 +112,7 @@ def _rename_all(pairs: list[tuple[Path, Path]]) -> list[Moved]:
 
 
 def _undo_all(moved: list[Moved]) -> None:
-    for one in reversed(moved):
-        one.undo()
+    """The last first; those taken back are no longer in the list."""
+    while moved:
+        moved[-1].undo()
+        moved.pop()

@@ -112,7 +112,7 @@ class LibraryKeys(AppBase):
             return
         try:
             answer = await in_background(ask, hashes.sha256)
-            keep_answer(entry.path, answer)
+            await in_background(keep_answer, entry.path, answer)
         except EngineError as error:
             self.toast(str(error), "warning")
         else:
@@ -128,6 +128,8 @@ class LibraryKeys(AppBase):
         words, take_back = last
         if self.attempt(take_back):
             self.toast(f"Taken back: {words}.", "information")
+        else:
+            self.undo.add(words, take_back)
 
     def _ask(self, title: str, text: str, hint: str, take: Callable[[str], None]) -> None:
         from tui_loraswitch.screens.line import LineScreen

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 from textual.command import Hit, Hits, Provider
+from textual.content import Content
+from textual.markup import escape
 
+from engine.errors import StoreError
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import edit_settings
@@ -36,11 +40,16 @@ class _Search(Provider):
     def hit(
         self, query: str, words: str, help: str, run: Callable[[], object], least: float = 0.0
     ) -> Iterator[Hit]:
-        """A hit, where the words are like the query."""
+        """A hit, where the words are like the query; words and help may be a stranger's."""
         matcher = self.matcher(query)
-        score = max(least, matcher.match(words))
+        score, offsets = matcher.fuzzy_search.match(query, words)
+        score = max(least, score)
         if score > 0:
-            yield Hit(score, matcher.highlight(words), partial(_ignoring, run), words, help)
+            # Textual's own `highlight` would take brackets for markup.
+            shown = Content(words)
+            for at in offsets:
+                shown = shown.stylize(matcher.match_style, at, at + 1)
+            yield Hit(score, shown, partial(_ignoring, run), words, escape(help))
 
 
 def _ignoring(run: Callable[[], object]) -> None:
@@ -106,13 +115,20 @@ class SettingSearch(_Search):
 class RecipeSearch(_Search):
     """Named stacks with their prompts."""
 
+    async def startup(self) -> None:
+        """Read their names."""
+        recipes = self.loraswitch.services.recipes
+        self._names: list[str] = []
+        if recipes is not None:
+            with suppress(StoreError):  # the key for recipes says why
+                self._names = [recipe.name for recipe in await in_background(recipes.all)]
+
     async def search(self, query: str) -> Hits:
         """Recipes by name."""
         app = self.loraswitch
-        recipes = app.services.recipes
-        if recipes is None or not isinstance(app, RecipeKeys):
+        if not isinstance(app, RecipeKeys):
             return
-        for recipe in recipes.all():
-            run = partial(app.attempt, partial(app.apply_recipe, recipe.name))
-            for hit in self.hit(query, clean_line(recipe.name), "have this recipe's stack", run):
+        for name in self._names:
+            run = partial(app.attempt, partial(app.apply_recipe, name))
+            for hit in self.hit(query, clean_line(name), "have this recipe's stack", run):
                 yield hit

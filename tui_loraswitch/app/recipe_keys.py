@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.errors import EngineError
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
     from engine.store.recipes import Member, Recipe
@@ -32,12 +33,16 @@ class RecipeKeys(AppBase):
                 save, name = chosen[0] == "save", chosen[1]
                 self.attempt(partial(self._save if save else self.apply_recipe, name))
 
-        def show() -> None:
+        async def show() -> None:
+            try:
+                found = await in_background(recipes.all)
+            except EngineError as error:
+                self.toast(str(error), "warning")
+                return
             can_save = bool(self.control.view.wanted)
-            screen = RecipesScreen(recipes.all(), can_save, self._delete)
-            self.push_screen(screen, take)
+            self.push_screen(RecipesScreen(found, can_save, self._delete), take)
 
-        self.attempt(show)
+        self.run_worker(show(), name="recipes", group="recipes", exclusive=True)
 
     def _save(self, name: str) -> None:
         from engine.store.recipes import Member, Recipe
@@ -51,15 +56,19 @@ class RecipeKeys(AppBase):
             for ref in self.control.view.wanted
         )
         state = self.control.state
+        before = next((one for one in recipes.all() if one.name == name), None)
         recipes.save(Recipe(name, members, state.prompt, state.negative_prompt))
+        take_back = partial(recipes.save, before) if before else partial(recipes.delete, name)
+        self.undo.add(f"saving the recipe {clean_line(name)}", take_back)
         self.toast(f"Saved: {clean_line(name)}.", "information")
 
     def apply_recipe(self, name: str) -> None:
         """Have the stack and the prompt of a recipe."""
         recipes = self.services.recipes
-        recipe = next(r for r in recipes.all() if r.name == name) if recipes is not None else None
+        found = recipes.all() if recipes is not None else []
+        recipe = next((one for one in found if one.name == name), None)
         if recipe is None:
-            return
+            raise EngineError(f"The recipe {clean_line(name)} is no longer there.")
         self.control.have_stack(recipe.resolve(self._find))
         self._take_prompt_of(recipe)
 
@@ -87,6 +96,6 @@ class RecipeKeys(AppBase):
 
     def _delete(self, recipe: Recipe) -> None:
         recipes = self.services.recipes
-        if recipes is not None:
-            self.attempt(partial(recipes.delete, recipe.name))
-            self.undo.add(f"deleting the recipe {recipe.name}", partial(recipes.save, recipe))
+        if recipes is not None and self.attempt(partial(recipes.delete, recipe.name)):
+            words = f"deleting the recipe {clean_line(recipe.name)}"
+            self.undo.add(words, partial(recipes.save, recipe))

@@ -174,7 +174,7 @@ class Services:
         self._stopping.set()
         if self._library is not None:
             self._library.stop()
-            self._empty_aside()
+            self._empty_aside(owned=True)
         if self._keeper is not None:
             self._keeper.join(timeout)
         if self._sampler is not None:
@@ -326,26 +326,27 @@ class Services:
             self._post(ProblemNoticed(database.warning))
         self.recipes = RecipeStore(database)
         self._aside = AsideStore(database)
-        self._empty_aside()
+        self._empty_aside(owned=False)
         return OwnWords(LoraStore(database), HashTable(self._settings.index_path))
 
     def note_aside(self, lora: Path) -> None:
         """A file is about to be set aside; should the app die, the next start has it thrown away.
 
-        Raises `StoreError`.
+        Raises `EngineError`.
         """
         from engine.library.arrange import ASIDE
 
-        if self._aside is not None:
-            self._aside.add(lora.parent / ASIDE)
+        if self._aside is None:
+            raise EngineError("Nothing is deleted, since the store cannot be opened.")
+        self._aside.add(lora.parent / ASIDE)
 
-    def _empty_aside(self) -> None:
-        """Give what was set aside to the trash."""
+    def _empty_aside(self, owned: bool) -> None:
+        """Give what this app has set aside to the trash, or what those have that are gone."""
         from engine.library.arrange import empty
 
         try:
             folders = self._aside.all() if self._aside is not None else []
-            for problem in empty(folders):
+            for problem in empty(folders, owned):
                 self._post(ProblemNoticed(problem))
             for folder in folders:
                 if self._aside is not None and not folder.exists():

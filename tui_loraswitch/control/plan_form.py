@@ -18,6 +18,7 @@ from tui_loraswitch.control.prompt_loras import PromptLoras
 from tui_loraswitch.control.resolving import Resolving, leaves_to_chance
 
 NAME = "The plan"
+_BEYOND = "# Drawn with a start picture or a second pass, which a plan does not hold.\n"
 
 
 def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> str:
@@ -46,7 +47,8 @@ def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) ->
     lines += [f"{name} = [{texts[name]}]" for name in ("strength", "seed") if texts[name].strip()]
     # What is typed as an axis is not the same in every cell.
     kept = {name: value for name, value in fixed.items() if name not in swept or name == "prompt"}
-    return "\n".join((tomli_w.dumps(kept).strip(), "", "[axes]", *lines, more.strip(), ""))
+    head = _BEYOND if state.start_picture or state.hires_scale != 1 else ""
+    return head + "\n".join((tomli_w.dumps(kept).strip(), "", "[axes]", *lines, more.strip(), ""))
 
 
 def read_form(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> SweepPlan:

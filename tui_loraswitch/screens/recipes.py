@@ -40,7 +40,7 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
         Binding("down", "to_list", "list", id="recipes.down", tooltip="To the recipes"),
         Binding("ctrl+s", "save", "save", id="recipes.save", priority=True,
                 tooltip="Save the stack of now under the name that is typed"),
-        Binding("ctrl+d,delete", "drop", "delete", id="recipes.delete", priority=True,
+        Binding("ctrl+d", "drop", "delete", id="recipes.delete", priority=True,
                 tooltip="Delete the highlighted recipe"),
     ]  # fmt: skip
 
