@@ -21,8 +21,10 @@ import psutil
 from engine.errors import EngineError
 from engine.files.regular_file import printable
 from engine.files.saving import in_words
+from engine.files.trash import to_trash
 from engine.library.previews import by_folded_name
 from engine.library.walk import look_beside
+from engine.lora.peft_config import CONFIG_NAME, companion
 
 ASIDE = ".loraswitch-aside"
 """The hidden folder, beside the files that were in it."""
@@ -55,13 +57,23 @@ class Moved:
 
 
 def companions(lora: Path) -> list[Path]:
-    """The sidecars and previews of a LoRA, by the names in its folder."""
+    """The sidecars and previews of a LoRA, by the names in its folder.
+
+    Those that are written with other cases are another LoRA's where there is one written so.
+    """
     try:
         names = by_folded_name(os.listdir(lora.parent))  # noqa: PTH208 - names are wanted
     except OSError as error:
         raise _refused(lora, error) from error
-    sidecars, previews = look_beside(lora.parent, lora.name[: -len(_ENDING)], names)
-    return list(dict.fromkeys((*(path for _, path in sidecars), *previews)))
+    stem = lora.name[: -len(_ENDING)]
+    sidecars, previews = look_beside(lora.parent, stem, names)
+    found = dict.fromkeys((*(path for _, path in sidecars), *previews))
+    return [
+        path
+        for path in found
+        if path.name.startswith(stem)
+        or not path.with_name(path.name[: len(stem)] + _ENDING).exists()
+    ]
 
 
 def rename(lora: Path, target: Path) -> Moved:
@@ -75,7 +87,9 @@ def rename(lora: Path, target: Path) -> Moved:
         raise ArrangeError(f"“{printable(target.name)}” is no name for a LoRA file.")
     endings = [(path, path.name[len(stem) :]) for path in companions(lora)]
     pairs = [(path, target.with_name(new_stem + ending)) for path, ending in endings]
-    pairs.append((lora, target.with_name(new_stem + lora.name[len(stem) :])))
+    target = target.with_name(new_stem + lora.name[len(stem) :])
+    pairs += _config_pairs(lora, target)
+    pairs.append((lora, target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,10 +97,25 @@ def rename(lora: Path, target: Path) -> Moved:
     return _move_all(pairs)
 
 
+def _config_pairs(lora: Path, target: Path) -> list[tuple[Path, Path]]:
+    """PEFT's configuration goes with its LoRA, whose scale it holds. Raises `ArrangeError`."""
+    config = companion(lora)
+    if config is None:
+        return []
+    others = [path for path in target.parent.glob(f"*{_ENDING}") if path != lora]
+    if target.stem != "adapter_model" and others:
+        raise ArrangeError(
+            f"{printable(lora.name)}: beside other LoRAs its {CONFIG_NAME} would not count; "
+            "give it a folder of its own."
+        )
+    return [] if target.parent == lora.parent else [(config, target.with_name(CONFIG_NAME))]
+
+
 def set_aside(lora: Path) -> Moved:
     """Take a LoRA and what lies beside it out of the library. Raises `ArrangeError`."""
     aside = lora.parent / ASIDE
-    found = [*companions(lora), lora]
+    config = companion(lora)
+    found = [*companions(lora), *([config] if config is not None else []), lora]
     try:
         aside.mkdir(exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=aside))
@@ -106,18 +135,15 @@ def empty(asides: Iterable[Path], owned: bool) -> list[str]:
     `asides` are the hidden folders. It is either what this process has set aside (`owned`), or what
     processes have that are gone.
     """
-    from send2trash import send2trash
-    from send2trash.exceptions import TrashPermissionError
-
     problems = []
     for aside in asides:
         folders = sorted(aside.iterdir()) if aside.is_dir() else []
         for folder in (one for one in folders if _may_empty(one, owned)):
             for path in sorted(folder.iterdir()):
                 try:
-                    send2trash(path)
-                except (OSError, TrashPermissionError) as error:
-                    problems.append(f"{printable(path)}: stays set aside ({error}).")
+                    to_trash(path)
+                except EngineError as error:
+                    problems.append(f"{printable(path)}: stays set aside. {error}")
             _remove_if_empty(folder)
         _remove_if_empty(aside)
     return problems
@@ -134,6 +160,11 @@ def _may_empty(folder: Path, owned: bool) -> bool:
 
 def _move_all(pairs: list[tuple[Path, Path]]) -> Moved:
     """Rename all, or none: what is done already is turned back when one cannot be."""
+    if len({new for _, new in pairs}) < len(pairs):
+        raise ArrangeError(
+            f"{printable(pairs[-1][0])}: two of the files beside it would get one name; rename "
+            "one of them first."
+        )
     for old, new in pairs:
         if os.path.lexists(new) and not _is_same(old, new):
             raise ArrangeError(f"{printable(new)}: there is a file of this name already.")
@@ -160,11 +191,24 @@ def _move(old: Path, new: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # Whole or not at all: a kill leaves a hidden part of it, and the old file.
-        part = new.with_name(f".{new.name}.part")
+        _move_across(old, new)
+
+
+def _move_across(old: Path, new: Path) -> None:
+    """From one file system to another, whole or not at all; a kill leaves the old file."""
+    part = new.with_name(f".{new.name}.part")
+    try:
         shutil.copy2(old, part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(new)
+    finally:
+        part.unlink(missing_ok=True)
+    try:
         old.unlink()
+    except OSError:
+        new.unlink()
+        raise
 
 
 def _is_same(old: Path, new: Path) -> bool:

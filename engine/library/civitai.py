@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -41,7 +42,7 @@ def ask(sha256: str, site: str = SITE) -> Mapping[str, Any]:
         if error.code == 404:
             return {}
         raise EngineError(f"Civitai does not answer ({error.code} {error.reason}).") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise EngineError(f"Civitai cannot be reached ({reason}).") from error
     try:
@@ -56,9 +57,12 @@ def ask(sha256: str, site: str = SITE) -> Mapping[str, Any]:
 def keep_answer(lora: Path, table: Mapping[str, Any]) -> Path:
     """Write an answer as `X.civitai.info`, where other programs read it too; `{}` for unknown.
 
-    Raises `EngineError` where it cannot be written.
+    One that is there stays as it is: it may hold what Civitai no longer knows. Raises `EngineError`
+    where it cannot be written.
     """
     path = lora.with_name(lora.name[: -len(_ENDING)] + ".civitai.info")
+    if path.exists():
+        return path
     try:
         replace_file(path, (json.dumps(table, indent=4, ensure_ascii=False) + "\n").encode())
     except OSError as error:

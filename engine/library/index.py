@@ -17,7 +17,7 @@ from engine.library.list_row import Folder, ListRow, folder_id, list_row
 from engine.library.names import loose_name, output_name
 from engine.words.clean import clean_line
 
-_VERSION = 3
+_VERSION = 4
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
 _BUSY_SECONDS = 5.0

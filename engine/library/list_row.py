@@ -84,8 +84,10 @@ def file_id(root: Path, path: Path) -> int:
 
     Files of one folder have numbers near to each other, and so stand together in the index.
     """
-    folder, name = os.path.split(os.fsencode(path))
-    return _folder_number(os.fsencode(root), folder) << _FILE_BITS | _number(name, _FILE_BITS)
+    whole = os.fsencode(path)
+    folder = _folder_number(os.fsencode(root), os.path.split(whole)[0])
+    # The whole path: files of one name are common, and few bits are a folder's.
+    return folder << _FILE_BITS | _number(os.fsencode(root) + b"\0" + whole, _FILE_BITS)
 
 
 def folder_id(root: Path, folder: str) -> int:
@@ -94,7 +96,7 @@ def folder_id(root: Path, folder: str) -> int:
 
 
 _FILE_BITS = 43
-"""Of the 63 that SQLite's row numbers have; of a folder's 100,000 files no two will share one."""
+"""Of the 63 that SQLite's row numbers have; of 100,000 files no two will share all."""
 
 
 @lru_cache(maxsize=1024)

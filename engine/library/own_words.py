@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreError
 from engine.files.file_version import FileVersion
 from engine.files.hashes import FileHashes, hash_file
 from engine.library.entry import LibraryEntry
@@ -15,6 +16,8 @@ from engine.library.hash_table import HashTable
 from engine.library.list_row import file_id
 from engine.library.own import Own
 from engine.store.loras import NO_WORDS, LoraStore, LoraWords, path_key, tensors_key
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class OwnWords:
                 self._hashes.keep(path, version, hashes)
         except (OSError, EngineError):
             return None
-        self._store.rekey(path_key(path), tensors_key(hashes.tensors_sha256))
+        try:
+            self._store.rekey(path_key(path), tensors_key(hashes.tensors_sha256))
+        except StoreError as error:
+            log.warning("the words stay under the path: %s", error)
         return hashes
 
     def lost_sizes(self) -> set[int]:

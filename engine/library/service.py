@@ -144,7 +144,10 @@ class LibraryService:
                 self._list = self._list.with_own(self._own)
         self._scan(was_asked=False)
         if self._words is not None and self._hashing is not None:
-            self._hashing.add(self._words.without_hash())
+            try:
+                self._hashing.add(self._words.without_hash())
+            except EngineError as error:
+                self._listener.on_problem(str(error))
             self._hash_moved(range(len(self._list)))
         poll = _POLL_SECONDS
         while not self._stopping.is_set():
@@ -210,11 +213,14 @@ class LibraryService:
                 return
             try:
                 edit = words.say(entry, change(words.of(entry)))
-                if self._writes_sidecars:
-                    write_a1111(entry.path, words.of(entry))
             except EngineError as error:
                 self._listener.on_problem(str(error))
                 return
+            try:
+                if self._writes_sidecars:
+                    write_a1111(entry.path, words.of(entry))
+            except EngineError as error:  # they are in the store all the same
+                self._listener.on_problem(str(error))
             self._show_own()
             on_done(edit.before)
             if self._hashing is not None:
@@ -285,7 +291,11 @@ class LibraryService:
         """Hash files that may be others with words, moved: their words are found by the hash."""
         if self._words is None or self._hashing is None:
             return
-        sizes = self._words.lost_sizes()
+        try:
+            sizes = self._words.lost_sizes()
+        except EngineError as error:
+            self._listener.on_problem(str(error))
+            return
         if sizes:
             moved = (n for n in numbers if self._list.size(n) in sizes)
             self._hashing.add([self._list.entry(number).path for number in moved])
@@ -305,7 +315,8 @@ class LibraryService:
 
     def _poll(self, everything: bool = False) -> None:
         """Look at the folders that are not watched, or at all of them."""
-        roots = [root for root in self.roots if everything or not can_watch(root)]
+        failed = self._watching.has_failed
+        roots = [root for root in self.roots if everything or failed or not can_watch(root)]
         if roots:
             self._tell(self._take(lambda report: refresh(roots, self.index, report, self._is_over)))
 

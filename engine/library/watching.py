@@ -28,6 +28,8 @@ class Watching:
         self._on_ready = on_ready
         self._stop: threading.Event | None = None
         self._folders: tuple[Path, ...] = ()
+        self.has_failed = False
+        """Whether somebody else has to look: the system does not tell of changes there."""
 
     def watch(self, folders: Iterable[Path]) -> None:
         """Watch these from now on, and no others."""
@@ -45,7 +47,7 @@ class Watching:
         """Watch nothing more."""
         if self._stop is not None:
             self._stop.set()
-        self._stop, self._folders = None, ()
+        self._stop, self._folders, self.has_failed = None, (), False
 
     def _run(self, folders: tuple[Path, ...], stop: threading.Event) -> None:
         from watchfiles import watch
@@ -71,8 +73,11 @@ class Watching:
             # Watchfiles raises either where the system watches no more folders. They are looked at
             # from time to time.
             log.warning("%s: cannot be watched (%s)", ", ".join(map(str, folders)), error)
-        if self._stop is stop:
-            self._folders = ()
+            if self._stop is stop:
+                self.has_failed = True
+        else:
+            if self._stop is stop:
+                self._folders = ()
 
 
 def can_watch(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import EngineError
 from engine.library import arrange
 from engine.library.arrange import ASIDE, ArrangeError, empty, rename, set_aside
 
@@ -88,7 +89,7 @@ def test_deleted_files_come_back_until_the_trash_has_them(
         thrown.append(path.name)
         path.unlink()
 
-    monkeypatch.setattr("send2trash.send2trash", throw_away)
+    monkeypatch.setattr(arrange, "to_trash", throw_away)
     set_aside(lora)
     assert empty([root / ASIDE, tmp_path / "gone"], owned=True) == []
     assert sorted(thrown) == sorted((*BESIDE, "neon.safetensors"))
@@ -97,9 +98,9 @@ def test_deleted_files_come_back_until_the_trash_has_them(
 
 def test_what_the_trash_does_not_take_stays_aside(root: Path, lora: Path, monkeypatch) -> None:
     def refuse(path: Path) -> None:
-        raise PermissionError(13, "no trash here")
+        raise EngineError("There is no trash here.")
 
-    monkeypatch.setattr("send2trash.send2trash", refuse)
+    monkeypatch.setattr(arrange, "to_trash", refuse)
     moved = set_aside(lora)
     assert len(empty([root / ASIDE], owned=True)) == len(moved.pairs)
     moved.undo()
@@ -110,7 +111,7 @@ def test_what_another_process_may_bring_back_is_left_to_it(
     root: Path, lora: Path, monkeypatch
 ) -> None:
     thrown: list[Path] = []
-    monkeypatch.setattr("send2trash.send2trash", thrown.append)
+    monkeypatch.setattr(arrange, "to_trash", thrown.append)
     moved = set_aside(lora)
     assert empty([root / ASIDE], owned=False) == []
     assert (thrown, moved.lora.exists()) == ([], True), "this process lives"
@@ -128,3 +129,41 @@ def test_two_of_one_name_are_deleted_one_after_the_other(root: Path, lora: Path)
     lora.unlink()
     first.undo()
     assert lora.read_bytes() != b"another"
+
+
+def test_a_peft_configuration_goes_with_its_lora(root: Path) -> None:
+    lora = root / "peft" / "adapter_model.safetensors"
+    lora.parent.mkdir()
+    lora.write_bytes(b"weights")
+    config = lora.with_name("adapter_config.json")
+    config.write_text('{"r": 16, "lora_alpha": 64}')
+    moved = rename(lora, root / "other/adapter_model.safetensors")
+    assert (root / "other/adapter_config.json").read_text() == '{"r": 16, "lora_alpha": 64}'
+    assert not config.exists()
+    moved.undo()
+    assert config.exists()
+    (root / "neon.safetensors").write_bytes(b"other weights")
+    with pytest.raises(ArrangeError, match="would not count"):
+        rename(lora, root / "glow.safetensors")
+    aside = set_aside(lora)
+    assert not config.exists()
+    aside.undo()
+    assert config.exists()
+
+
+def test_a_lora_written_in_another_case_keeps_its_own_files(root: Path) -> None:
+    for name in ("foo.safetensors", "Foo.safetensors", "foo.png", "Foo.png", "Foo.json"):
+        (root / name).write_text(name)
+    rename(root / "foo.safetensors", root / "bar.safetensors")
+    assert (root / "bar.png").read_text() == "foo.png"
+    assert (root / "Foo.png").read_text() == "Foo.png"
+    assert (root / "Foo.json").exists()
+
+
+def test_two_files_never_get_one_name(root: Path) -> None:
+    for name in ("foo.safetensors", "foo.png", "Foo.png"):
+        (root / name).write_text(name)
+    before = files(root)
+    with pytest.raises(ArrangeError, match="one name"):
+        rename(root / "foo.safetensors", root / "bar.safetensors")
+    assert files(root) == before

@@ -67,3 +67,10 @@ def test_a_site_that_is_not_there_is_said() -> None:
 
 def test_the_address_is_that_of_the_public_site() -> None:
     assert by_hash_address(KNOWN) == f"https://civitai.com/api/v1/model-versions/by-hash/{KNOWN}"
+
+
+def test_an_answer_that_another_program_kept_stays(tmp_path: Path) -> None:
+    path = tmp_path / "neon.civitai.info"
+    path.write_text('{"trainedWords": ["neon"]}')
+    keep_answer(tmp_path / "neon.safetensors", {})
+    assert path.read_text() == '{"trainedWords": ["neon"]}'

@@ -185,3 +185,19 @@ def test_what_stays_as_it_is_is_no_news(root, follow, seen, write_lora: WriteLor
     service.look(looked.set)
     assert looked.wait(PATIENCE)
     assert (seen.news, seen.index) == ([], shown)
+
+
+def test_folders_that_cannot_be_watched_are_looked_at(
+    follow, seen: Seen, root: Path, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the system watches no more of them."""
+
+    def refuse(*folders: Path, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    monkeypatch.setattr(service_module, "_POLL_SECONDS", 0.05)
+    follow()
+    seen.until(lambda: seen.is_complete)
+    write_lora("late.safetensors")
+    seen.until(lambda: "late.safetensors" in seen.keys)

@@ -168,3 +168,8 @@ def test_locked_index_is_replaced_by_memory(
         other.close()
         assert "locked" in index.warning
         assert path.exists()
+
+
+def test_files_of_one_name_have_numbers_of_their_own(tmp_path: Path) -> None:
+    paths = [tmp_path / f"style {number}" / "last.safetensors" for number in range(20_000)]
+    assert len({file_id(tmp_path, path) for path in paths}) == len(paths)

@@ -70,7 +70,7 @@ async def test_a_stack_is_saved_as_a_recipe_and_applied_with_its_prompt(start, s
 
 
 async def test_marked_files_are_deleted_and_brought_back(start, loras, monkeypatch):
-    monkeypatch.setattr("send2trash.send2trash", lambda path: path.unlink())
+    monkeypatch.setattr("engine.library.arrange.to_trash", lambda path: path.unlink())
     async with start() as driver:
         await driver.load()
         await driver.highlight("ink")
