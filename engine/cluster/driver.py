@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class WorkerState:
 
     name: str
     actor: Any
+    started: float = field(default_factory=time.monotonic)
+    """When it was asked for, by the monotonic clock."""
     began: float = 0.0
     """When it was handed its first cell, by the monotonic clock."""
     ended: float = 0.0
@@ -108,9 +110,8 @@ class ClusterRun:
         try:
             for _ in range(self._options.workers):
                 self._start_worker()
-            start = time.monotonic()
             while not self._is_done:
-                self._require_workers(start)
+                self._require_workers()
                 ready, _ = self._ray.wait(list(self._pending), timeout=LOOK_SECONDS)
                 for ref in ready:
                     self._take(ref)
@@ -164,6 +165,8 @@ class ClusterRun:
                 self._put(worker, answer)
 
     def _lose(self, worker: WorkerState, reason: str) -> None:
+        # One that still runs would keep what its successor needs.
+        self._ray.kill(worker.actor)
         worker.lost, worker.cell = reason, None
         key = self._handing.died(worker.name)
         if key is not None and self.cells is not None:
@@ -175,7 +178,6 @@ class ClusterRun:
             self._fingerprint = opened.fingerprint
             self._plan(ModelFacts(opened.fingerprint, opened.default_size))
         if opened.fingerprint != self._fingerprint:
-            self._ray.kill(worker.actor)
             self._lose(
                 worker,
                 f"the weights on the node {opened.node} ({opened.device}) are not those of the "
@@ -202,11 +204,13 @@ class ClusterRun:
             groups_of(ordered, {key: stack_identity(cells.of(key).stack) for key in ordered})
         )
 
-    def _require_workers(self, start: float) -> None:
+    def _require_workers(self) -> None:
         reasons = "; ".join(dict.fromkeys(worker.lost for worker in self.workers if worker.lost))
         if not self._alive:
             raise EngineError(f"No worker of the cluster is left: {reasons}")
-        if not any(w.opened for w in self._alive) and time.monotonic() - start > START_SECONDS:
+        newest = max(worker.started for worker in self._alive)
+        is_late = time.monotonic() - newest > START_SECONDS
+        if is_late and not any(worker.opened for worker in self._alive):
             raise EngineError(
                 f"No worker was there within {START_SECONDS:.0f} s: the cluster has no room for "
                 f"one. {reasons}".strip()

@@ -145,7 +145,7 @@ def stored_picture(path: Path, said: PictureSaid, modified_ns: int, size: int) -
         request = making.picture
         seed, prompt = request.seed, request.prompt
         model = next((file.name for file in making.files if file.key == "model"), "")
-        members = (*making.stack, *(ref for own in request.region_stacks for ref in own))
+        members = (*making.stack, *request.own_loras)
         loras = [ref.name for ref in members]
     elif (info := said.info) is not None:
         seed, prompt, model = info.seed, info.drawable_prompt, info.model or ""

@@ -16,7 +16,6 @@ from engine.generate.version import LOOP_VERSION
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.switch.version import MERGE_VERSION
-from engine.words.course import STEADY
 
 NOT_IN_PIXELS = frozenset(
     ("output", "preview_every", "lora_names", "batch", "embeddings", "picture_format", "file_names")
@@ -103,7 +102,7 @@ def _paths(value: Any) -> Iterator[Path]:
 
 
 def _stack(stack: Iterable[LoraRef], contents: Contents) -> list[Any]:
-    members = [_member(ref, contents) for ref in stack if _counts(ref)]
+    members = [_member(ref, contents) for ref in stack if ref.counts]
     return sorted(members, key=_json)
 
 
@@ -115,11 +114,6 @@ def _member(ref: LoraRef, contents: Contents) -> dict[str, Any]:
         "text_encoder_2": _plain(ref.text_encoder_2_strength, contents),
         "blocks": {name: _plain(factor, contents) for name, factor in ref.blocks if factor != 1},
     }
-
-
-def _counts(ref: LoraRef) -> bool:
-    strengths = (ref.unet, ref.text_encoder, ref.text_encoder_2_strength)
-    return any(strengths) or ref.course != STEADY
 
 
 def _plain(value: Any, contents: Contents) -> Any:

@@ -59,6 +59,12 @@ class LoraRef:
         return self.path.stem
 
     @property
+    def counts(self) -> bool:
+        """Whether it changes anything: at strengths of 0 that stay so it does not."""
+        strengths = (self.unet, self.text_encoder, self.text_encoder_2_strength)
+        return any(strengths) or self.course != STEADY
+
+    @property
     def text_encoder_2_strength(self) -> float:
         """The strength for the second text encoder."""
         return self.text_encoder if self.text_encoder_2 is None else self.text_encoder_2

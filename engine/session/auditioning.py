@@ -61,6 +61,8 @@ class Auditions:
             if path is None:
                 self._switch(model, stack, cancelled)
                 image = self._drawer.draw_one(model, request, cancelled)
+                if key != self._key(model, stack, request):
+                    key = None  # a file was written to meanwhile
                 path = self._cache.keep(image, key)
             tell(Auditioned(path, time.monotonic() - start, is_new))
             if key is None:
@@ -71,16 +73,15 @@ class Auditions:
                 self._apply(model, before, lambda: False)
 
     def _switch(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
-        switcher = model.switcher
-        if switcher.stack != stack:
-            if self._before is None:
-                self._before = switcher.stack
-            try:
-                self._apply(model, stack, cancelled)
-            except SwitchError as error:
-                if cancelled():
-                    raise CancelledError("The audition was cancelled.") from error
-                raise
+        if model.switcher.stack != stack and self._before is None:
+            self._before = model.switcher.stack
+        try:
+            # Also where this stack is live: its files may be others by now.
+            self._apply(model, stack, cancelled)
+        except SwitchError as error:
+            if cancelled():
+                raise CancelledError("The audition was cancelled.") from error
+            raise
 
     def _apply(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
         paths = [ref.path for ref in stack]

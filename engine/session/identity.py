@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from engine.checkpoint import Checkpoint
 from engine.switch.fingerprint import fingerprints, joined
 
-_LATENTS = ("scaling_factor", "latents_mean", "latents_std")
-_SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
+_NOT_OF_PICTURES = frozenset({"transformers_version", "dtype", "torch_dtype"})
 
 
 def decoder_fingerprint(checkpoint: Checkpoint) -> str:
@@ -23,13 +24,26 @@ def model_fingerprint(checkpoint: Checkpoint, base: str, decoder: str) -> str:
 
     `base` and `decoder` are the fingerprints of its weights.
     """
-    scheduler = checkpoint.pipeline.scheduler.config
-    vae = checkpoint.pipeline.vae.config
+    pipeline = checkpoint.pipeline
+    tokenizer = pipeline.tokenizer.backend_tokenizer.to_str()
     facts = {
         "base": base,
         "decoder": decoder,
         "prediction": checkpoint.prediction,
-        "schedule": {name: scheduler[name] for name in _SCHEDULE},
-        "latents": {name: vae.get(name) for name in _LATENTS},
+        "scheduler": _settings(pipeline.scheduler.config),
+        "vae": _settings(pipeline.vae.config),
+        "unet": _settings(pipeline.unet.config),
+        "text_encoder": _settings(pipeline.text_encoder.config.to_dict()),
+        "text_encoder_2": _settings(pipeline.text_encoder_2.config.to_dict()),
+        "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest(),
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a network, by which it computes; not where it was found, nor what wrote it."""
+    return {
+        name: value
+        for name, value in config.items()
+        if not name.startswith("_") and name not in _NOT_OF_PICTURES
+    }

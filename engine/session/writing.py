@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from engine.errors import CancelledError
+
+log = logging.getLogger(__name__)
 
 _AHEAD = 2
 """Pictures that may wait; each is some megabytes, and a disk may be slower than the drawing."""
@@ -33,8 +38,12 @@ class PictureWriter:
         """Wait until all is written, also what was drawn before a cancel."""
         self._waiting.put(None)
         self._thread.join()
-        if error is None:
-            self._raise_fault()
+        if self._fault is None:
+            return
+        if error is None or isinstance(error, CancelledError):
+            # A cancel is no reason to keep silent about a picture that is lost.
+            raise self._fault from error
+        log.error("a picture was not written either", exc_info=self._fault)
 
     def put(self, write: Callable[[], object]) -> None:
         """Have a picture written; waits where too many do already."""

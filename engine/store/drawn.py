@@ -57,7 +57,7 @@ class DrawnPictures:
             warning = self._database.warning
         status = path.stat()
         request = making.picture
-        members = (*making.stack, *(ref for own in request.region_stacks for ref in own))
+        members = (*making.stack, *request.own_loras)
         picture = StoredPicture(
             path,
             at,

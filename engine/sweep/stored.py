@@ -31,7 +31,7 @@ class StoredCells:
             return
         width, height = size_of(png)
         request, proof = making.picture, making.certificate
-        members = (*making.stack, *(ref for own in request.region_stacks for ref in own))
+        members = (*making.stack, *request.own_loras)
         try:
             status = path.stat()
             picture = StoredPicture(

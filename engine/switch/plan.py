@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +15,8 @@ from engine.lora.families import Adapter
 from engine.lora.file import FileStamp, LoraFile
 from engine.protocol.refs import LoraRef
 from engine.switch.blocks import block_factor
+
+Adapted = TypeVar("Adapted")
 
 
 class WeightName(NamedTuple):
@@ -62,14 +64,9 @@ def strength_for(ref: LoraRef, part: str, path: str) -> float:
 
 
 def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapter]]]) -> Terms:
-    """Collect each weight's terms in an order that depends on the files, not on the stack's order.
-
-    Strengths of zero are left out. Summing in one order makes the result of a stack independent
-    of how it was put together.
-    """
+    """Collect each weight's terms, in the order of `in_order`; strengths of zero are left out."""
     terms: Terms = {}
-    ordered = sorted(fitted, key=lambda item: (str(item[1].path), _strengths(item[0])))
-    for ref, file, adapters in ordered:
+    for ref, file, adapters in in_order(fitted):
         identities: dict[float, Identity] = {}
         for name, adapter in adapters.items():
             strength = strength_for(ref, name.part, name.path)
@@ -77,6 +74,17 @@ def combine(fitted: Sequence[tuple[LoraRef, LoraFile, Mapping[WeightName, Adapte
                 identity = identities.setdefault(strength, (file.stamp, strength))
                 terms.setdefault(name, []).append(Term(adapter, strength, identity))
     return terms
+
+
+def in_order(
+    fitted: Iterable[tuple[LoraRef, LoraFile, Adapted]],
+) -> list[tuple[LoraRef, LoraFile, Adapted]]:
+    """The members of a stack in an order that depends on what is in their files alone.
+
+    Float sums depend on their order: so the result of a stack does not depend on how it was put
+    together, nor on what its files are called and where they lie.
+    """
+    return sorted(fitted, key=lambda item: (item[1].order, _strengths(item[0]), item[1].path))
 
 
 def _strengths(ref: LoraRef) -> tuple[float, ...]:

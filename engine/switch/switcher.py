@@ -25,7 +25,7 @@ from engine.switch.loras import Cancelled, ModelLoras
 from engine.switch.merge import Done, Merge, merge
 from engine.switch.offload import ReachableWeights
 from engine.switch.phases import Phases
-from engine.switch.plan import WeightName, combine
+from engine.switch.plan import WeightName, combine, in_order
 from engine.switch.plans import StackPlan
 from engine.switch.tier import choose_tier
 from engine.switch.turns import Turn, one_at_a_time
@@ -135,7 +135,7 @@ class LoraSwitcher:
 
     def embeddings_of(self, stack: Iterable[LoraRef]) -> tuple[BundledEmbedding, ...]:
         """The textual inversions bundled with LoRAs that need not be live; raises as `apply`."""
-        return tuple(found for ref in stack for found in self._loras.embeddings(ref))
+        return tuple(found for ref in stack if ref.counts for found in self._loras.embeddings(ref))
 
     @property
     def base_fingerprint(self) -> str:
@@ -285,7 +285,12 @@ class LoraSwitcher:
         with phases.phase("backup"):
             self._base.back_up(changed)
             version = self._base.prove_source((*changed, *leaving))
-        embeddings = tuple(e for _, file, _ in fitted.members for e in bundled_embeddings(file))
+        embeddings = tuple(
+            found
+            for ref, file, _ in in_order(fitted.members)
+            if ref.counts
+            for found in bundled_embeddings(file)
+        )
         with phases.phase("merge"):
             self._claim.change()
             # Not known from before the first write until after the last.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -204,3 +205,20 @@ def test_a_newer_wish_during_the_switch_is_no_failure(
     watched.wait(Auditioned)
     watched.wait(WorkEnded)
     assert watched.session.view.live == ()
+
+
+def test_a_file_that_was_written_anew_is_heard_anew(
+    watched: WatchedWithIndex, neon: LoraRef, ink: LoraRef, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(neon.path, tmp_path / "mine.safetensors"))
+    mine = LoraRef(path, 0.8)
+    watched.session.send(SetStack((mine,)))
+    watched.wait(Switched)
+    before = pixels(look(watched, Audition(request(tmp_path), (mine,))).path)
+    replacement = Path(shutil.copy(ink.path, tmp_path / "other"))
+    replacement.replace(path)
+    after = pixels(look(watched, Audition(request(tmp_path), (mine,))).path)
+    assert after == pixels(
+        look(watched, Audition(request(tmp_path), (LoraRef(ink.path, 0.8),))).path
+    )
+    assert after != before

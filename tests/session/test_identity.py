@@ -12,6 +12,7 @@ from engine import LoraSwitcher
 from engine.checkpoint import open_checkpoint
 from engine.library.hash_store import HashStore
 from engine.protocol.commands import Load
+from engine.session.identity import model_fingerprint
 from engine.session.loading import open_model
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 
@@ -53,3 +54,16 @@ def test_the_switcher_of_a_pipeline_has_it_too(tiny_checkpoint: Path) -> None:
     before = switcher.base_fingerprint
     pipe.unet.conv_in.bias.data[0] += 1
     assert switcher.base_fingerprint == before, "of the weights as they were loaded"
+
+
+def test_another_setting_of_a_network_is_another_model(tiny_checkpoint: Path) -> None:
+    checkpoint = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16)
+    pipe = checkpoint.pipeline
+    seen = {model_fingerprint(checkpoint, "base", "decoder")}
+    pipe.vae.register_to_config(force_upcast=not pipe.vae.config.force_upcast)
+    seen.add(model_fingerprint(checkpoint, "base", "decoder"))
+    pipe.scheduler.register_to_config(trained_betas=[0.1, 0.2])
+    seen.add(model_fingerprint(checkpoint, "base", "decoder"))
+    pipe.text_encoder.config.hidden_act = "quick_gelu_of_another"
+    seen.add(model_fingerprint(checkpoint, "base", "decoder"))
+    assert len(seen) == 4

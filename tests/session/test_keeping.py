@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import CancelledError
 from engine.files.hashes import hash_file
 from engine.generate.picture_said import read_picture
 from engine.protocol.commands import Draw, Load
@@ -136,3 +137,12 @@ def test_the_writer_keeps_the_order_and_passes_faults_on() -> None:
         writer.put(fail)
         writer.put(after.set)
     assert not after.is_set()
+
+
+def test_a_cancel_does_not_hide_a_picture_that_is_lost() -> None:
+    def fail() -> None:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"), PictureWriter() as writer:  # noqa: PT012
+        writer.put(fail)
+        raise CancelledError("The generation was cancelled.")

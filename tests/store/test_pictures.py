@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.making import Making
+from engine.protocol.passes import HiresPass
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.store.database import Database
@@ -75,7 +76,10 @@ def test_files_that_go_and_come(store: PictureStore) -> None:
 def test_what_made_a_picture_comes_back_exactly(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"12345")
-    request = GenerateRequest("a fox", tmp_path, seed=2**64 - 2, batch=2, cfg_scale=0.1 + 0.2)
+    hires = HiresPass(2.0, stack=(LoraRef("/x/detail.safetensors"),))
+    request = GenerateRequest(
+        "a fox", tmp_path, seed=2**64 - 2, batch=2, cfg_scale=0.1 + 0.2, hires=hires
+    )
     making = Making(request, (LoraRef("/x/ink.safetensors", 1 / 3),), index=1)
     drawn = DrawnPictures(tmp_path / "state" / "loraswitch.db")
     assert drawn.record(path, 5.0, (8, 9), making, "sd_xl") == ""
@@ -86,6 +90,7 @@ def test_what_made_a_picture_comes_back_exactly(tmp_path: Path) -> None:
         assert store.making(tmp_path / "other") is None
         (row,) = store.find(PictureSearch(seed=str(2**64 - 1), loras=("ink",)))
         assert (row.path, row.drawn, row.width, row.height) == (path, 5.0, 8, 9)
+        assert store.find(PictureSearch(loras=("detail",))), "that of the second pass"
         assert store.known(tmp_path) == {path: (path.stat().st_mtime_ns, 5)}
         assert PromptStore(database).newest() == [StoredPrompt("a fox", "")]
 

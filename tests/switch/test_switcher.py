@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,32 @@ def test_order_and_road_do_not_matter(load: Callable[..., Loaded]) -> None:
     two.switcher.apply([refs[2].at(2.0), refs[0]])
     two.switcher.apply(refs[::-1])
     assert all(same_bits(a, two.weights()[name]) for name, a in one.weights().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_names_and_places_of_files_do_not_matter(
+    load: Callable[..., Loaded], tmp_path: Path, dtype: torch.dtype
+) -> None:
+    one, two = load(dtype), load(dtype)
+    refs = [one.ref("neon", 0.9), one.ref("styles/ink", -0.4), one.ref("styles/wash", 0.3)]
+    moved = []
+    for name, ref in zip("zay", refs, strict=True):
+        path = Path(shutil.copy(ref.path, tmp_path / f"{name}.safetensors"))
+        moved.append(LoraRef(path, ref.unet, ref.text_encoder))
+    one.switcher.apply(refs)
+    two.switcher.apply(moved)
+    assert all(torch.equal(a, two.weights()[name]) for name, a in one.weights().items())
+
+
+def test_a_lora_without_strength_counts_for_nothing(loaded: Loaded, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.safetensors"
+    inside = {"bundle_emb.leaf.clip_l": torch.ones(1, 8)}
+    save_file(load_file(loaded.ref("neon").path) | inside, bundle)
+    loaded.switcher.apply([LoraRef(bundle, 0.5)])
+    assert [found.name for found in loaded.switcher.embeddings] == ["leaf"]
+    loaded.switcher.apply([LoraRef(bundle, 0.0, 0.0)])
+    assert loaded.switcher.embeddings == ()
+    assert loaded.switcher.embeddings_of([LoraRef(bundle, 0.0, 0.0)]) == ()
 
 
 def test_text_encoders_have_their_own_strengths(loaded: Loaded) -> None:

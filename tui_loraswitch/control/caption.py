@@ -52,7 +52,7 @@ def caption_by(said: PictureSaid) -> Caption:
     if (making := said.making) is not None:
         request = making.picture
         own = stack_words(making.stack), f"seed {request.seed}", size
-        loras = (*making.stack, *(ref for own in request.region_stacks for ref in own))
+        loras = (*making.stack, *request.own_loras)
         return Caption(
             request.prompt,
             request.negative_prompt,
