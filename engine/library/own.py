@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.list_row import FITS, OTHER_MODEL, PART, UNUSABLE, ListRow, folded, folded_base
-from engine.store.loras import LoraWords
+from engine.store.lora_words import LoraWords
 
 
 @dataclass(frozen=True)

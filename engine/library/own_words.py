@@ -15,7 +15,8 @@ from engine.library.entry import LibraryEntry
 from engine.library.hash_table import HashTable
 from engine.library.list_row import file_id
 from engine.library.own import Own
-from engine.store.loras import NO_WORDS, LoraStore, LoraWords, path_key, tensors_key
+from engine.store.lora_words import NO_WORDS, LoraWords
+from engine.store.loras import LoraStore, path_key, tensors_key
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from engine.library.search import SearchIndex
 from engine.library.sidecar_words import write_a1111
 from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.library.watching import Watching, can_watch
-from engine.store.loras import LoraWords
+from engine.store.lora_words import LoraWords
 
 _PARTIAL_SECONDS = 0.4
 """While a first scan runs, the list is filled this often, or slower where that takes longer."""

@@ -11,7 +11,7 @@ from engine.files.json_text import parse_json
 from engine.files.regular_file import printable, read_regular
 from engine.files.saving import in_words, replace_file
 from engine.library.metadata import MAX_JSON
-from engine.store.loras import LoraWords
+from engine.store.lora_words import LoraWords
 
 _ENDING = ".safetensors"
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from engine.store.database import Database
+from engine.store.lora_words import NO_WORDS, LoraWords
 from engine.store.migrate import Subject
 
 LORAS = Subject(
@@ -37,30 +38,6 @@ LORAS = Subject(
     ),
 )
 _COLUMNS = "favourite, tags, notes, base_model, strength, lowest, highest, triggers, uses, last_use"
-
-
-@dataclass(frozen=True)
-class LoraWords:
-    """What the user says of one LoRA, and what was counted; what is not said is empty."""
-
-    favourite: bool = False
-    tags: tuple[str, ...] = ()
-    notes: str = ""
-    base_model: str = ""
-    """In place of what the file says: `SDXL Pony`."""
-    strength: float | None = None
-    lowest: float | None = None
-    highest: float | None = None
-    """The range in which it is good, as a note: the strength keys go further."""
-    triggers: tuple[str, ...] = ()
-    """Groups of trigger words, each one text."""
-    uses: int = 0
-    """Pictures and switches that were asked for with it."""
-    last_use: float = 0.0
-    """Seconds since 1970; 0: never."""
-
-
-NO_WORDS = LoraWords()
 
 
 def path_key(path: Path) -> str:

@@ -29,7 +29,8 @@ from engine.library.scan import refresh
 from engine.library import scan
 from engine.library.sidecar_words import write_a1111
 from engine.store.database import Database
-from engine.store.loras import LORAS, LoraStore, LoraWords
+from engine.store.lora_words import LoraWords
+from engine.store.loras import LORAS, LoraStore
 
 root, home = map(Path, sys.argv[1:])
 scan.BATCH = 3

@@ -14,7 +14,8 @@ from engine.library.own_words import OwnWords, duplicates
 from engine.library.scan import scan_folders
 from engine.library.search import SearchIndex
 from engine.store.database import Database
-from engine.store.loras import LORAS, LoraStore, LoraWords, path_key
+from engine.store.lora_words import LoraWords
+from engine.store.loras import LORAS, LoraStore, path_key
 
 from .conftest import WriteLora
 

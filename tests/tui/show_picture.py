@@ -1,4 +1,4 @@
-"""A program with one picture, as the app shows it; `q` ends it."""
+"""A program with one picture, as the app shows it, under the number of a seed; `q` ends it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.app import App, ComposeResult
 
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import fit_protocol
+from tui_loraswitch.images.kitty import PictureNumber
 from tui_loraswitch.images.kitty_picture import KittyPicture, packed
 from tui_loraswitch.images.terminal import TerminalImages, detect_image_protocol
 
@@ -25,7 +26,9 @@ class Show(App[None]):
 
     def on_mount(self) -> None:
         picture = fit_protocol(Path(sys.argv[1]), 20, 10, self._terminal)
-        self.query_one(KittyPicture).show(packed(picture))
+        shown = self.query_one(KittyPicture)
+        shown._number = PictureNumber(int(sys.argv[2]))
+        shown.show(packed(picture))
 
 
 found = detect_image_protocol("auto")

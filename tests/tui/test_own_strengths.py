@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import EngineError
-from engine.store.loras import LoraWords
+from engine.store.lora_words import LoraWords
 from tui_loraswitch.screens.own_words import strengths_text, with_strengths
 
 

@@ -18,7 +18,7 @@ from tui_loraswitch.panes.messages import OwnWordsChanged
 
 if TYPE_CHECKING:
     from engine.library.service import LibraryService
-    from engine.store.loras import LoraWords
+    from engine.store.lora_words import LoraWords
 
 
 class LibraryKeys(AppBase):
@@ -63,7 +63,7 @@ class LibraryKeys(AppBase):
 
     def action_own_words(self) -> None:
         """Write strength, base model and trigger groups of one's own."""
-        from engine.store.loras import LoraWords
+        from engine.store.lora_words import LoraWords
         from tui_loraswitch.screens.own_words import OwnWordsScreen
 
         entry, own = self.main.library.highlighted, self.main.library.highlighted_own

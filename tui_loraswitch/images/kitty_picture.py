@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from rich.color import Color
+from rich.color import Color, ColorType
+from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -70,7 +71,7 @@ class KittyPicture(Widget):
         """One line of placeholders."""
         if y >= self._packed.rows:
             return Strip.blank(self.size.width, self.rich_style)
-        style = Style(color=Color.from_ansi(self._number.colour))
+        style = Style(color=_palette_colour(self._number.colour))
         cells = range(self._packed.columns)
         segments = [Segment(kitty.cell(y, x, self._number), style) for x in cells]
         return Strip(segments, self._packed.columns)
@@ -91,3 +92,12 @@ class KittyPicture(Widget):
             return False
         driver.write(sequence)
         return True
+
+
+def _palette_colour(number: int) -> Color:
+    """One of the 256 colours, written by its number on every terminal.
+
+    Textual writes such a colour as red, green and blue, or as one that looks like it, which would
+    be the number of another picture; one that has its triplet already it leaves as it is.
+    """
+    return Color("", ColorType.EIGHT_BIT, number, ColorTriplet(0, 0, 0))

@@ -15,7 +15,7 @@ from engine.protocol.view import EngineView
 if TYPE_CHECKING:
     from engine.library.names import NamedFiles
     from engine.library.search import SearchIndex
-    from engine.store.loras import LoraWords
+    from engine.store.lora_words import LoraWords
     from tui_loraswitch.control.model_files import ModelFile
     from tui_loraswitch.control.sweep_task import SweepProgress
 

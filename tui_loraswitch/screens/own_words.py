@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from engine.errors import EngineError
-from engine.store.loras import LoraWords
+from engine.store.lora_words import LoraWords
 from engine.words.clean import clean_line
 
 _STRENGTHS = re.compile(
