@@ -8,9 +8,7 @@ still bring back.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from engine.errors import EngineError
+from engine.files.moving import move
 from engine.files.regular_file import printable
 from engine.files.saving import in_words
 from engine.files.trash import to_trash
@@ -171,44 +170,19 @@ def _move_all(pairs: list[tuple[Path, Path]]) -> Moved:
     done: list[tuple[Path, Path]] = []
     try:
         for old, new in pairs:
-            _move(old, new)
+            move(old, new, dict(pairs))
             done.append((old, new))
     except OSError as error:
         try:
+            back = {new: old for old, new in pairs}
             for old, new in reversed(done):
-                _move(new, old)
+                move(new, old, back)
         except OSError as second:
             raise ArrangeError(
                 f"{printable(new)}: was moved, and cannot be moved back, {in_words(second)}."
             ) from error
         raise _refused(pairs[len(done)][0], error) from error
     return Moved(tuple(done))
-
-
-def _move(old: Path, new: Path) -> None:
-    try:
-        old.rename(new)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        _move_across(old, new)
-
-
-def _move_across(old: Path, new: Path) -> None:
-    """From one file system to another, whole or not at all; a kill leaves the old file."""
-    part = new.with_name(f".{new.name}.part")
-    try:
-        shutil.copy2(old, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(new)
-    finally:
-        part.unlink(missing_ok=True)
-    try:
-        old.unlink()
-    except OSError:
-        new.unlink()
-        raise
 
 
 def _is_same(old: Path, new: Path) -> bool:

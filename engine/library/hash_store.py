@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.files.file_version import FileVersion
-from engine.files.hashes import FileHashes, hash_file
+from engine.files.hashes import FileHashes
 from engine.library.hash_table import HashTable
 from engine.library.niceness import lower_priority
 
@@ -121,17 +121,11 @@ class HashStore:
                 job.done.set()
 
     def _hashes_of(self, job: _Job) -> FileHashes | None:
-        if (known := self._table.find(job.path, job.version)) is not None:
-            return known
         try:
-            hashes = hash_file(job.path)
-        except EngineError as error:
+            return self._table.hashes(job.path, job.version)
+        except (OSError, ValueError, EngineError) as error:
             log.warning("no hash of %s: %s", job.path, error)
             return None
-        if _version(job.path) != job.version:
-            return None  # it was written to meanwhile
-        self._table.keep(job.path, job.version, hashes)
-        return hashes
 
 
 def _version(path: Path) -> FileVersion | None:

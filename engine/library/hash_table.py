@@ -54,19 +54,29 @@ class HashTable:
                     return found
         return None
 
+    def hashes(self, path: Path, version: FileVersion | None = None) -> FileHashes | None:
+        """The hashes of a version of a file, or of the one that lies there now.
+
+        Computed, and kept, where they are not known. None where the file is another by the end.
+        Raises `OSError`, `ValueError` and `FileFormatError` for what is no sound file.
+        """
+        wanted = version or FileVersion.of(path)
+        if (known := self.find(path, wanted)) is not None:
+            return known
+        hashes = hash_file(path)
+        if FileVersion.of(path) != wanted:
+            return None
+        self.keep(path, wanted, hashes)
+        return hashes
+
     def tensors_hash(self, path: Path) -> str:
         """The hash of a file's tensors, computed where it is not known; empty for no sound file."""
         try:
-            version = FileVersion.of(path)
-            hashes = self.find(path, version)
-            if hashes is None:
-                hashes = hash_file(path)
-                if FileVersion.of(path) == version:
-                    self.keep(path, version, hashes)
+            hashes = self.hashes(path)
         except (OSError, ValueError, EngineError) as error:
             log.warning("no hash of %s: %s", path, error)
             return ""
-        return hashes.tensors_sha256
+        return hashes.tensors_sha256 if hashes is not None else ""
 
     def keep(self, path: Path, version: FileVersion, hashes: FileHashes) -> None:
         """Keep the hashes of this version in place of those of another."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, StoreError
 from engine.files.file_version import FileVersion
-from engine.files.hashes import FileHashes, hash_file
+from engine.files.hashes import FileHashes
 from engine.library.entry import LibraryEntry
 from engine.library.hash_table import HashTable
 from engine.library.list_row import file_id
@@ -57,15 +57,11 @@ class OwnWords:
     def hash(self, path: Path) -> FileHashes | None:
         """The hashes of a file, from now on the key of its words; None where it cannot be read."""
         try:
-            version = FileVersion.of(path)
-            hashes = self._hashes.find(path, version)
-            if hashes is None:
-                hashes = hash_file(path)
-                if FileVersion.of(path) != version:
-                    return None  # it was written to meanwhile
-                self._hashes.keep(path, version, hashes)
-        except (OSError, EngineError):
+            hashes = self._hashes.hashes(path)
+        except (OSError, ValueError, EngineError):
             return None
+        if hashes is None:
+            return None  # it was written to meanwhile
         try:
             self._store.rekey(path_key(path), tensors_key(hashes.tensors_sha256))
         except StoreError as error:

@@ -9,8 +9,8 @@ from pathlib import Path
 from engine.embeddings.folders import named_files, names_in, second_file
 from engine.errors import FileFormatError
 from engine.files.file_version import FileVersion
-from engine.files.hashes import FileHashes, hash_file
-from engine.files.regular_file import open_regular, read_regular, unreadable
+from engine.files.hashes import FileHashes
+from engine.files.regular_file import open_regular, printable, read_regular, unreadable
 from engine.library.hash_table import HashTable
 from engine.lora.peft_config import MAX_CONFIG_BYTES, companion
 from engine.protocol.request import GenerateRequest
@@ -33,16 +33,18 @@ class FileContents:
         known = self._loras.get(path)
         if known is not None and known[0] == version:
             return known[1]
-        hashes = self._table.find(path, version)
-        if hashes is None:
-            hashes = self._read(path)
-            if _version(path) == version:
-                self._table.keep(path, version, hashes)
+        hashes = self._hashes(path, version)
         self._loras[path] = version, hashes
         return hashes
 
-    def _read(self, path: Path) -> FileHashes:
-        return hash_file(path)
+    def _hashes(self, path: Path, version: FileVersion) -> FileHashes:
+        try:
+            hashes = self._table.hashes(path, version)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if hashes is None:
+            raise FileFormatError(f"{printable(path)}: it was written to while it was read.")
+        return hashes
 
     def lora(self, path: Path) -> str:
         """Of all in a LoRA's file that the weights depend on, and of PEFT's settings beside it."""

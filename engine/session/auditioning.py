@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import CancelledError, EngineError, SwitchError
+from engine.files.file_version import FileVersion
 from engine.files.hashes import FileHashes
 from engine.library.hash_store import HashStore
 from engine.proof.contents import FileContents
@@ -124,5 +125,8 @@ class Auditions:
 class _KnownContents(FileContents):
     """Contents of LoRAs as far as they are known; reading one would keep the user waiting."""
 
-    def _read(self, path: Path) -> FileHashes:
-        raise EngineError(f"{path.name}: it is not hashed yet.")
+    def _hashes(self, path: Path, version: FileVersion) -> FileHashes:
+        known = self._table.find(path, version)
+        if known is None:
+            raise EngineError(f"{path.name}: it is not hashed yet.")
+        return known

@@ -47,7 +47,7 @@ def test_hash_gives_the_published_vector_and_keeps_what_it_computed(
     lines = run(capsys, "hash", "--loras", library).splitlines()
     whole = hashlib.sha256((library / "a/neon.safetensors").read_bytes()).hexdigest()
     assert any(whole in line for line in lines)
-    monkeypatch.setattr("engine.library.own_words.hash_file", None)
+    monkeypatch.setattr("engine.library.hash_table.hash_file", None)
     assert run(capsys, "hash", "--loras", library).splitlines() == lines
 
 

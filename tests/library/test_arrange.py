@@ -167,3 +167,33 @@ def test_two_files_never_get_one_name(root: Path) -> None:
     with pytest.raises(ArrangeError, match="one name"):
         rename(root / "foo.safetensors", root / "bar.safetensors")
     assert files(root) == before
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_links_lead_to_the_same_file_from_another_depth(
+    root: Path, tmp_path: Path, write_lora: WriteLora, is_absolute: bool
+) -> None:
+    """Also where the folder they stand in is a link, and where what they lead to moves as well."""
+    store = tmp_path / "store/deep"
+    store.mkdir(parents=True)
+    write_lora("neon.safetensors").rename(store / "blob")
+    (root / "linked").symlink_to(store.parent)
+    here = root / "linked"
+    (here / "neon.png").write_text("picture")
+    start = here if is_absolute else Path()
+    (here / "neon.safetensors").symlink_to(start / "deep/blob")
+    (here / "neon.preview.png").symlink_to(start / "neon.png")
+    (here / "neon.txt").symlink_to("../nowhere/at-all.txt")
+    before = {path.name: path.readlink() for path in here.iterdir() if path.is_symlink()}
+
+    moved = rename(here / "neon.safetensors", root / "a/b/glow.safetensors")
+    assert not (here / "neon.safetensors").is_symlink()
+    assert moved.lora.samefile(store / "blob")
+    assert (root / "a/b/glow.preview.png").samefile(root / "a/b/glow.png")
+    nowhere = root / "a/b/glow.txt"
+    assert (nowhere.parent / nowhere.readlink()).resolve() == tmp_path / "nowhere/at-all.txt"
+    again = set_aside(moved.lora)
+    assert again.lora.samefile(store / "blob")
+    again.undo()
+    moved.undo()
+    assert {path.name: path.readlink() for path in here.iterdir() if path.is_symlink()} == before

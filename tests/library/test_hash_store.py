@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import FileFormatError
 from engine.files.hashes import hash_file
-from engine.library import hash_store
+from engine.library import hash_store, hash_table
 from engine.library.hash_store import HashStore
 from engine.library.index import LibraryIndex
 
@@ -50,7 +50,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return hash_file(path)
 
-    monkeypatch.setattr(hash_store, "hash_file", count)
+    monkeypatch.setattr(hash_table, "hash_file", count)
     return read
 
 
@@ -63,7 +63,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
         assert gate.wait(PATIENCE)
         return hash_file(path)
 
-    monkeypatch.setattr(hash_store, "hash_file", wait)
+    monkeypatch.setattr(hash_table, "hash_file", wait)
     yield gate.set
     gate.set()
 
@@ -164,7 +164,7 @@ def test_no_file_no_hash_and_no_fault(tmp_path, write_lora, monkeypatch) -> None
     def fail(path: Path):
         raise FileFormatError("the disk is away")
 
-    monkeypatch.setattr(hash_store, "hash_file", fail)
+    monkeypatch.setattr(hash_table, "hash_file", fail)
     use(store, lora)
     assert hash_of(store, lora) is None
     monkeypatch.undo()

@@ -12,7 +12,7 @@ import pytest
 
 from engine.files.hashes import hash_file
 from engine.generate.infotext import parse_infotext
-from engine.library import hash_store
+from engine.library import hash_table
 from engine.protocol.commands import CancelAll, Draw, Load, SetStack
 from engine.protocol.events import (
     GenerationCancelled,
@@ -36,7 +36,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
         assert gate.wait(PATIENCE)
         return hash_file(path)
 
-    monkeypatch.setattr(hash_store, "hash_file", wait)
+    monkeypatch.setattr(hash_table, "hash_file", wait)
     yield gate.set
     gate.set()
 
