@@ -18,7 +18,7 @@ from pathlib import Path
 PACKAGES = (
     "diffusers", "importlib-metadata", "zipp",
     "msgspec", "platformdirs", "tomli-w", "torchsde", "trampoline", "nvidia-ml-py", "psutil",
-    "textual", "textual-image", "rich", "markdown-it-py", "mdurl", "pygments",
+    "textual", "rich", "markdown-it-py", "mdurl", "pygments",
     "lycoris-lora", "peft", "toml", "pytest", "pytest-asyncio", "iniconfig", "pluggy", "hypothesis",
     "sortedcontainers",
 )  # fmt: skip

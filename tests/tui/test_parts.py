@@ -24,7 +24,7 @@ from engine.protocol.view import EngineView
 from tui_loraswitch.config.ui_state import UiState, load_state, save_state
 from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
-from tui_loraswitch.images.terminal import TerminalImages, parse_answers
+from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.gauge_lines import Figures, gauge_line, gauge_lines, sparkline
 from tui_loraswitch.screens.settings_form import read_form
 
@@ -192,22 +192,6 @@ def test_the_history_is_drawn_in_eight_heights():
     assert sparkline([0, 1 / 7, 1, 5, -1]) == "▁▂██▁"
 
 
-@pytest.mark.parametrize(
-    ("answers", "expected"),
-    [
-        (b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;c", TerminalImages("kitty", 10, 20)),
-        (b"\x1b[6;18;9t\x1b[?62;4;6c", TerminalImages("sixel", 9, 18)),
-        (b"\x1b_Gi=31;OK\x1b\\\x1b[?65;4;6;18;22c", TerminalImages("sixel")),
-        (b"\x1b[?1;2c", TerminalImages("halfcell")),
-        (b"\x1b[6;0;0t\x1b[?64;14c", TerminalImages("halfcell")),
-        (b"", TerminalImages("halfcell")),
-        (b"typed\x1b[?62;4c", TerminalImages("sixel")),
-    ],
-)
-def test_the_terminals_answers_are_understood(answers, expected):
-    assert parse_answers(answers) == expected
-
-
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 90), st.integers(1, 60))
 def test_pictures_keep_their_shape_and_fit(width, height, max_width, max_rows):
     cells = fit_half_cells((width, height, bytes(3 * width * height)), max_width, max_rows)
@@ -234,34 +218,13 @@ def test_what_is_no_picture_is_refused(tmp_path):
 def test_the_app_starts_without_torch_and_without_pictures():
     code = (
         "import sys, tui_loraswitch.app as a; "
-        "heavy = {'torch', 'diffusers', 'transformers', 'PIL', 'textual_image', 'psutil', 'numpy'};"
+        "heavy = {'torch', 'diffusers', 'transformers', 'PIL', 'psutil', 'numpy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_textual_image_asks_the_terminal_nothing():
-    code = (
-        "import sys\n"
-        "class Tty:\n"
-        "    def isatty(self): return True\n"
-        "    def write(self, text): raise SystemExit('the terminal was asked')\n"
-        "    def flush(self): pass\n"
-        "terminal = sys.__stdout__ = Tty()\n"
-        "from tui_loraswitch.images.protocol import load_sixel_widget\n"
-        "from tui_loraswitch.images.terminal import TerminalImages\n"
-        "widget = load_sixel_widget(TerminalImages('sixel', 9, 18))\n"
-        "from textual_image._terminal import get_cell_size\n"
-        "assert sys.__stdout__ is terminal\n"
-        "print(widget.__module__, *get_cell_size(), file=sys.stderr)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.stderr.strip() == "textual_image.widget.sixel 9 18"
 
 
 def test_words_for_amounts():

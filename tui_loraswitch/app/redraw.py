@@ -1,4 +1,4 @@
-"""The whole screen drawn again, as after another program wrote over it."""
+"""The whole screen drawn again, as after another program wrote over it, or in another terminal."""
 
 from __future__ import annotations
 
@@ -15,3 +15,4 @@ def redraw(app: AppBase) -> None:
     if app._driver is not None:
         app._driver.write(_CLEAR)
     app.refresh(layout=True)
+    app.main.picture.draw_again()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 from codecs import getincrementaldecoder
+from collections.abc import Callable
 from typing import Any
 
 from textual._xterm_parser import XTermParser
@@ -13,6 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from tui_loraswitch.app.pastes import PasteBrackets
 from tui_loraswitch.app.short_styles import ShortStyles
+from tui_loraswitch.images.marks import MARK
 
 _READ_BYTES = 4096
 _MOST_AT_ONCE = 1 << 20
@@ -31,10 +33,14 @@ class Terminal(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._styles = ShortStyles()
+        self.picture_over_marks: Callable[[], str] = lambda: ""
 
     def write(self, data: str) -> None:
-        """Write to the terminal what differs."""
-        super().write(self._styles.shortened(data))
+        """Write to the terminal what differs; and a picture over what was written below it."""
+        text = self._styles.shortened(data)
+        if MARK in text:
+            text = text.replace(MARK, " ") + self.picture_over_marks()
+        super().write(text)
 
     def forget_styles(self) -> None:
         """Others may have written to the terminal: take no style for granted."""

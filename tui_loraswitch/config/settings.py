@@ -17,7 +17,7 @@ from tui_loraswitch.config.audition import USUAL, AuditionSettings
 
 IDLE_MINUTES = 60.0
 ImageSetting = Literal[
-    "auto", "kitty", "sixel", "halfcell", "quadrants", "sextants", "octants", "off"
+    "auto", "kitty", "iterm2", "sixel", "halfcell", "quadrants", "sextants", "octants", "off"
 ]
 
 

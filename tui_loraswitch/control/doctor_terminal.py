@@ -14,6 +14,7 @@ PASSTHROUGH = "set -g allow-passthrough on"
 """The line of tmux.conf that lets pictures through."""
 _PROTOCOLS = {
     "kitty": "by Kitty's protocol, in full resolution",
+    "iterm2": "by iTerm2's protocol, in full resolution",
     "sixel": "by Sixel, in full resolution",
     "halfcell": "in half cells, two pixels a character",
     "off": "off",
@@ -24,7 +25,7 @@ def examine_terminal(
     images: TerminalImages, tmux: Tmux | None, environment: Mapping[str, str] = os.environ
 ) -> Iterator[Finding]:
     """Findings about the terminal, as it answered and by its environment."""
-    yield _pictures(images, tmux)
+    yield _pictures(images, tmux, has_colours=environment.get("NO_COLOR") is None)
     if tmux is not None:
         yield _tmux(tmux, images)
     elif environment.get("TERM", "").startswith("screen"):
@@ -41,14 +42,17 @@ def examine_terminal(
         yield Finding("characters", "good", "UTF-8")
 
 
-def _pictures(images: TerminalImages, tmux: Tmux | None) -> Finding:
+def _pictures(images: TerminalImages, tmux: Tmux | None, *, has_colours: bool) -> Finding:
     words = _PROTOCOLS[images.protocol]
     if images.symbols:
         words = f"in {images.symbols}"
+    if images.protocol == "halfcell" and not images.symbols and not has_colours:
+        advice = "In Kitty and Ghostty unset NO_COLOR: their pictures are found by a colour."
+        return Finding("pictures", "hint", words, advice)
     if images.protocol != "halfcell" or images.symbols or tmux is not None:
         return Finding("pictures", "good", words + (", through tmux" if images.in_tmux else ""))
     advice = (
-        "Kitty, Ghostty, WezTerm, foot, Konsole, iTerm2 and Windows Terminal show them in full; "
+        "Kitty, Ghostty, WezTerm, iTerm2, foot, Konsole and Windows Terminal show them in full; "
         "--images sextants has finer characters where the font knows them."
     )
     return Finding("pictures", "hint", words, advice)
@@ -56,7 +60,7 @@ def _pictures(images: TerminalImages, tmux: Tmux | None) -> Finding:
 
 def _tmux(tmux: Tmux, images: TerminalImages) -> Finding:
     words = f"tmux {tmux.version} in {tmux.terminal or 'an unknown terminal'}"
-    if images.protocol in ("kitty", "sixel"):
+    if images.protocol in ("kitty", "sixel") or tmux.carries_kitty:
         return Finding("tmux", "good", f"{words}, which carries pictures")
     if not tmux.around_has_placeholders:
         advice = (

@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from io import BytesIO
-
 from rich.color import Color, ColorType
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui_loraswitch.images import kitty
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import ProtocolPicture
+from tui_loraswitch.images.full_picture import FullPicture, Packed, as_png
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A picture ready to be sent, and the cells it is shown on."""
-
-    columns: int
-    rows: int
-    png: bytes = field(repr=False)
-
-
-def packed(picture: ProtocolPicture) -> Packed:
-    """A picture as PNG; for a thread."""
-    data = BytesIO()
-    picture.image.save(data, "PNG", compress_level=6)
-    return Packed(picture.width, picture.rows, data.getvalue())
-
-
-class KittyPicture(Widget):
+class KittyPicture(FullPicture):
     """Shows one picture; the terminal forgets it when the widget goes."""
 
-    DEFAULT_CSS = """
-    KittyPicture { width: auto; height: auto; }
-    """
-
     def __init__(self, budget: PictureBudget, *, in_tmux: bool, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._budget = budget
+        super().__init__(budget, id=id)
         self._in_tmux = in_tmux
         self._number = kitty.PictureNumber()
-        self._packed = Packed(0, 0, b"")
         self._is_sent = False
 
-    def show(self, picture: Packed) -> None:
-        """Show another picture."""
-        is_like = (picture.columns, picture.rows) == (self._packed.columns, self._packed.rows)
-        self._packed = picture
-        self._send()
-        if not is_like:
-            self.styles.width, self.styles.height = picture.columns, picture.rows
-            self.refresh(layout=True)
+    def pack(self, picture: ProtocolPicture) -> Packed:
+        """Make a picture ready to be sent; for a thread."""
+        size = picture.width, picture.rows
+        sequence = kitty.sent(as_png(picture), self._number, *size, in_tmux=self._in_tmux)
+        return Packed(*size, sequence)
+
+    def send_again(self) -> None:
+        """Send the picture; under the same number it takes the place of the one before."""
+        if self._packed.sequence and self.is_attached:
+            self._budget.spend(len(self._packed.sequence))
+            self._is_sent = self._write(self._packed.sequence)
 
     def on_mount(self) -> None:
         """What was shown before there was a screen is sent now."""
-        if self._packed.png and not self._is_sent:
-            self._send()
+        if not self._is_sent:
+            self.send_again()
 
     def on_unmount(self) -> None:
         """Leave nothing behind."""
@@ -75,16 +53,6 @@ class KittyPicture(Widget):
         cells = range(self._packed.columns)
         segments = [Segment(kitty.cell(y, x, self._number), style) for x in cells]
         return Strip(segments, self._packed.columns)
-
-    def _send(self) -> None:
-        if not self.is_attached:
-            return
-        picture = self._packed
-        sequence = kitty.sent(
-            picture.png, self._number, picture.columns, picture.rows, in_tmux=self._in_tmux
-        )
-        self._budget.spend(len(sequence))
-        self._is_sent = self._write(sequence)
 
     def _write(self, sequence: str) -> bool:
         driver = self.app._driver

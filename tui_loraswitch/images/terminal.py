@@ -1,8 +1,7 @@
 """Which kind of picture the terminal can show, asked in one round trip.
 
-textual-image asks several times while it is imported and gives each answer 100 ms, which a slow
-SSH link misses. Here the questions go out together, followed by one that every terminal answers
-(primary device attributes), so that the wait is as long as the link and no longer.
+The questions go out together, followed by one that every terminal answers (primary device
+attributes), so that the wait is as long as the link and no longer.
 """
 
 from __future__ import annotations
@@ -12,21 +11,25 @@ import re
 import select
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tui_loraswitch.config.settings import ImageSetting
-from tui_loraswitch.images import tmux
+from tui_loraswitch.images import iterm2, tmux
 from tui_loraswitch.images.symbol_sets import SymbolSet
+from tui_loraswitch.images.tmux import Tmux
 
-Protocol = Literal["kitty", "sixel", "halfcell", "off"]
+Protocol = Literal["kitty", "sixel", "iterm2", "halfcell", "off"]
 
 PATIENCE = 1.0
 """Seconds to wait for a terminal that answers nothing at all."""
 
 _KITTY_QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _CELL_SIZE_QUESTION = "\x1b[16t"
+_NAME_QUESTION = "\x1b[>q"
 _ATTRIBUTES_QUESTION = "\x1b[c"
+_QUESTIONS = _KITTY_QUESTION + _CELL_SIZE_QUESTION + _NAME_QUESTION + _ATTRIBUTES_QUESTION
 
 _KITTY_ANSWER = re.compile(rb"\x1b_Gi=31;OK")
 _CELL_SIZE_ANSWER = re.compile(rb"\x1b\[6;(\d{1,4});(\d{1,4})t")
@@ -44,6 +47,8 @@ class TerminalImages:
     """Finer shapes than half a cell, where the font has them."""
     in_tmux: bool = False
     """Kitty's protocol goes through tmux to the terminal around it."""
+    follows_tmux: bool = False
+    """What is around tmux decides, and may be another terminal some day."""
 
 
 def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
@@ -59,25 +64,58 @@ def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
         return TerminalImages("halfcell", symbols=setting)
     if setting == "halfcell" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return TerminalImages("halfcell")
-    multiplexer = tmux.around()
-    found = parse_answers(_ask(_KITTY_QUESTION + _CELL_SIZE_QUESTION + _ATTRIBUTES_QUESTION))
-    if setting == "auto" and multiplexer is not None and multiplexer.carries_kitty:
-        setting = "kitty"
-    if setting in ("kitty", "sixel"):
-        in_tmux = setting == "kitty" and multiplexer is not None
-        return TerminalImages(setting, found.cell_width, found.cell_height, in_tmux=in_tmux)
-    return found
+    return settled(setting, _ask(_QUESTIONS), tmux.around(), os.environ)
 
 
-def parse_answers(answers: bytes) -> TerminalImages:
+def settled(
+    setting: ImageSetting,
+    answers: bytes,
+    multiplexer: Tmux | None,
+    environment: Mapping[str, str],
+) -> TerminalImages:
+    """How pictures are drawn where no cells are asked for, by answers, tmux and environment.
+
+    Without colours (`NO_COLOR`) Kitty's placeholders, whose colour is the picture's number, would
+    show nothing.
+    """
+    found = parse_answers(answers, environment)
+    if multiplexer is not None and (found.protocol != "sixel" or not multiplexer.shows_sixel):
+        found = replace(found, protocol="halfcell")
+    if setting in ("kitty", "iterm2", "sixel"):
+        found = replace(found, protocol=setting)
+    elif multiplexer is not None and multiplexer.carries_kitty:
+        found = replace(found, protocol="kitty")
+    has_colours = environment.get("NO_COLOR") is None
+    if found.protocol == "kitty" and not has_colours:
+        found = replace(found, protocol="halfcell")
+    return replace(
+        found,
+        in_tmux=found.protocol == "kitty" and multiplexer is not None,
+        follows_tmux=setting == "auto" and multiplexer is not None and has_colours,
+    )
+
+
+def looked_at_again(found: TerminalImages) -> TerminalImages:
+    """The same, or what another terminal can do that was attached to tmux meanwhile."""
+    around = tmux.around() if found.follows_tmux else None
+    if around is None or around.carries_kitty == found.in_tmux:
+        return found
+    protocol: Protocol = "kitty" if around.carries_kitty else "halfcell"
+    return replace(found, protocol=protocol, in_tmux=around.carries_kitty)
+
+
+def parse_answers(answers: bytes, environment: Mapping[str, str]) -> TerminalImages:
     """What the terminal's answers say it can do.
 
-    Sixel goes first: WezTerm and Konsole claim kitty's protocol but not its placeholders, on which
-    textual-image builds; both draw Sixel.
+    iTerm2's protocol goes before Sixel: it has all colours, and fewer bytes. Sixel goes before
+    Kitty's: Konsole claims that but not its placeholders, on which pictures are shown here.
     """
     protocol: Protocol = "halfcell"
     attributes = _ATTRIBUTES_ANSWER.search(answers)
-    if attributes and b"4" in attributes[1].split(b";"):
+    draws_sixel = attributes is not None and b"4" in attributes[1].split(b";")
+    if iterm2.is_known(answers, environment, draws_sixel=draws_sixel):
+        protocol = "iterm2"
+    elif draws_sixel:
         protocol = "sixel"
     elif _KITTY_ANSWER.search(answers):
         protocol = "kitty"

@@ -8,9 +8,9 @@ import subprocess
 from dataclasses import dataclass
 
 _SEPARATOR = "\x1f"
-_QUESTION = _SEPARATOR.join(
-    ("#{version}", "#{client_termtype}", "#{client_termname}", "#{allow-passthrough}")
-)
+_FIELDS = ("version", "client_termtype", "client_termname", "allow-passthrough",
+           "client_termfeatures")  # fmt: skip
+_QUESTION = _SEPARATOR.join(f"#{{{field}}}" for field in _FIELDS)
 _PATIENCE = 2.0
 """Seconds; its answer takes hundredths."""
 _WITH_PLACEHOLDERS = ("kitty", "ghostty")
@@ -27,6 +27,8 @@ class Tmux:
     """What the terminal around it calls itself, else the name of its description."""
     passes_through: bool
     """Whether `allow-passthrough` is on."""
+    shows_sixel: bool = False
+    """Whether the terminal around it draws Sixel; tmux itself may claim it without."""
 
     @property
     def is_new_enough(self) -> bool:
@@ -63,8 +65,9 @@ def around() -> Tmux | None:
 def read_answer(answer: str) -> Tmux | None:
     """What tmux answered to the question; None for anything else."""
     words = answer.rstrip("\n").split(_SEPARATOR)
-    if len(words) != 4:
+    if len(words) != len(_FIELDS):
         return None
-    version, kind, name, passthrough = words
+    version, kind, name, passthrough, features = words
     # Versions before 3.3 do not know the option and answer nothing.
-    return Tmux(version, kind or name, passthrough in ("on", "all", "1", "2"))
+    passes = passthrough in ("on", "all", "1", "2")
+    return Tmux(version, kind or name, passes, "sixel" in features.split(","))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -30,11 +30,11 @@ from tui_loraswitch.config.audition import KIB_PER_SECOND
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.desktop import open_outside
 from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells, fit_protocol
+from tui_loraswitch.images.full_picture import FullPicture, Packed
 from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.images.kitty_picture import KittyPicture, Packed, packed
+from tui_loraswitch.images.in_full import new_picture
 from tui_loraswitch.images.line_budget import LineBudget, as_fine_as_fits, first_rows
-from tui_loraswitch.images.protocol import load_sixel_widget
-from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.images.terminal import TerminalImages, looked_at_again
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line, Pane
 
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 1.0
 """Previews are the bulk of what is sent over SSH: no more than one in this time."""
 
-PIXELS_A_BYTE = 2
-"""Of a photograph by Sixel, about."""
 ROWS_SECONDS = 0.25
 """Between two parts of a full picture that the line does not take at once."""
 
@@ -129,8 +127,7 @@ class PicturePane(Pane, can_focus=True):
         self._said = ""
         self._preview: Preview | None = None
         self._last_preview = -math.inf
-        self._kitty: KittyPicture | None = None
-        self._sixel: Any = None
+        self._full: FullPicture | None = None
 
     def compose(self) -> ComposeResult:
         """The picture or words in its place; below it progress, or facts of the picture."""
@@ -191,6 +188,20 @@ class PicturePane(Pane, can_focus=True):
         if problem:
             self.notify(problem, severity="warning", markup=False)
 
+    @work(exclusive=True, group="look at the terminal")
+    async def draw_again(self) -> None:
+        """Send the picture again, as the terminal can show it that is there now."""
+        terminal = await in_background(looked_at_again, self._terminal)
+        if terminal != self._terminal:
+            self._terminal = terminal
+            if self._full is not None:
+                await self._full.remove()
+                self._full = None
+            if self._drawn is not None:
+                self._draw(self._drawn)
+        elif self._full is not None and self._full.display:
+            self._full.send_again()
+
     def say_audition(self, is_on: bool) -> None:
         """Say that what the cursor is on will be seen here, or show the last picture again."""
         if is_on:
@@ -218,10 +229,8 @@ class PicturePane(Pane, can_focus=True):
         try:
             if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
                 self._show_words(clean_line(str(path)), drawn)
-            elif is_full and self._terminal.protocol == "kitty":
-                await self._draw_by_kitty(drawn, room.width, room.height)
-            elif is_full and self._terminal.protocol == "sixel":
-                await self._draw_by_sixel(drawn, room.width, room.height)
+            elif is_full and self._terminal.protocol != "halfcell":
+                await self._draw_in_full(drawn, room.width, room.height)
             else:
                 cells = await in_background(fit_half_cells, path, room.width, room.height)
                 await self._show_cells(cells, drawn, is_full)
@@ -294,10 +303,8 @@ class PicturePane(Pane, can_focus=True):
             if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
                 words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
                 self._show_words(words, drawn)
-            elif drawn.is_file and self._terminal.protocol == "kitty":
-                await self._draw_by_kitty(drawn, room.width, room.height)
-            elif drawn.is_file and self._terminal.protocol == "sixel":
-                await self._draw_by_sixel(drawn, room.width, room.height)
+            elif drawn.is_file and self._terminal.protocol != "halfcell":
+                await self._draw_in_full(drawn, room.width, room.height)
             else:
                 size = (room.width, room.height)
                 is_thrifty = self._budget.is_thrifty
@@ -318,31 +325,19 @@ class PicturePane(Pane, can_focus=True):
         self._show_only("picture-words", drawn)
         self.query_one("#picture-words", Static).update(words, layout=False)
 
-    async def _draw_by_kitty(self, drawn: Drawn, width: int, height: int) -> None:
+    async def _draw_in_full(self, drawn: Drawn, width: int, height: int) -> None:
+        if self._full is None:
+            self._full = new_picture(self._terminal, self._budget, id="full-picture")
+            self._full.display = False
+            await self.query_one("#picture-area").mount(self._full)
+        widget = self._full
+
         def pack() -> Packed:
-            return packed(fit_protocol(drawn.source, width, height, self._terminal))
+            return widget.pack(fit_protocol(drawn.source, width, height, self._terminal))
 
         picture = await in_background(pack)
-        if self._kitty is None:
-            self._kitty = KittyPicture(
-                self._budget, in_tmux=self._terminal.in_tmux, id="kitty-picture"
-            )
-            await self.query_one("#picture-area").mount(self._kitty)
-        self._kitty.show(picture)
-        self._show_only("kitty-picture", drawn)
-
-    async def _draw_by_sixel(self, drawn: Drawn, width: int, height: int) -> None:
-        fitted = await in_background(fit_protocol, drawn.source, width, height, self._terminal)
-        widget = self._sixel
-        if widget is None:
-            widget_class = await in_background(load_sixel_widget, self._terminal)
-            widget = self._sixel = widget_class(id="sixel-picture")
-        widget.styles.width, widget.styles.height = fitted.width, fitted.rows
-        widget.image = fitted.image
-        self._budget.spend(fitted.image.width * fitted.image.height // PIXELS_A_BYTE)
-        self._show_only("sixel-picture", drawn)
-        if not widget.is_attached:
-            await self.query_one("#picture-area").mount(widget)
+        widget.show(picture)
+        self._show_only("full-picture", drawn)
 
     def _show_only(self, name: str, drawn: Drawn) -> None:
         """Show one of the ways to draw, with its words in the same frame."""

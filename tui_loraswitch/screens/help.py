@@ -28,8 +28,8 @@ _MARKS = (
 
 
 _PICTURES = (
-    "in full by Kitty's protocol or Sixel, else in half cells; “loraswitch doctor”",
-    "says which. tmux 3.3 and later carries Kitty's with: set -g allow-passthrough on",
+    "in full by Kitty's protocol, iTerm2's or Sixel, else in half cells; “loraswitch",
+    "doctor” says which. tmux 3.3 carries Kitty's with: set -g allow-passthrough on",
 )
 
 
