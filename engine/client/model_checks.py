@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from engine.client.spawn import child_environment
+from engine.child_environment import child_environment
 from engine.errors import CheckpointError, EngineError
 
 

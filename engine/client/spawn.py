@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import engine
+from engine.child_environment import child_environment
 from engine.host.runtime import HostError, HostPlace
 
 START_SECONDS = 20.0
@@ -37,13 +36,6 @@ def spawn_host(place: HostPlace, arguments: Sequence[str], log: Path) -> None:
         )
     if not _until(lambda: place.socket.exists() and place.is_alive(), process):
         raise HostError(f"The host does not start; {log} has the details.")
-
-
-def child_environment() -> dict[str, str]:
-    """That of this process, in which Python finds the same packages."""
-    sources = str(Path(engine.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path}
 
 
 def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:

@@ -28,17 +28,22 @@ def read_regular(path: Path, limit: int) -> bytes:
 
     Raises `FileFormatError` as `open_regular` does, and for a file that is larger.
     """
+    descriptor = regular_descriptor(path)
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > limit:
-                raise FileFormatError(
-                    f"{printable(path)}: too large, {size:,} bytes where {limit:,} are sensible."
-                )
-            # Not to its end: a file of /proc says that it is empty, and may give bytes for ever.
-            return file.read(size) if size else b""
+        size = os.fstat(descriptor).st_size
+        if size > limit:
+            raise FileFormatError(
+                f"{printable(path)}: too large, {size:,} bytes where {limit:,} are sensible."
+            )
+        # Not to its end: a file of /proc says that it is empty, and may give bytes for ever.
+        text = os.read(descriptor, size) if size else b""
+        while len(text) < size and (more := os.read(descriptor, size - len(text))):
+            text += more
+        return text
     except OSError as error:
         raise unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
 
 
 def regular_descriptor(path: Path) -> int:
@@ -70,7 +75,10 @@ def unreadable(path: Path, error: OSError) -> FileFormatError:
 
 def printable(name: str | Path) -> str:
     """A file's name without the characters that could act on a terminal, or are none."""
-    return "".join(char if char.isprintable() else "?" for char in str(name))
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _require_regular(path: Path, mode: int) -> None:

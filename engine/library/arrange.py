@@ -21,8 +21,7 @@ from engine.files.moving import move
 from engine.files.regular_file import printable
 from engine.files.saving import in_words
 from engine.files.trash import to_trash
-from engine.library.previews import by_folded_name
-from engine.library.walk import look_beside
+from engine.library.beside import Beside
 from engine.lora.peft_config import CONFIG_NAME, companion
 
 ASIDE = ".loraswitch-aside"
@@ -61,11 +60,11 @@ def companions(lora: Path) -> list[Path]:
     Those that are written with other cases are another LoRA's where there is one written so.
     """
     try:
-        names = by_folded_name(os.listdir(lora.parent))  # noqa: PTH208 - names are wanted
+        beside = Beside(os.listdir(lora.parent))  # noqa: PTH208 - names are wanted
     except OSError as error:
         raise _refused(lora, error) from error
     stem = lora.name[: -len(_ENDING)]
-    sidecars, previews = look_beside(lora.parent, stem, names)
+    sidecars, previews = beside.paths_of(lora.parent, stem)
     found = dict.fromkeys((*(path for _, path in sidecars), *previews))
     return [
         path

@@ -58,7 +58,7 @@ def merge(descriptions: Iterable[Description]) -> Description:
         table = source.__dict__
         for name in _NAMES:
             value = table[name]
-            if value not in _EMPTY and value is not False:
+            if value or type(value) is float:
                 merged[name], sayers[name] = value, source.source
     merged["sources"] = tuple((name, sayer) for name, sayer in sayers.items() if sayer)
     merged["trigger_words"] = _all_trigger_words(sources)
@@ -71,7 +71,6 @@ _NAMES = tuple(
     for field in fields(Description)
     if field.name not in ("source", "sources", "problems", "trigger_words")
 )
-_EMPTY = ("", None, ())
 
 
 def _all_trigger_words(sources: Iterable[Description]) -> tuple[TriggerWords, ...]:
@@ -89,6 +88,8 @@ def trigger_words(source: str, texts: Iterable[str]) -> tuple[TriggerWords, ...]
 
     A text may itself be a group such as `neon glow, night city`, which stays together.
     """
-    lines = (clean_line(text, MAX_GROUP).strip(" ,") for text in islice(texts, _MAX_TEXTS))
-    words = dict.fromkeys(filter(None, lines))
+    words: dict[str, None] = {}
+    for text in islice(texts, _MAX_TEXTS):
+        if text and (line := clean_line(text, MAX_GROUP).strip(" ,")):
+            words[line] = None
     return (TriggerWords(source, tuple(words)[:MAX_WORDS]),) if words else ()

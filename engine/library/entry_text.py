@@ -7,11 +7,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.library.entry import LibraryEntry, TriggerWords
 
 _OWN_TEXTS = ("path", "root", "tags", "metadata", "trigger_words", "previews")
 _NAMES = tuple(field.name for field in fields(LibraryEntry) if field.name not in _OWN_TEXTS)
-_encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(entry: LibraryEntry) -> tuple[str, str, str]:
@@ -21,7 +22,8 @@ def encode(entry: LibraryEntry) -> tuple[str, str, str]:
     single lines: that is how text is cleaned for an entry.
     """
     own = entry.__dict__
-    values = {name: value for name in _NAMES if _says(value := own[name])}
+    # A number says something even where it is zero; False is the default of a flag.
+    values = {n: value for n in _NAMES if (value := own[n]) or type(value) in (int, float)}
     values["trigger_words"] = [(group.source, group.words) for group in entry.trigger_words]
     if entry.previews:
         values["previews"] = [str(preview) for preview in entry.previews]
@@ -30,8 +32,12 @@ def encode(entry: LibraryEntry) -> tuple[str, str, str]:
     return _encode_json(values), tags, metadata
 
 
-def _says(value: object) -> bool:
-    return value is not False and value not in ("", (), None)
+def _encode_json(values: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(values).decode()
+    except UnicodeEncodeError:
+        # The bytes of a path that are not UTF-8: the form that escapes them.
+        return json.dumps(values, separators=(",", ":"))
 
 
 def decode(path: Path, root: Path, text: str, tags: str, metadata: str) -> LibraryEntry | None:

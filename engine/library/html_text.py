@@ -43,7 +43,7 @@ def plain_description(text: str, limit: int = MAX_TEXT) -> str:
     if not text:
         return ""
     text = text[: 4 * limit]
-    if any(map(_is_html, _MARKUP.finditer(text))):
+    if ("<" in text or "&" in text) and any(map(_is_html, _MARKUP.finditer(text))):
         text = _text_of_html(text)
     lines = (" ".join(line.split()) for line in clean_text(text, limit).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from engine.library.entry import LibraryEntry
-from engine.library.entry_text import decode, encode
-from engine.library.list_row import Folder, ListRow, folder_id, list_row
-from engine.library.names import loose_name, output_name
+from engine.library.entry_text import decode
+from engine.library.indexed_file import IndexedFile
+from engine.library.list_row import Folder, ListRow
 from engine.words.clean import clean_line
 
 _VERSION = 4
@@ -37,6 +37,7 @@ _TABLES = (
     "CREATE INDEX rows_output ON rows (output) WHERE output <> ''",
 )
 _NAMES = ("folders", "rows", "entries")
+_MARKS = ", ".join("?" * (len(ListRow._fields) + 4))
 _LISTED = ", ".join(f"rows.{name}" for name in ListRow._fields)
 _WHOLE = (
     "SELECT rows.path, folders.root, entry, tags, metadata, missing FROM rows "
@@ -156,33 +157,28 @@ class LibraryIndex:
                     found[path] = KnownFile(*values)
         return found
 
-    def store(self, entries: Iterable[tuple[str, LibraryEntry]]) -> list[ListRow]:
-        """Keep entries with their stamps; gives what the list needs of them."""
-        rows: list[ListRow] = []
-        written, kept = [], []
-        folders: dict[int, tuple[bytes, str]] = {}
-        for stamp, entry in entries:
-            folder = folder_id(entry.root, entry.folder)
-            if folder not in self._folders:
-                folders[folder] = os.fsencode(entry.root), entry.folder
-            row = list_row(entry, folder)
-            # A file in error is tried again: the reason (its rights, a disk) may be gone.
-            stamp = "" if entry.error or entry.problems else stamp
-            name = loose_name(entry.path.name), output_name(entry)
-            rows.append(row)
-            written.append((*row, os.fsencode(entry.path), stamp, *name))
-            kept.append((row.id, *encode(entry)))
+    def store(self, files: Sequence[IndexedFile]) -> None:
+        """Keep what was read of files."""
+        folders = {
+            file.row.folder: (file.row.folder, file.root, file.folder)
+            for file in files
+            if file.row.folder not in self._folders
+        }
 
         def write(db: sqlite3.Connection) -> None:
-            places = [(id, *values) for id, values in folders.items()]
-            db.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", places)
-            marks = ", ".join("?" * 18)
-            db.executemany(f"INSERT OR REPLACE INTO rows VALUES ({marks})", written)
-            db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", kept)
+            db.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", folders.values())
+            rows = ((*file.row, *file[3:7]) for file in files)
+            db.executemany(f"INSERT OR REPLACE INTO rows VALUES ({_MARKS})", rows)
+            texts = ((file.row.id, *file.texts) for file in files)
+            db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", texts)
 
         self._change(write)
         self._folders |= folders.keys()
-        return rows
+
+    def has(self, file: IndexedFile) -> bool:
+        """Whether just the same is kept of a file already."""
+        kept = self._ask("SELECT entry, tags, metadata FROM entries WHERE id = ?", (file.row.id,))
+        return bool(kept) and kept[0] == file.texts
 
     def forget(self, ids: Iterable[int]) -> None:
         """Drop files that are gone."""

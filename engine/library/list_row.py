@@ -90,6 +90,7 @@ def file_id(root: Path, path: Path) -> int:
     return folder << _FILE_BITS | _number(os.fsencode(root) + b"\0" + whole, _FILE_BITS)
 
 
+@lru_cache(maxsize=1024)
 def folder_id(root: Path, folder: str) -> int:
     """A number for a folder, by its name as it is shown."""
     return _number(os.fsencode(root) + b"\0" + folder.encode(errors="surrogateescape"), 63)

@@ -54,7 +54,9 @@ def training_tags(metadata: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
 
     Summed over the training folders of `ss_tag_frequency`; captions are split into words.
     """
-    folders = json_or_none(metadata.get("ss_tag_frequency", ""))
+    if "ss_tag_frequency" not in metadata:
+        return ()
+    folders = json_or_none(metadata["ss_tag_frequency"])
     counts: Counter[str] = Counter()
     for tags in folders.values() if isinstance(folders, dict) else ():
         for tag, count in tags.items() if isinstance(tags, dict) else ():
@@ -106,8 +108,10 @@ def _words(text: str) -> list[str]:
 
 
 def _class_tokens(metadata: Mapping[str, str]) -> list[str]:
-    datasets = json_or_none(metadata.get("ss_datasets", ""))
-    tokens = []
+    tokens: list[str] = []
+    if "ss_datasets" not in metadata:
+        return tokens
+    datasets = json_or_none(metadata["ss_datasets"])
     for dataset in datasets if isinstance(datasets, list) else ():
         subsets = dataset.get("subsets") if isinstance(dataset, dict) else None
         for subset in subsets if isinstance(subsets, list) else ():

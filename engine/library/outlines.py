@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from engine.files.header import RawHeader, parse_header
 from engine.lora.identify import Outline, outline_of
@@ -19,12 +19,14 @@ _START = '{"__metadata__":'
 _decoder = json.JSONDecoder()
 
 
-@dataclass(frozen=True)
-class ReadHeader:
+class ReadHeader(NamedTuple):
     """What a header tells."""
 
     outline: Outline
+    """Perhaps of another file with the same table."""
     metadata: Mapping[str, str]
+    moved: int = 0
+    """How many bytes later in this file all tensors lie than the outline says."""
 
 
 class Outlines:
@@ -35,23 +37,22 @@ class Outlines:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[Outline, int]] = OrderedDict()
-        """By the table's text: the outline with its offsets from the first tensor's, and the
-        length of all tensors."""
+        self._known: OrderedDict[str, tuple[Outline, int, int]] = OrderedDict()
+        """By the table's text: the outline of a file, where its tensors begin, and their length."""
 
     def read(self, raw: RawHeader) -> ReadHeader:
         """Read a header. Raises `FileFormatError` as `parse_header` does."""
         split = _split(raw)
         if split is not None:
             metadata, table = split
-            outline, length = self._known.get(table, (None, 0))
-            if outline is not None and raw.data_start + length == raw.file_size:
+            known = self._known.get(table)
+            if known is not None and raw.data_start + known[2] == raw.file_size:
                 self._known.move_to_end(table)
-                return ReadHeader(_moved(outline, raw.data_start), metadata)
+                return ReadHeader(known[0], metadata, raw.data_start - known[1])
         header = parse_header(raw)
         outline = outline_of(header.tensors)
         if split is not None:
-            self._known[table] = _moved(outline, -raw.data_start), raw.file_size - raw.data_start
+            self._known[table] = outline, raw.data_start, raw.file_size - raw.data_start
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return ReadHeader(outline, header.metadata)
@@ -72,10 +73,3 @@ def _split(raw: RawHeader) -> tuple[dict[str, str], str] | None:
     if not isinstance(metadata, dict) or _START[1:-1] in table:
         return None
     return {key: value for key, value in metadata.items() if isinstance(value, str)}, table
-
-
-def _moved(outline: Outline, by: int) -> Outline:
-    alpha = outline.alpha
-    if alpha is None:
-        return outline
-    return replace(outline, alpha=replace(alpha, start=alpha.start + by, end=alpha.end + by))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from engine.files.header import Header
 from engine.library.metadata import MAX_JSON, json_or_none
@@ -19,39 +18,6 @@ PREVIEW_ENDINGS = (
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 _MAX_EMBEDDED = 8
 """Embedded pictures that are tried."""
-
-
-def find_previews(lora: Path) -> list[Path]:
-    """The pictures beside a LoRA file, whatever the case of their names, the preferred one first.
-
-    None when the folder cannot be read.
-    """
-    try:
-        names = [path.name for path in lora.parent.iterdir()]
-    except OSError:
-        return []
-    return [lora.with_name(n) for n in beside(lora.stem, PREVIEW_ENDINGS, by_folded_name(names))]
-
-
-def by_folded_name(names: list[str]) -> dict[str, list[str]]:
-    """A folder's file names by their case-folded form, for `beside`."""
-    folded: dict[str, list[str]] = {}
-    for name in names:
-        folded.setdefault(name.casefold(), []).append(name)
-    return folded
-
-
-def beside(stem: str, endings: tuple[str, ...], folded: Mapping[str, list[str]]) -> list[str]:
-    """The names that are `stem` plus one of `endings`, in their order.
-
-    `endings` are in lower case. Of several writings of one name the exact one comes first.
-    """
-    start = stem.casefold()
-    found: list[str] = []
-    for ending in endings:
-        if names := folded.get(start + ending):
-            found += sorted(names, key=lambda name: (name != stem + ending, name))
-    return found
 
 
 def embedded_previews(header: Header) -> Iterator[bytes]:

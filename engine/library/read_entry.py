@@ -33,7 +33,8 @@ def read_entry(
             descriptor = regular_descriptor(found.path)
             try:
                 read = (outlines or Outlines()).read(raw_header(found.path, descriptor))
-                alpha = scalar_at(descriptor, read.outline.alpha) if read.outline.alpha else None
+                at = read.outline.alpha
+                alpha = scalar_at(descriptor, at, read.moved) if at is not None else None
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.library.entry import LibraryEntry
 from engine.library.index import KnownFile, LibraryIndex, absolute
-from engine.library.list_row import ListRow, file_id
-from engine.library.outlines import Outlines
-from engine.library.read_entry import read_entry
-from engine.library.walk import FoundFile, Walk
+from engine.library.list_row import ListRow
+from engine.library.reading import Reading, Unread
+from engine.library.walk import Walk
 from engine.words.clean import clean_line
 
 BATCH = 200
 """Files read between two reports and two writes of the index."""
 _LISTED_BETWEEN_REPORTS = 500
-
-
-class _Unread(NamedTuple):
-    """A file to be read, when the library saw it first, and whether it was in error then."""
-
-    file: FoundFile
-    added_ns: int
-    was_in_error: bool
 
 
 @dataclass(frozen=True)
@@ -106,80 +96,84 @@ class _Scan:
         self._index = index
         self._on_progress = on_progress or (lambda _: None)
         self._stopped = should_stop or (lambda: False)
-        self._outlines = Outlines()
+        self._reading = Reading(BATCH, self._stopped)
         self._visited: set[str] = set()
         self._done = self._total = self._reported_total = 0
         self._begun = time.time_ns()
 
     def look_at_all(self, roots: Iterable[Path]) -> None:
         """Whole library folders; what is known is compared first, then the rest is read."""
-        to_read: list[_Unread] = []
-        for root in dict.fromkeys(map(absolute, roots)):
-            known = self._index.known(root)
-            if os.path.realpath(root) in self._visited:
-                # It lies in another library folder, which has given its files already.
-                self._index.forget(file.id for file in known.values())
-            else:
-                to_read += self._compare(Walk(root, self._visited), known)
-            if self._stopped():
-                return
-        self._read(to_read)
+        try:
+            for root in dict.fromkeys(map(absolute, roots)):
+                known = self._index.known(root)
+                if os.path.realpath(root) in self._visited:
+                    # It lies in another library folder, which has given its files already.
+                    self._index.forget(file.id for file in known.values())
+                else:
+                    self._compare(Walk(root, self._visited), known)
+                if self._stopped():
+                    return
+            self._read()
+        finally:
+            self._reading.close()
 
     def look_at(self, root: Path, folder: Path, below: bool) -> None:
         """One folder, with what is below or without."""
-        walk = Walk(root, self._visited, start=folder, below=below)
-        self._read(self._compare(walk, self._index.known(root, folder, below)))
+        try:
+            walk = Walk(root, self._visited, start=folder, below=below)
+            self._compare(walk, self._index.known(root, folder, below))
+            self._read()
+        finally:
+            self._reading.close()
 
-    def _compare(self, walk: Walk, known: Mapping[Path, KnownFile]) -> list[_Unread]:
-        """Take down what is gone or out of sight; gives the files to read."""
-        files: list[FoundFile] = []
-        for folder in walk:
-            files += folder
-            self._list_more(len(folder))
+    def _compare(self, walk: Walk, known: Mapping[Path, KnownFile]) -> None:
+        """Take down what is gone or out of sight, and have the rest read."""
+        seen: set[Path] = set()
+        missing: dict[int, str] = {}
+        same = 0
+        for files in walk:
+            self._list_more(len(files))
             if self._stopped():
-                return []
+                return
+            to_read: list[Unread] = []
+            for file in files:
+                before = known.get(file.path)
+                if before is None or before.stamp != file.stamp:
+                    added = before.added_ns if before else self._begun
+                    to_read.append(Unread(file, added, before is not None and not before.stamp))
+                if before is not None and before.missing:
+                    missing[before.id] = ""
+            if known:
+                seen.update(file.path for file in files)
+            same += len(files) - len(to_read)
+            self._reading.add(to_read)
         unlisted = dict(walk.unlisted)
-        if known and not files and not unlisted and walk.begin == walk.root:
+        if known and not seen and not unlisted and walk.begin == walk.root:
             words = f"{clean_line(str(walk.root))}: it is empty; is its drive mounted?"
             unlisted[walk.root] = words
-        seen = {file.path for file in files}
         unseen = [path for path in known if path not in seen]
         reasons = {path: _why_unseen(path, unlisted) for path in unseen}
         gone = tuple(known[path].id for path, reason in reasons.items() if not reason)
-        missing = {
-            known[path].id: reason
-            for path, reason in reasons.items()
-            if reason and reason != known[path].missing
-        }
-        to_read: list[_Unread] = []
-        for file in files:
-            before = known.get(file.path)
-            if before is None or before.stamp != file.stamp:
-                added = before.added_ns if before else self._begun
-                to_read.append(_Unread(file, added, before is not None and not before.stamp))
-            elif before.missing:
-                missing[before.id] = ""
+        for path, reason in reasons.items():
+            if reason and reason != known[path].missing:
+                missing[known[path].id] = reason
         self._index.forget(gone)
         self._index.miss(missing)
         offline = len(unseen) - len(gone)
         self._list_more(offline)
-        self._done += len(files) - len(to_read) + offline
+        self._done += same + offline
         self._report(gone=gone, missing=missing, problems=tuple(unlisted.values()))
-        return to_read
 
-    def _read(self, to_read: list[_Unread]) -> None:
-        for batch in _batches(to_read):
-            fresh: list[tuple[str, LibraryEntry]] = []
-            for file, added, was_in_error in batch:
-                if self._stopped():
-                    break
-                entry = read_entry(file, self._outlines, added)
-                self._done += 1
-                if not was_in_error or self._index.entry(file_id(file.root, file.path)) != entry:
-                    fresh.append((file.stamp, entry))
-            self._report(tuple(self._index.store(fresh)))
-            if self._stopped():
-                break
+    def _read(self) -> None:
+        for batch, files in self._reading.results():
+            self._done += len(files)
+            fresh = [
+                file
+                for one, file in zip(batch, files, strict=False)
+                if not one.was_in_error or not self._index.has(file)
+            ]
+            self._index.store(fresh)
+            self._report(tuple(file.row for file in fresh))
         if self._index.warning:
             self._report(problems=(self._index.warning,))
 
@@ -201,11 +195,6 @@ class _Scan:
         self._on_progress(
             ScanProgress(self._done, self._total, found, new, gone, missing or {}, problems)
         )
-
-
-def _batches(files: list[_Unread]) -> Iterator[list[_Unread]]:
-    for start in range(0, len(files), BATCH):
-        yield files[start : start + BATCH]
 
 
 def _why_unseen(path: Path, unlisted: Mapping[Path, str]) -> str:

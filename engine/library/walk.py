@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from engine.library.previews import PREVIEW_ENDINGS, beside, by_folded_name
-from engine.library.sidecars import SIDECAR_ENDINGS
+from engine.library.beside import Beside
 from engine.words.clean import clean_line
 
 _ENDING = ".safetensors"
 
 
-@dataclass(frozen=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A LoRA file as the folder shows it."""
 
     path: Path
@@ -30,18 +29,6 @@ class FoundFile:
     """The pictures beside it, the preferred one first."""
     stamp: str = ""
     """Changes when the file, its sidecars or the names of its previews change."""
-
-
-def look_beside(
-    folder: Path, stem: str, neighbours: Mapping[str, list[str]]
-) -> tuple[tuple[tuple[str, Path], ...], tuple[Path, ...]]:
-    """The sidecars (ending and path) and the previews of a LoRA, among its folder's names."""
-    sidecars = tuple(
-        (ending, folder / names[0])
-        for ending in SIDECAR_ENDINGS
-        if (names := beside(stem, (ending,), neighbours))
-    )
-    return sidecars, tuple(folder / name for name in beside(stem, PREVIEW_ENDINGS, neighbours))
 
 
 @dataclass
@@ -82,7 +69,7 @@ class Walk:
                 self._note(folder, error)
                 continue
             visible = [item for item in listed if not item.name.startswith(".")]
-            neighbours = by_folded_name([item.name for item in visible])
+            beside = Beside(item.name for item in visible)
             found: list[FoundFile] = []
             below: list[Path] = []
             for item in visible:
@@ -91,7 +78,7 @@ class Walk:
                         if self.below:
                             (links if item.is_symlink() else below).append(folder / item.name)
                     elif item.name.lower().endswith(_ENDING):
-                        if file := self._look_at(item, folder, neighbours):
+                        if file := self._look_at(item, folder, beside):
                             found.append(file)
                     elif item.is_symlink():
                         # Perhaps a folder on a drive that is not there now: ask for the reason.
@@ -103,21 +90,23 @@ class Walk:
             if found:
                 yield found
 
-    def _look_at(
-        self, item: os.DirEntry[str], folder: Path, neighbours: dict[str, list[str]]
-    ) -> FoundFile | None:
+    def _look_at(self, item: os.DirEntry[str], folder: Path, beside: Beside) -> FoundFile | None:
         """The file with its neighbours; None for a pipe or a device of such a name."""
         status = item.stat()
         if not stat.S_ISREG(status.st_mode):
             shown = clean_line(str(folder / item.name))
             self.unlisted[folder / item.name] = f"{shown}: this is a pipe or a device, not a file."
             return None
-        sidecars, previews = look_beside(folder, item.name[: -len(_ENDING)], neighbours)
-        stamps = (
-            f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}",
-            *(preview.name for preview in previews),
-            *(_stamp(sidecar) for _, sidecar in sidecars),
-        )
+        sidecars, previews = beside.paths_of(folder, item.name[: -len(_ENDING)])
+        stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+        if sidecars or previews:
+            parts = (
+                stamp,
+                *(preview.name for preview in previews),
+                *(_stamp(sidecar) for _, sidecar in sidecars),
+            )
+            # As text that a database takes, whatever bytes the names have.
+            stamp = "|".join(parts).encode(errors="backslashreplace").decode()
         return FoundFile(
             folder / item.name,
             self.root,
@@ -126,8 +115,7 @@ class Walk:
             status.st_ino,
             sidecars,
             previews,
-            # As text that a database takes, whatever bytes the names have.
-            stamp="|".join(stamps).encode(errors="backslashreplace").decode(),
+            stamp,
         )
 
     def _note(self, path: Path, error: OSError) -> None:
@@ -146,7 +134,7 @@ class Walk:
 
 def _stamp(path: Path) -> str:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - thousands, and pathlib's takes twice as long
     except OSError:
         return ""
     return f"{path.name}:{status.st_size}:{status.st_mtime_ns}"

@@ -144,11 +144,11 @@ def read_scalar(path: Path, info: TensorInfo) -> float | None:
         raise unreadable(path, error) from error
 
 
-def scalar_at(descriptor: int, info: TensorInfo) -> float | None:
-    """The same of an open file; raises OSError when it cannot be read."""
+def scalar_at(descriptor: int, info: TensorInfo, after: int = 0) -> float | None:
+    """The same of an open file, so many bytes behind; raises OSError when it cannot be read."""
     if math.prod(info.shape) != 1:
         return None
-    raw = os.pread(descriptor, info.end - info.start, info.start)
+    raw = os.pread(descriptor, info.end - info.start, info.start + after)
     if len(raw) != info.end - info.start:
         return None
     if info.dtype == "BF16":

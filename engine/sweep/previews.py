@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.files.picture_file import picture_of
 from engine.files.regular_file import printable
 from engine.files.saving import in_words, write_new
-from engine.library.previews import find_previews
+from engine.library.beside import find_previews
 
 LARGEST_SIDE = 512
 ENDING = ".preview.png"

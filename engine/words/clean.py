@@ -38,6 +38,8 @@ def clean_text(text: str, limit: int = MAX_TEXT) -> str:
 
 def clean_line(text: str, limit: int = MAX_LINE) -> str:
     """The same on one line, with single spaces."""
+    if not text:
+        return ""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text[:limit].strip()  # as nearly all names are; thousands are cleaned in a scan
     return " ".join(clean_text(text, limit).split())

@@ -8,6 +8,7 @@ import pytest
 
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
+from engine.library.indexed_file import indexed
 from engine.library.list_row import file_id
 
 ROOT = Path("/loras")
@@ -48,7 +49,7 @@ def stamps(index: LibraryIndex) -> dict[Path, str]:
 def test_entries_come_back_equal(tmp_path: Path) -> None:
     path = tmp_path / "deeper" / "index.sqlite"
     with LibraryIndex(path) as index:
-        index.store([("stamp", FULL), ("other", BARE)])
+        index.store([indexed("stamp", FULL), indexed("other", BARE)])
         assert index.warning == ""
     with LibraryIndex(path) as index:
         assert stamps(index) == dict.fromkeys((FULL.path, BARE.path), ""), (
@@ -57,7 +58,7 @@ def test_entries_come_back_equal(tmp_path: Path) -> None:
         assert index.load([ROOT, ROOT]) == [FULL, BARE]
         assert index.load([Path("/other")]) == []
         sound = replace(FULL, rank=16, problems=())
-        index.store([("newer", sound)])
+        index.store([indexed("newer", sound)])
         index.forget([file_id(ROOT, BARE.path)])
         assert stamps(index) == {FULL.path: "newer"}
     with LibraryIndex(path) as index:
@@ -72,19 +73,19 @@ def test_what_was_read_of_a_damaged_file_is_not_taken_for_what_the_new_one_holds
         raise sqlite3.DatabaseError("database disk image is malformed")
 
     with LibraryIndex(tmp_path / "index.sqlite") as index:
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
         index._change(fail)
         assert "built anew" in index.warning
         assert index.known(ROOT) == {}
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
 
 
 def test_other_version_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 999")
     database.close()
@@ -98,7 +99,7 @@ def test_file_that_is_no_index_is_set_aside(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, it is something else" * 100)
     with LibraryIndex(path) as index:
         assert "damaged" in index.warning
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
     assert (tmp_path / "index.sqlite.damaged").read_bytes().startswith(b"this is not")
     with LibraryIndex(path) as index:
         assert index.load([ROOT]) == [BARE]
@@ -108,14 +109,14 @@ def test_file_that_is_no_index_is_set_aside(tmp_path: Path) -> None:
 def test_damage_found_later_is_set_aside_too(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:
-        index.store([(f"{n}", replace(FULL, path=ROOT / f"{n}.x")) for n in range(500)])
+        index.store([indexed(f"{n}", replace(FULL, path=ROOT / f"{n}.x")) for n in range(500)])
     raw = bytearray(path.read_bytes())
     raw[8192:] = b"\xaa" * (len(raw) - 8192)
     path.write_bytes(raw)
     with LibraryIndex(path) as index:
         assert index.load([ROOT]) == []
         assert "damaged" in index.warning
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
 
 
@@ -137,7 +138,7 @@ def test_damage_found_later_is_set_aside_too(tmp_path: Path) -> None:
 def test_row_that_makes_no_sense_is_left_out(tmp_path: Path, column: str, text: object) -> None:
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:
-        index.store([("stamp", BARE), ("stamp", FULL)])
+        index.store([indexed("stamp", BARE), indexed("stamp", FULL)])
     database = sqlite3.connect(path)
     with database:
         database.execute(f"UPDATE entries SET {column} = ? WHERE entry LIKE '%truncated%'", (text,))
@@ -152,7 +153,7 @@ def test_where_nothing_can_be_written_the_index_lives_in_memory(tmp_path: Path) 
     (tmp_path / "file").touch()
     with LibraryIndex(tmp_path / "file" / "index.sqlite") as index:
         assert "cannot be kept here" in index.warning
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
 
 
@@ -164,7 +165,7 @@ def test_locked_index_is_replaced_by_memory(
     with LibraryIndex(path) as index:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        index.store([("stamp", BARE)])
+        index.store([indexed("stamp", BARE)])
         other.close()
         assert "locked" in index.warning
         assert path.exists()

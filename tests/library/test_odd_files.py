@@ -12,6 +12,7 @@ import pytest
 
 from engine.library import read_entry as read_entry_module
 from engine.library.index import LibraryIndex
+from engine.library.indexed_file import indexed
 from engine.library.scan import ScanProgress, scan_folders
 from engine.library.sidecars import SIDECAR_ENDINGS
 from engine.lora.identify import Outline
@@ -162,7 +163,7 @@ def test_an_entry_without_sense_in_the_index_is_read_again(
 ) -> None:
     write_lora("a.safetensors")
     (entry,) = scan_folders([root], index)
-    index.store([("", replace(entry, tags=(("a\nb", 1),)))])
+    index.store([indexed("", replace(entry, tags=(("a\nb", 1),)))])
     with LibraryIndex(index.path) as again:
         assert scan_folders([root], again) == [entry]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.files.header import Header
-from engine.library.previews import PREVIEW_ENDINGS, embedded_previews, find_previews
+from engine.library.beside import find_previews
+from engine.library.previews import PREVIEW_ENDINGS, embedded_previews
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 WEBP = b"RIFF\x20\0\0\0WEBPVP8 " + bytes(20)

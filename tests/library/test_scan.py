@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import engine.library.scan as scan_module
+from engine.library import reading
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
 from engine.library.scan import ScanProgress, scan_folders
@@ -30,13 +31,13 @@ def index(tmp_path: Path) -> Iterator[LibraryIndex]:
 def headers_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose headers are read, as they are read."""
     names: list[str] = []
-    real = scan_module.read_entry
+    real = reading.read_entry
 
     def read_entry(found: FoundFile, *more: Any) -> LibraryEntry:
         names.append(found.path.name)
         return real(found, *more)
 
-    monkeypatch.setattr(scan_module, "read_entry", read_entry)
+    monkeypatch.setattr(reading, "read_entry", read_entry)
     return names
 
 

@@ -123,7 +123,8 @@ def preview(path: Path) -> HalfCells | None:
 
     `path` is the LoRA, or the picture beside it that is tried first.
     """
-    from engine.library.previews import PREVIEW_ENDINGS, find_previews
+    from engine.library.beside import find_previews
+    from engine.library.previews import PREVIEW_ENDINGS
     from tui_loraswitch.panes.details import read_preview
 
     endings = sorted(PREVIEW_ENDINGS, key=len, reverse=True)

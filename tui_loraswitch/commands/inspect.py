@@ -16,10 +16,10 @@ from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.errors import EngineError
 from engine.files.header import Header, read_header
 from engine.generate.picture_said import read_picture
+from engine.library.beside import Beside
 from engine.library.entry import LibraryEntry
-from engine.library.previews import by_folded_name
 from engine.library.read_entry import read_entry
-from engine.library.walk import FoundFile, look_beside
+from engine.library.walk import FoundFile
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
 from engine.protocol.text import file_size, plural
@@ -177,10 +177,10 @@ def _found(path: Path) -> FoundFile:
     """The file as the library's walk would have found it, whatever its ending."""
     try:
         status = path.stat()
-        neighbours = by_folded_name([item.name for item in path.parent.iterdir()])
+        beside = Beside(item.name for item in path.parent.iterdir())
     except OSError as error:
         raise EngineError(f"{path}: cannot be read ({error.strerror}).") from error
-    sidecars, previews = look_beside(path.parent, path.stem, neighbours)
+    sidecars, previews = beside.paths_of(path.parent, path.stem)
     return FoundFile(
         path=path,
         root=path.parent,

@@ -32,13 +32,15 @@ def claimed(metadata: Mapping[str, str]) -> Claim | None:
 
 def claimed_variant(metadata: Mapping[str, str]) -> str:
     """The variant of SDXL that the metadata names, perhaps by the file that it was trained on."""
-    keys = (*_KEYS, "ss_sd_model_name")
-    return next((name for key in keys if (name := variant_called(metadata.get(key, "")))), "")
+    said = (metadata[key] for key in (*_KEYS, "ss_sd_model_name") if key in metadata)
+    return next((name for words in said if (name := variant_called(words))), "")
 
 
 def _claims(metadata: Mapping[str, str]) -> Iterator[Claim]:
     for key in _KEYS:
-        value = "".join(char for char in metadata.get(key, "")[:300] if char.isprintable())
+        if not (said := metadata.get(key)):
+            continue
+        value = "".join(char for char in said[:300] if char.isprintable())
         # `stable-diffusion-xl-v1-base/lora`: the kind of adapter follows.
         words = value.partition("/")[0].strip()
         if folded(words) in SAYS_NOTHING or folded(value) in SAYS_NOTHING:
