@@ -1,74 +1,142 @@
-"""Make `audition.gif`: the real app on the real demo, the picture following the cursor.
+"""Make `audition.gif`: the program in tmux, on the demo, the picture following the cursor.
 
-Needs the `dev` extra (CairoSVG turns Textual's SVG export into pictures).
+Nothing is sped up: a frame lasts as long as it was seen. Needs tmux and the DejaVu fonts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import io
-import re
+import os
+import shlex
+import subprocess
+import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import cairosvg
 from PIL import Image
-from textual.pilot import Pilot
 
-from engine.protocol.events import ModelLoaded
-from screenshots.make import FOLDER, Shots
+from benchmarks.hosts import end_hosts
+from benchmarks.terminal import remember
+from engine.host.runtime import FOLDER_VARIABLE
+from screenshots.terminal_picture import picture_of
 
-SIZE = (100, 30)
-WIDTH = 760
-"""Pixels."""
-FRAME = 0.25
-"""Seconds."""
-KEYS = ("down",) * 6 + ("plus",) * 3 + ("minus",) * 3 + ("up",) * 2
-
-
-class Film:
-    """Frames of the app; they are drawn when all are taken, so that the app is as fast as it is."""
-
-    def __init__(self, shots: Shots) -> None:
-        self._shots = shots
-        self._frames: list[str] = []
-
-    async def run(self, pilot: Pilot[None], frames: int) -> None:
-        """Take some frames, one after another."""
-        for _ in range(frames):
-            await pilot.pause(FRAME)
-            self._frames.append(self._shots.app.export_screenshot())
-
-    def save(self, path: Path) -> None:
-        """Write them as one GIF, which goes on for ever."""
-        first, *others = map(_drawn, self._frames)
-        duration = int(FRAME * 1000)
-        first.save(path, save_all=True, append_images=others, duration=duration, loop=0)
+COLUMNS, ROWS = 100, 30
+FRAME = 0.1
+"""Seconds between two looks at the terminal."""
+COLOURS = 96
+PATIENCE = 60.0
+LAST = 2.0
+"""Seconds of the last frame before it begins again."""
+KEYS = (
+    *[("Down", 0.9)] * 4,
+    ("+", 0.7), ("+", 0.7), ("+", 0.7), ("-", 0.5), ("-", 0.5), ("-", 0.9),
+    *[("Down", 0.25)] * 4, ("Down", 0.9), *[("Up", 0.5)] * 2, ("Up", 4.5),
+)  # fmt: skip
+"""What is pressed, and the seconds until the next."""
+_FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 
 
-def _drawn(frame: str) -> Image.Image:
-    svg = re.sub(r"terminal-\d+", "terminal", frame).replace("Fira Code", "DejaVu Sans Mono")
-    data = cairosvg.svg2png(bytestring=svg.encode(), output_width=WIDTH)
-    image = Image.open(io.BytesIO(data)).convert("RGB")
-    return image.quantize(64, dither=Image.Dither.NONE)
+class Tmux:
+    """A program in a terminal of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._socket = home / "tmux"
+        self.frames: list[tuple[list[str], float]] = []
+        """What was seen, and for how many seconds."""
+
+    def start(self, command: list[str], env: dict[str, str]) -> None:
+        """Start it in a terminal of the size of the film."""
+        size = ("-x", str(COLUMNS), "-y", str(ROWS))
+        self._run("-f", os.devnull, "new-session", "-d", *size, shlex.join(command), env=env)
+
+    def press(self, key: str) -> None:
+        """A key by tmux's name for it."""
+        self._run("send-keys", key)
+
+    def look(self) -> list[str]:
+        """The lines, with their colours."""
+        return self._run("capture-pane", "-e", "-p").split("\n")
+
+    def until(self, text: str) -> None:
+        """Wait for a text."""
+        end = time.monotonic() + PATIENCE
+        while text not in self._run("capture-pane", "-p"):
+            if time.monotonic() > end:
+                raise TimeoutError("\n".join(self.look()))
+            time.sleep(FRAME)
+
+    def film(self, seconds: float) -> None:
+        """Take what is seen from now on."""
+        end = time.monotonic() + seconds
+        while (began := time.monotonic()) < end:
+            lines = self.look()
+            time.sleep(max(0.0, FRAME - (time.monotonic() - began)))
+            took = time.monotonic() - began
+            if self.frames and self.frames[-1][0] == lines:
+                took += self.frames.pop()[1]
+            self.frames.append((lines, took))
+
+    def end(self) -> None:
+        """Close the terminal."""
+        self._run("kill-server")
+
+    def _run(self, *words: str, env: dict[str, str] | None = None) -> str:
+        command = ["tmux", "-S", str(self._socket), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
 
 
-async def take(home: Path) -> None:
-    """Go through the list, change a strength, and rest."""
-    shots = Shots(home)
-    film = Film(shots)
-    async with shots.app.run_test(size=SIZE) as pilot:
-        await shots.until(pilot, ModelLoaded)
-        await pilot.press("home", "a")
-        await film.run(pilot, 4)
-        for key in KEYS:
-            await pilot.press(key)
-            await film.run(pilot, 2)
-        await film.run(pilot, 10)
-    film.save(FOLDER / "audition.gif")
-    shots.session.close(timeout=10)
+@contextmanager
+def demo(home: Path) -> Iterator[Tmux]:
+    """The program with the demo and a home of its own, loaded."""
+    remember(home, prompt="a large red star on a blue background")
+    runtime = home / "run"
+    tmux = Tmux(home)
+    env = {
+        **os.environ, **dict.fromkeys(_FOLDERS, str(home)), FOLDER_VARIABLE: str(runtime),
+        "COLORTERM": "truecolor", "TERM": "xterm-256color",
+    }  # fmt: skip
+    options = ("--demo", "--images", "halfcell", "--output", str(home / "pictures"))
+    tmux.start([sys.executable, "-m", "tui_loraswitch", *options], env)
+    try:
+        tmux.until("loaded ")
+        yield tmux
+    finally:
+        tmux.end()
+        end_hosts(runtime)
+
+
+def save(frames: list[tuple[list[str], float]], path: Path) -> None:
+    """As one GIF, which goes on for ever."""
+    pictures = [picture_of(lines, COLUMNS, ROWS) for lines, _ in frames]
+    # One palette, so that what stays the same is not written again.
+    sheet = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
+    for number, picture in enumerate(pictures):
+        sheet.paste(picture, (0, number * picture.height))
+    palette = sheet.quantize(COLOURS, Image.Quantize.MEDIANCUT)
+    first, *others = (
+        picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
+    )
+    lasting = [round(1000 * seconds) for _, seconds in frames]
+    lasting[-1] = round(1000 * LAST)
+    first.save(path, save_all=True, append_images=others, duration=lasting, loop=0, optimize=False)
+
+
+def main() -> None:
+    """Go through the list, change a strength, hurry, and rest."""
+    with tempfile.TemporaryDirectory() as name, demo(Path(name)) as tmux:
+        tmux.press("Home")
+        tmux.press("a")
+        tmux.film(1.5)
+        for key, seconds in KEYS:
+            tmux.press(key)
+            tmux.film(seconds)
+        frames = tmux.frames
+    path = Path(__file__).parent / "audition.gif"
+    save(frames, path)
+    print(f"{path}: {len(frames)} frames, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        asyncio.run(take(Path(name)))
+    main()

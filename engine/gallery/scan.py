@@ -16,7 +16,7 @@ from engine.words.lora_tags import tag_names
 
 log = logging.getLogger(__name__)
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+ENDINGS = (b".png", b".jpg", b".jpeg", b".webp")
 AT_ONCE = 200
 """Pictures that are put into the store together."""
 MOST_DEPTH = 20
@@ -54,7 +54,7 @@ def scan_pictures(
         seen.add(folder)
         known = store.known(folder)
         report.found += len(files)
-        fresh = [path for path, stamp in files.items() if known.get(path) != stamp]
+        fresh = [_path(raw) for raw, stamp in files.items() if known.get(raw) != stamp]
         for start in range(0, len(fresh), AT_ONCE):
             if should_stop():
                 return report
@@ -63,7 +63,7 @@ def scan_pictures(
             report.read += len(pictures)
             report.problems += sum(bool(picture.problem) for picture in pictures)
             on_change(report)
-        _forget(store, known.keys() - files.keys(), report, on_change)
+        _forget(store, map(_path, known.keys() - files.keys()), report, on_change)
     for folder in store.folders():
         if folder not in seen:
             below = any(folder.is_relative_to(root) for root in roots)
@@ -73,12 +73,12 @@ def scan_pictures(
 
 def _lost(store: PictureStore, folder: Path, is_below_root: bool) -> list[Path]:
     """The pictures that are no longer in a folder which was not walked through."""
-    known = store.known(folder)
+    known = list(map(_path, store.known(folder)))
     try:
         there = set(folder.iterdir())
     except OSError:
         # Without the folder above it a whole drive may be away.
-        return list(known) if is_below_root or folder.parent.is_dir() else []
+        return known if is_below_root or folder.parent.is_dir() else []
     return [path for path in known if path not in there]
 
 
@@ -88,35 +88,51 @@ def _forget(
     report: ScanReport,
     on_change: Callable[[ScanReport], object],
 ) -> None:
-    gone = list(paths)
+    # One that is recorded while the folder is read is known, and not seen in it.
+    gone = [path for path in paths if not _is_there(path)]
     if gone:
         store.set_gone(gone)
         report.gone += len(gone)
         on_change(report)
 
 
-def _walk(roots: Iterable[Path]) -> Iterator[tuple[Path, dict[Path, tuple[int, int]]]]:
-    """Each folder once, links followed, with its pictures: time of change and size."""
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _path(raw: bytes) -> Path:
+    return Path(os.fsdecode(raw))
+
+
+def _walk(roots: Iterable[Path]) -> Iterator[tuple[Path, dict[bytes, tuple[int, int]]]]:
+    """Each folder once, links followed, with its pictures: time of change and size.
+
+    As the system has their paths: to make others of them takes longer than to look at the files.
+    """
     visited: set[tuple[int, int]] = set()
     waiting = [(root, 0) for root in roots]
     while waiting:
         folder, depth = waiting.pop()
-        files: dict[Path, tuple[int, int]] = {}
+        files: dict[bytes, tuple[int, int]] = {}
         try:
             status = folder.stat()
             if (status.st_dev, status.st_ino) in visited:
                 continue
             visited.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
+            with os.scandir(os.fsencode(folder)) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if entry.name.startswith(b"."):
                         continue
                     if entry.is_dir():
                         if depth < MOST_DEPTH:
-                            waiting.append((folder / entry.name, depth + 1))
+                            waiting.append((_path(entry.path), depth + 1))
                     elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
                         its = entry.stat()
-                        files[folder / entry.name] = its.st_mtime_ns, its.st_size
+                        files[entry.path] = its.st_mtime_ns, its.st_size
         except OSError as error:
             log.warning("%s: cannot be read: %s", folder, error)
             continue

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.library.entry import LibraryEntry
 from engine.library.list_row import (
+    FITS,
     OTHER_MODEL,
     PART,
     Folder,
@@ -51,8 +52,13 @@ class Found:
 
     @property
     def entries(self) -> list[LibraryEntry]:
-        """All of it, read whole; a screen asks for those that are seen."""
-        return [self.index.entry(number) for number in self.numbers]
+        """All of it, read whole, on any thread; a screen asks for those that are seen."""
+        return list(map(self.index.read, self.numbers))
+
+    @property
+    def usable(self) -> int:
+        """How many of it can be drawn with SDXL, as far as is known."""
+        return self.index.usable(self.numbers)
 
 
 class SearchIndex:
@@ -129,9 +135,19 @@ class SearchIndex:
         if id not in self._read:
             if len(self._read) > _KEPT:
                 self._read.clear()
-            entry = self._entry_of(id) or self._vanished(number)
-            self._read[id] = entry_with_own(entry, self._own[id]) if id in self._own else entry
+            self._read[id] = self.read(number)
         return self._read[id]
+
+    def read(self, number: int) -> LibraryEntry:
+        """The same, read anew and not kept; any thread may ask."""
+        id = self._rows[number][0]
+        entry = self._entry_of(id) or self._vanished(number)
+        return entry_with_own(entry, self._own[id]) if id in self._own else entry
+
+    def usable(self, numbers: Numbers) -> int:
+        """How many of some rows can be drawn with SDXL, as far as is known."""
+        fits = self._column("fits")
+        return sum(fits[number] == FITS for number in numbers)
 
     def id(self, number: int) -> int:
         """The id of the file in a row; see `file_id`."""

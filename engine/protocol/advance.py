@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from engine.protocol.events import (
     FINAL,
     ClientsChanged,
@@ -20,6 +22,7 @@ from engine.protocol.events import (
     LoadProgress,
     MemoryChanged,
     ModelLoaded,
+    PictureMoved,
     PictureSaved,
     QueuePaused,
     StackWanted,
@@ -101,6 +104,12 @@ def _changed(view: EngineView, event: Event) -> EngineView:
             return replace(view, drawing=Drawing(step, total, seconds, newest, *passes))
         case PictureSaved():
             return replace(view, pictures=(*view.pictures, event)[-MOST_PICTURES:])
+        case PictureMoved(path=path, to=to):
+            pictures = tuple(
+                structs.replace(one, path=to, trouble="") if one.path == path else one
+                for one in view.pictures
+            )
+            return replace(view, pictures=pictures)
         case MemoryChanged(memory=memory):
             return replace(view, memory=memory)
         case CommandFailed(refused=True, path=path, message=message, modified=modified) if path:

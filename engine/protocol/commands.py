@@ -91,6 +91,20 @@ class Audition(msgspec.Struct, frozen=True):
     stack: tuple[LoraRef, ...] = ()
 
 
+class KeepAudition(msgspec.Struct, frozen=True):
+    """Save the picture of an audition that was drawn among the pictures, with what made it."""
+
+    request: GenerateRequest
+    stack: tuple[LoraRef, ...] = ()
+
+
+class MovePicture(msgspec.Struct, frozen=True):
+    """Take note that a picture was moved."""
+
+    path: Path
+    to: Path
+
+
 class CancelJob(msgspec.Struct, frozen=True):
     """Stop one job, running or waiting."""
 
@@ -150,6 +164,8 @@ Command = (
     | StackEdit
     | Draw
     | Audition
+    | KeepAudition
+    | MovePicture
     | JobCommand
     | SetDraft
     | SetBackup

@@ -37,6 +37,7 @@ CommandName = Literal[
     "verify",
     "prefetch",
     "audition",
+    "keep",
 ]
 """What a failure speaks of: `switch` are all changes of the stack, `queue` all of the jobs."""
 
@@ -236,6 +237,15 @@ class PictureSaved(msgspec.Struct, frozen=True):
     infotext: str
     seconds: float = 0.0
     """From the beginning of the generation."""
+    trouble: str = ""
+    """Why it lies where temporary files go, and not in its folder; empty where it does."""
+
+
+class PictureMoved(msgspec.Struct, frozen=True):
+    """A picture lies in another place than where it was saved first."""
+
+    path: Path
+    to: Path
 
 
 class Auditioned(msgspec.Struct, frozen=True):
@@ -333,6 +343,7 @@ Event = (
     | GenerationStep
     | HashAwaited
     | PictureSaved
+    | PictureMoved
     | Auditioned
     | GenerationFinished
     | GenerationCancelled

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from PIL import Image
 
 from engine.errors import CancelledError, EngineError, SwitchError
 from engine.files.file_version import FileVersion
@@ -13,10 +16,11 @@ from engine.files.hashes import FileHashes
 from engine.library.hash_store import HashStore
 from engine.proof.contents import FileContents
 from engine.proof.digest import content_key
-from engine.protocol.events import Auditioned
+from engine.protocol.events import Auditioned, PictureSaved
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
 from engine.session.audition_cache import AuditionCache
+from engine.session.certifying import machine_of
 from engine.session.drawing import Drawer
 from engine.session.opened import OpenedModel
 
@@ -31,11 +35,14 @@ class Auditions:
     def __init__(self, drawer: Drawer, hashes: HashStore, index: Path | None) -> None:
         self._drawer = drawer
         self._hashes = hashes
+        self._index = index
         self._contents = _KnownContents(index)
         folder = index.parent if index is not None else Path(tempfile.gettempdir()) / "loraswitch"
         self._cache = AuditionCache(folder / "audition")
         self._before: Stack | None = None
         """What was live before the first of several."""
+        self._unnamed: tuple[Path, GenerateRequest, Stack] | None = None
+        """The last one, as long as it cannot be found again."""
 
     def forget_stack(self) -> None:
         """Whoever makes another stack live has no use for the one of before."""
@@ -56,22 +63,53 @@ class Auditions:
         """
         start = time.monotonic()
         try:
-            key = self._key(model, stack, request)
+            key = self._known_key(model, stack, request)
             path = self._cache.find(key) if key is not None else None
             is_new = path is None
             if path is None:
                 self._switch(model, stack, cancelled)
                 image = self._drawer.draw_one(model, request, cancelled)
-                if key != self._key(model, stack, request):
+                if key != self._known_key(model, stack, request):
                     key = None  # a file was written to meanwhile
                 path = self._cache.keep(image, key)
+            self._unnamed = (path, request, stack) if key is None else None
             tell(Auditioned(path, time.monotonic() - start, is_new))
             if key is None:
-                self._name(path, model, stack, request, cancelled)
+                self._name(model, cancelled)
         finally:
             if self._before is not None and not goes_on():
                 before, self._before = self._before, None
                 self._apply(model, before, lambda: False)
+
+    def keep(
+        self,
+        model: OpenedModel,
+        request: GenerateRequest,
+        stack: Stack,
+        on_wait: Callable[[Path], object],
+    ) -> tuple[PictureSaved, tuple[str, ...]]:
+        """Save a picture that was drawn, with its certificate; and what is to be said of that.
+
+        `on_wait` is told of a file whose hash takes a while. Raises `EngineError` where the picture
+        is no longer there, or no place takes it.
+        """
+        if self._unnamed is not None and self._unnamed[1:] == (request, stack):
+            self._name(model, lambda: False)
+        contents = FileContents(self._index)
+        path = self._cache.find(_key(model, stack, request, contents))
+        if path is None:
+            raise EngineError(
+                "This picture is no longer kept, or one of its files is another by now: g draws it."
+            )
+        with Image.open(path) as image:
+            image.load()
+
+        def hashes_of(path: Path | None) -> FileHashes | None:
+            if path in (model.checkpoint.path, model.vae):
+                return self._hashes.of_used(path, lambda: False, on_wait)
+            return contents.hashes(path) if path is not None else None
+
+        return self._drawer.save_one(model, request, stack, image, hashes_of)
 
     def _switch(self, model: OpenedModel, stack: Stack, cancelled: Callable[[], bool]) -> None:
         if model.switcher.stack != stack and self._before is None:
@@ -99,27 +137,32 @@ class Auditions:
         self._hashes.begin(paths)
         model.loras = report.loras
 
-    def _name(
-        self,
-        path: Path,
-        model: OpenedModel,
-        stack: Stack,
-        request: GenerateRequest,
-        cancelled: Callable[[], bool],
-    ) -> None:
+    def _name(self, model: OpenedModel, cancelled: Callable[[], bool]) -> None:
         """Let a picture that is shown by now be found again, unless something else waits."""
+        assert self._unnamed is not None, "there is one"
+        path, request, stack = self._unnamed
         for ref in (*stack, *request.own_loras):
             if self._hashes.of_used(ref.path, cancelled, lambda path: None) is None:
                 return
-        if (key := self._key(model, stack, request)) is not None:
+        if (key := self._known_key(model, stack, request)) is not None:
             self._cache.name(path, key)
+            self._unnamed = None
 
-    def _key(self, model: OpenedModel, stack: Stack, request: GenerateRequest) -> str | None:
+    def _known_key(self, model: OpenedModel, stack: Stack, request: GenerateRequest) -> str | None:
         """The picture's key; None while not all of its files are hashed, which takes a while."""
         try:
-            return content_key(model.fingerprint, stack, request, self._contents)
+            return _key(model, stack, request, self._contents)
         except EngineError:
             return None
+
+
+def _key(model: OpenedModel, stack: Stack, request: GenerateRequest, contents: FileContents) -> str:
+    """Of all that the pixels depend on, and of what computes them: so it can be certified later.
+
+    Raises `EngineError` for files that cannot be read.
+    """
+    key = content_key(model.fingerprint, stack, request, contents)
+    return hashlib.sha256(f"{key} {machine_of(model)}".encode()).hexdigest()
 
 
 class _KnownContents(FileContents):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,9 @@ from engine.errors import CancelledError, EngineError
 from engine.files.hashes import FileHashes
 from engine.files.picture_file import picture_hash
 from engine.generate.encode import EmbeddingsCache
-from engine.generate.infotext import describe_picture, write_infotext
 from engine.generate.preview import LatentRgb
 from engine.generate.run import GeneratedPicture, generate
-from engine.generate.save import FinishedPicture, require_folder, save_or_rescue
+from engine.generate.save import require_folder
 from engine.host_memory import is_out_of_memory
 from engine.library.hash_store import HashStore
 from engine.protocol.events import (
@@ -35,14 +34,13 @@ from engine.protocol.events import (
     PictureSaved,
     Preview,
 )
-from engine.protocol.hello import program_version
-from engine.protocol.making import FileUsed, Making
 from engine.protocol.modes import Mode
 from engine.protocol.request import GenerateRequest, draw_seed
 from engine.protocol.stack_edits import Stack
-from engine.session.certifying import Certifier
+from engine.session.certifying import HashesOf
 from engine.session.changing import changing_stack
 from engine.session.opened import OpenedModel
+from engine.session.saving import PictureSaver
 from engine.session.writing import PictureWriter
 from engine.store.drawn import DrawnPictures
 
@@ -76,7 +74,6 @@ class Drawer:
         saved = list[PictureSaved]()
         done, total, number = 0, 0, 1
         stack = switcher.stack
-        warnings = list[str]()
         require_folder(request.output)
         request = request.with_seeds(draw_seed)
         own = [ref.path for ref in request.own_loras]
@@ -105,28 +102,15 @@ class Drawer:
             return self._hashes.of_used(path, cancelled, lambda p: tell(HashAwaited(p.name)))
 
         def write(picture: GeneratedPicture, at: float, took: float) -> None:
-            # It was drawn without waiting; what is written says which files it was drawn with.
-            text = _infotext(picture, request, model, stack, vocabulary, hashes_of, pictures)
-            making = replace(
-                _making(picture, request, model, stack, hashes_of),
-                certificate=certifier.certificate(picture.index),
-            )
-            name = model.checkpoint.path.stem
-            finished = FinishedPicture(picture.image, text, making, name, at)
-            path, rescued = save_or_rescue(finished)
-            not_kept = self._drawn.record(path, at, picture.image.size, making, name)
-            for words in (rescued, not_kept):
-                if words and words not in warnings:
-                    warnings.append(words)
-            width, height = picture.image.size
-            saved.append(PictureSaved(path, picture.seed, width, height, request.steps, text, took))
+            saved.append(saver.save(picture, vocabulary, pictures, at, took))
             on_saved(saved[-1])
 
         def on_picture(picture: GeneratedPicture) -> None:
             at, took = time.time(), time.monotonic() - start
             writer.put(lambda: write(picture, at, took))
 
-        certifier = Certifier(model, request, stack, hashes_of)
+        # It is drawn without waiting; what is written says which files it was drawn with.
+        saver = PictureSaver(self._drawn, model, request, stack, hashes_of)
         try:
             with (
                 self._room(model),
@@ -157,7 +141,7 @@ class Drawer:
         # Of weights that were lost meanwhile the pictures are not what their infotext says.
         switcher.require_known()
         seconds = time.monotonic() - start
-        said = (*report.warnings, *warnings)
+        said = (*report.warnings, *saver.warnings)
         tell(GenerationFinished(tuple(saved), seconds, said, stack, model.loras))
         return True
 
@@ -184,14 +168,40 @@ class Drawer:
         switcher.require_known()
         return pictures[0].image
 
-    def _vocabulary(self, model: OpenedModel, request: GenerateRequest) -> Vocabulary:
-        """The textual inversions that the prompts name: of folders, and of all LoRAs that count."""
+    def save_one(
+        self,
+        model: OpenedModel,
+        request: GenerateRequest,
+        stack: Stack,
+        image: Image.Image,
+        hashes_of: HashesOf,
+    ) -> tuple[PictureSaved, tuple[str, ...]]:
+        """Save a picture that was drawn before with this stack, and what is to be said of it.
+
+        Raises `EngineError` where no place takes it.
+        """
+        require_folder(request.output)
+        saver = PictureSaver(self._drawn, model, request, stack, hashes_of)
+        vocabulary = self._vocabulary(model, request, stack)
+        hashes = {path: picture_hash(path) for path in request.picture_files}
+        varied = request.variation_seed if request.variation_strength > 0 else None
+        picture = GeneratedPicture(image, request.seed, 0, varied)
+        return saver.save(picture, vocabulary, hashes, time.time(), 0.0), tuple(saver.warnings)
+
+    def _vocabulary(
+        self, model: OpenedModel, request: GenerateRequest, stack: Stack | None = None
+    ) -> Vocabulary:
+        """The textual inversions that the prompts name: of folders, and of all LoRAs that count.
+
+        `stack` is another than the live one.
+        """
         switcher = model.switcher
+        live = switcher.embeddings if stack is None else switcher.embeddings_of(stack)
         return self._inversions.find(
             request.texts,
             token_widths(model.checkpoint.pipeline),
             request.embeddings,
-            (*switcher.embeddings, *switcher.embeddings_of(request.own_loras)),
+            (*live, *switcher.embeddings_of(request.own_loras)),
         )
 
     @contextmanager
@@ -205,53 +215,6 @@ class Drawer:
             # A little more room for the next try.
             model.switcher.free_device_cache()
             raise EngineError(_no_room_for_picture(model.device, model.mode)) from error
-
-
-def _infotext(
-    picture: GeneratedPicture,
-    request: GenerateRequest,
-    model: OpenedModel,
-    stack: Stack,
-    vocabulary: Vocabulary,
-    hashes_of: Callable[[Path | None], FileHashes | None],
-    picture_hashes: Mapping[Path, str],
-) -> str:
-    """What a picture says of itself."""
-    members = dict.fromkeys((*stack, *request.own_loras))
-    loras = ((request.name_of(ref), hashes_of(ref.path)) for ref in members)
-    info = describe_picture(
-        request,
-        picture.seed,
-        variation_seed=picture.variation_seed,
-        model=model.used(hashes_of(model.checkpoint.path), hashes_of(model.vae)),
-        stack=stack,
-        lora_hashes=dict.fromkeys((name, hashes.autov3) for name, hashes in loras if hashes),
-        embedding_hashes=vocabulary.hashes,
-        picture_hashes=picture_hashes,
-        version=f"loraswitch {program_version()}",
-        index=picture.index,
-    )
-    return write_infotext(info)
-
-
-def _making(
-    picture: GeneratedPicture,
-    request: GenerateRequest,
-    model: OpenedModel,
-    stack: Stack,
-    hashes_of: Callable[[Path | None], FileHashes | None],
-) -> Making:
-    """What made a picture, exactly, with the hashes of its files as far as they are known."""
-    members = (*stack, *request.own_loras)
-    named = [(str(path), path) for path in dict.fromkeys(ref.path for ref in members)]
-    named += [("model", model.checkpoint.path)]
-    named += [("vae", model.vae)] if model.vae is not None else []
-    files = []
-    for key, path in named:
-        hashes = hashes_of(path)
-        files.append(FileUsed(key, path.stem, hashes.tensors_sha256 if hashes else ""))
-    program = f"loraswitch {program_version()}"
-    return Making(request, tuple(stack), picture.index, tuple(files), program)
 
 
 def _no_room_for_picture(device: torch.device, mode: Mode) -> str:

@@ -16,8 +16,10 @@ from engine.protocol.commands import (
     ChangeMember,
     Command,
     Draw,
+    KeepAudition,
     Load,
     MoveJob,
+    MovePicture,
     PauseQueue,
     Prefetch,
     RetryJob,
@@ -37,6 +39,7 @@ from engine.protocol.events import (
     JobChanged,
     JobQueued,
     JobsReordered,
+    PictureMoved,
     QueuePaused,
     StackWanted,
     StopRequested,
@@ -82,6 +85,12 @@ class Orders:
                 self._queue(id, command)
             case Audition(request=request, stack=stack):
                 self._audition(id, request, tuple(stack))
+            case KeepAudition(request=request, stack=stack):
+                kept = KeepAudition(request.with_seeds(draw_seed), tuple(stack))
+                self.waiting.upkeep.append(UpkeepWork(id, kept))
+            case MovePicture(path=path, to=to):
+                self._tell(PictureMoved(path, to))
+                self._tell(Done(), id)
             case CancelAll():
                 self._cancel_all(id)
             case CancelJob(job=job):

@@ -19,6 +19,7 @@ from engine.errors import CancelledError, EngineError, FileFormatError, LoraRefu
 from engine.protocol.advance import advance
 from engine.protocol.commands import (
     Command,
+    KeepAudition,
     Load,
     SetBackup,
     Unload,
@@ -189,6 +190,8 @@ class Session:
                 worker.set_backup(tier, id)
             case UpkeepWork(id=id, command=Verify()):
                 worker.verify(id)
+            case UpkeepWork(id=id, command=KeepAudition(request=request, stack=stack)):
+                worker.keep_audition(request, stack, id)
             case SwitchWork(id=id, stack=stack):
                 self._orders.waiting.tried = stack
                 worker.switch(stack, cancelled, id)

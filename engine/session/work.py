@@ -6,21 +6,23 @@ import uuid
 from collections import deque
 from dataclasses import dataclass, field
 
-from engine.protocol.commands import Load, Prefetch, SetBackup, Unload, Verify
+from engine.protocol.commands import KeepAudition, Load, Prefetch, SetBackup, Unload, Verify
 from engine.protocol.events import CommandName
 from engine.protocol.jobs import Job
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 
-Upkeep = Load | Unload | SetBackup | Verify
-"""Commands about the model itself; they are done in the order in which they came."""
+Upkeep = Load | Unload | SetBackup | Verify | KeepAudition
+"""Commands about the model itself, or about what it drew; they are done in the order in which they
+came."""
 
 _NAMES: dict[type[Upkeep], CommandName] = {
     Load: "load",
     Unload: "unload",
     SetBackup: "set_backup",
     Verify: "verify",
+    KeepAudition: "keep",
 }
 
 

@@ -18,6 +18,8 @@ from engine.protocol.commands import Load
 from engine.protocol.events import (
     BackupMoved,
     Event,
+    GenerationFinished,
+    HashAwaited,
     MemoryChanged,
     ModelLoaded,
     ModelUnloaded,
@@ -148,6 +150,18 @@ class Worker:
                 model, _sized(request, model), stack, cancelled, goes_on,
                 lambda picture: self._tell(picture, id),
             )  # fmt: skip
+
+    def keep_audition(self, request: GenerateRequest, stack: Stack, id: str) -> None:
+        """Save a picture that was drawn to look at among the pictures."""
+        model = self._require_known("keep pictures of")
+
+        def on_wait(path: Path) -> None:
+            self._tell(HashAwaited(path.name), id)
+
+        request = _sized(request, model)
+        saved, warnings = self._auditions.keep(model, request, stack, on_wait)
+        self._tell(saved, id)
+        self._tell(GenerationFinished((saved,), 0.0, warnings, stack), id)
 
     def set_backup(self, tier: Tier, id: str) -> None:
         """Move the backups to another memory."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 from engine.protocol.making import Making, decode_making
 from engine.store.database import Database
@@ -70,7 +70,7 @@ class StoredPicture:
 
 
 class PictureRow(NamedTuple):
-    """What a list of pictures shows of one; a tuple, since there are tens of thousands."""
+    """What a list of pictures shows of one."""
 
     id: int
     raw_path: bytes
@@ -84,6 +84,27 @@ class PictureRow(NamedTuple):
     def path(self) -> Path:
         """The file."""
         return Path(os.fsdecode(self.raw_path))
+
+
+class PictureRows(Sequence[PictureRow]):
+    """Rows as the store gives them: plain tuples, which the garbage collector passes over."""
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]] = ()) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, number: int) -> PictureRow: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> PictureRows: ...
+
+    def __getitem__(self, number: int | slice) -> PictureRow | PictureRows:
+        if isinstance(number, slice):
+            return PictureRows(self._rows[number])
+        return PictureRow._make(self._rows[number])
 
 
 @dataclass(frozen=True)
@@ -120,7 +141,21 @@ class PictureStore:
                 connection.execute("DELETE FROM pictures WHERE path = ?", (os.fsencode(former),))
             connection.execute(_RECORD, _row_of(picture))
 
-    def find(self, search: PictureSearch | None = None) -> list[PictureRow]:
+    def follow(self, former: Path, path: Path) -> None:
+        """A picture lies at another place now, where it may be known already."""
+        with self._database.changing() as connection:
+            connection.execute(
+                "UPDATE OR REPLACE pictures SET path = ?, folder = ?, modified_ns = ?, is_gone = 0 "
+                "WHERE path = ?",
+                (
+                    os.fsencode(path),
+                    os.fsencode(path.parent),
+                    path.stat().st_mtime_ns,
+                    os.fsencode(former),
+                ),
+            )
+
+    def find(self, search: PictureSearch | None = None) -> PictureRows:
         """The pictures that are there, newest first."""
         where, values = _where(search or PictureSearch())
         rows = self._database.rows(
@@ -128,7 +163,7 @@ class PictureStore:
             f"WHERE is_gone = 0{where} ORDER BY drawn DESC, id DESC",
             values,
         )
-        return list(map(PictureRow._make, rows))
+        return PictureRows(rows)
 
     def making(self, path: Path) -> Making | None:
         """What made a picture, exactly; None where that is not known."""
@@ -140,13 +175,16 @@ class PictureStore:
         except ValueError:
             return None
 
-    def known(self, folder: Path) -> dict[Path, tuple[int, int]]:
-        """Time of change in nanoseconds and size of the files in one folder, those gone apart."""
+    def known(self, folder: Path) -> dict[bytes, tuple[int, int]]:
+        """Time of change in nanoseconds and size of the files in one folder, those gone apart.
+
+        By their paths as the system has them: a folder may hold tens of thousands.
+        """
         rows = self._database.rows(
             "SELECT path, modified_ns, bytes FROM pictures WHERE folder = ? AND is_gone = 0",
             (os.fsencode(folder),),
         )
-        return {Path(os.fsdecode(path)): (modified, size) for path, modified, size in rows}
+        return {path: (modified, size) for path, modified, size in rows}
 
     def folders(self) -> list[Path]:
         """All folders with pictures that were there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +20,9 @@ from engine.sweep.cells import Cell
 
 _LARGEST = 1 << 20
 _NAME = "model.json"
+_BESIDE = (".vae.safetensors", ".yaml", ".yml")
+"""Endings of what counts beside a model's file of the same name."""
+_TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def _opened(load: Load, model: Path) -> dict[str, object]:
     if any(path.is_dir() for path in files):
         raise ValueError("a folder's version is not that of its files")
     try:
-        versions = {str(path): list(FileVersion.of(path)[1:]) for path in files}
+        versions = {
+            str(path): list(FileVersion.of(path)[1:])
+            for file in files
+            for path in (file, *_beside(file))
+        }
     except OSError as error:
         raise ValueError(str(error)) from error
     return {
@@ -83,3 +90,10 @@ def _opened(load: Load, model: Path) -> dict[str, object]:
         "dtype": load.dtype,
         "prediction": load.prediction,
     }
+
+
+def _beside(model: Path) -> Iterator[Path]:
+    """What is read beside a model's file: settings, a VAE, the tokenizer."""
+    paths = [model.with_suffix(ending) for ending in _BESIDE]
+    paths += [model.parent / "tokenizer" / name for name in _TOKENIZER]
+    return filter(Path.exists, paths)

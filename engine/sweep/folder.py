@@ -110,14 +110,16 @@ class SweepFolder:
     def take(self, keyed: KeyedCell, picture: Path) -> Path:
         """Put a picture that was drawn for a cell in its place, with its key; returns the path.
 
-        Raises `FileFormatError` for a picture that is not whole, or of something else by its
-        certificate, and `EngineError` where it cannot be written; then it stays where it is.
+        Raises `FileFormatError` for a picture that is not whole, or that is not certified to be
+        of this key, and `EngineError` where it cannot be written; then it stays where it is.
         """
         data = read_regular(picture, MAX_BYTES)
-        if drawn_key(data) not in (None, keyed.key):
+        if (drawn := drawn_key(data)) != keyed.key:
             shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)
             raise FileFormatError(
                 "It was drawn with something else: the model or a LoRA has changed meanwhile."
+                if drawn is not None
+                else "Which files it was drawn with is not known, so it is to be drawn again."
             )
         path = self._put(keyed, data, picture)
         shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)

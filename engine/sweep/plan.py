@@ -223,7 +223,12 @@ class _Reading:
         return EngineError(f"{place}: {words}{'' if words.endswith(('?', '.')) else '.'}")
 
 
+def require_few(count: int) -> None:
+    """Raise `EngineError` for more cells than are drawn."""
+    if count > MOST_CELLS:
+        raise EngineError(f"These are {count:,} cells; at most {MOST_CELLS:,} are drawn.")
+
+
 def _bounded(plan: SweepPlan) -> SweepPlan:
-    if plan.count > MOST_CELLS:
-        raise EngineError(f"These are {plan.count:,} cells; at most {MOST_CELLS:,} are drawn.")
+    require_few(plan.count)
     return plan

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from engine.protocol.commands import Audition, CancelAll, Draw, Load, SetStack, Verify
+from engine.files.picture_texts import MAKING, read_picture_texts
+from engine.protocol.commands import (
+    Audition,
+    CancelAll,
+    Draw,
+    KeepAudition,
+    Load,
+    SetStack,
+    Verify,
+)
 from engine.protocol.events import (
     Auditioned,
     CommandFailed,
@@ -24,9 +33,12 @@ from engine.protocol.events import (
     Verified,
     WorkEnded,
 )
+from engine.protocol.making import decode_making
 from engine.protocol.refs import LoraRef
 from engine.session import Session
 from engine.session.audition_cache import AuditionCache
+from engine.store.database import Database
+from engine.store.pictures import PICTURES, PictureStore
 from engine.switch.switcher import LoraSwitcher
 from tests.session.test_session import PATIENCE, Watched, request
 
@@ -38,7 +50,9 @@ class WatchedWithIndex(Watched):
     index: Path | None = None
 
     def __post_init__(self) -> None:
-        self.session = Session(self._take, index=self.index)
+        assert self.index is not None
+        self.store = self.index.parent / "store.db"
+        self.session = Session(self._take, index=self.index, store=self.store)
 
 
 @pytest.fixture
@@ -101,6 +115,30 @@ def test_what_was_seen_is_found_again_also_by_the_next_session(
     assert pixels(first.path) == pixels(again.path)
     assert look(watched, replace_stack(wish, replace(neon, unet=0.9))).is_new
     assert not look(watched, wish).is_new
+
+
+def test_one_that_is_kept_is_as_if_it_had_been_drawn(
+    watched: WatchedWithIndex, neon: LoraRef, tmp_path: Path
+) -> None:
+    session, wanted = watched.session, request(tmp_path / "out")
+    seen = look(watched, Audition(wanted, (neon,)))
+    session.send(KeepAudition(wanted, (neon,)))
+    kept = watched.wait(PictureSaved)
+    watched.wait(GenerationFinished)
+    session.send(Draw(wanted, (neon,)))
+    drawn = watched.wait(PictureSaved)
+    watched.wait(GenerationFinished)
+    assert pixels(kept.path) == pixels(seen.path) == pixels(drawn.path)
+    texts = read_picture_texts(kept.path).texts
+    assert texts == read_picture_texts(drawn.path).texts
+    assert decode_making(texts[MAKING]).certificate is not None
+    assert session.view.pictures == (kept, drawn)
+    with Database(watched.store, PICTURES) as database:
+        assert {row.path for row in PictureStore(database).find()} == {kept.path, drawn.path}
+    session.send(KeepAudition(replace(wanted, seed=8), (neon,)))
+    failed = watched.wait_for_any((CommandFailed,))
+    assert isinstance(failed, CommandFailed)
+    assert (failed.command, "no longer kept" in failed.message) == ("keep", True)
 
 
 def replace_stack(wish: Audition, *stack: LoraRef) -> Audition:

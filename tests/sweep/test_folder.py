@@ -11,10 +11,7 @@ from PIL import Image
 
 from engine.errors import EngineError, FileFormatError
 from engine.files.picture_texts import INFOTEXT, MAKING, read_picture_texts
-from engine.generate.picture_bytes import encode_picture
-from engine.proof.digest import joined_key
-from engine.protocol.certificate import Certificate, Machine
-from engine.protocol.making import Making, decode_making, encode_making
+from engine.protocol.making import decode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.store.database import Database
@@ -22,12 +19,14 @@ from engine.store.pictures import PICTURES, PictureStore, StoredPicture
 from engine.sweep.cells import Cell
 from engine.sweep.folder import KeyedCell, SweepFolder
 from engine.sweep.marked import mark_of, marked
+from tests.support.certified import certified_png, key_of, png_of_key
 
 
-def cell(name: str, key: str = "") -> KeyedCell:
+def cell(name: str, weights: str = "") -> KeyedCell:
+    """A cell drawn with some weights; those of its name where none are given."""
     request = GenerateRequest("a fox", Path("/out"), seed=3)
     stack = (LoraRef("/neon.safetensors", 0.8),)
-    return KeyedCell(Cell(name, (0,), {"lora": name}, request, stack), key or f"{name}00")
+    return KeyedCell(Cell(name, (0,), {"lora": name}, request, stack), key_of(weights or name))
 
 
 def png(colour: str = "red") -> bytes:
@@ -40,7 +39,7 @@ def draw(folder: SweepFolder, keyed: KeyedCell, data: bytes | None = None) -> Pa
     """Do as an engine does: a whole picture in the folder of the key."""
     picture = folder.drawing(keyed.key) / "00001-3.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_bytes(png() if data is None else data)
+    picture.write_bytes(png_of_key(keyed.key) if data is None else data)
     return picture
 
 
@@ -105,9 +104,9 @@ def test_what_is_not_whole_or_has_no_key_is_drawn_again(folder: SweepFolder, spo
 def test_a_picture_that_nobody_put_away_is(folder: SweepFolder) -> None:
     draw(folder, cell("a"))
     assert again(folder).find(cell("a"))
-    assert mark_of((folder.path / "cells/a.png").read_bytes()) == "a00"
+    assert mark_of((folder.path / "cells/a.png").read_bytes()) == key_of("a")
 
-    draw(folder, cell("b"), png()[:-3])
+    draw(folder, cell("b"), certified_png("b")[:-3])
     assert not again(folder).find(cell("b"))
 
 
@@ -123,13 +122,14 @@ def test_a_picture_is_found_under_another_name(folder: SweepFolder) -> None:
 def test_nothing_of_another_plan_is_lost(folder: SweepFolder) -> None:
     put(folder, cell("a", "one"))
     fresh = again(folder)
-    put(fresh, cell("a", "two"), png("blue"))
-    assert [path.name for path in folder.path.glob("replaced/*")] == ["a~one.png"]
+    put(fresh, cell("a", "two"), certified_png("two", colour="blue"))
+    kept = [path.name for path in folder.path.glob("replaced/*")]
+    assert kept == [f"a~{key_of('one')[:8]}.png"]
     # And back again, without drawing.
     third = again(folder)
     assert third.find(cell("a", "one"))
     third.mend_record([cell("a", "one")])
-    assert [line["key"] for line in lines(third)] == ["one"]
+    assert [line["key"] for line in lines(third)] == [key_of("one")]
     assert again(folder).find(cell("a", "two"))
 
 
@@ -147,7 +147,7 @@ def test_a_torn_line_is_dropped(folder: SweepFolder, rest: bytes) -> None:
 def test_lines_are_made_good_from_the_files(folder: SweepFolder) -> None:
     put(folder, cell("a"))
     folder.record.unlink()
-    (folder.path / "cells/b.png").write_bytes(marked(png(), "b00"))
+    (folder.path / "cells/b.png").write_bytes(marked(png(), key_of("b")))
 
     fresh = again(folder)
     fresh.mend_record([cell("a"), cell("b")])
@@ -157,39 +157,28 @@ def test_lines_are_made_good_from_the_files(folder: SweepFolder) -> None:
     assert len(lines(fresh)) == 2
 
 
-def with_making(weights: str) -> tuple[bytes, str]:
-    """A picture with a certificate, and its key."""
-    machine = Machine("cpu", "resident", 1, ())
-    proof = Certificate(weights, "request", "base", "model", (), 1, 1, machine)
-    making = Making(GenerateRequest("ä fox", Path("/moment")), certificate=proof)
-    image = Image.new("RGB", (8, 8), "red")
-    data, _ = encode_picture(image, "png", "a fox", encode_making(making))
-    return data, joined_key(weights, "request", 1)
+@pytest.mark.parametrize("data", [certified_png("these"), png()], ids=["another", "unknown"])
+def test_what_is_not_certified_to_be_the_cell_is_none(folder: SweepFolder, data: bytes) -> None:
+    with pytest.raises(FileFormatError, match=r"something else|not known"):
+        put(folder, cell("a"), data)
+    assert not again(folder).find(cell("a"))
 
 
-def test_what_was_drawn_with_another_model_is_no_cell(folder: SweepFolder) -> None:
-    data, key = with_making("these")
-    with pytest.raises(FileFormatError, match="something else"):
-        put(folder, cell("a", "another"), data)
-    assert not again(folder).find(cell("a", "another"))
-    path = put(folder, cell("a", key), data)
-    # It says that it lies where it is, not where it was drawn to.
-    texts = read_picture_texts(path).texts
-    making = decode_making(texts[MAKING])
-    assert making.request.output == folder.cells
+def test_a_cell_says_that_it_lies_where_it_is(folder: SweepFolder) -> None:
+    texts = read_picture_texts(put(folder, cell("a"))).texts
+    assert decode_making(texts[MAKING]).request.output == folder.cells
     assert texts[INFOTEXT] == "a fox"
 
 
 def test_the_store_knows_where_a_cell_lies(folder: SweepFolder, tmp_path: Path) -> None:
-    data, key = with_making("these")
     store = tmp_path / "store.db"
     known = SweepFolder(folder.path, store)
     known.look()
-    picture = draw(known, cell("a", key), data)
+    picture = draw(known, cell("a"))
     with Database(store, PICTURES) as database:
         pictures = PictureStore(database)
         pictures.record([StoredPicture(picture, 1.0, 1, 1, 8, 8)])
-        path = known.take(cell("a", key), picture)
+        path = known.take(cell("a"), picture)
         (row,) = pictures.find()
         making = pictures.making(path)
     assert (row.path, row.width, row.height) == (path, 8, 8)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from engine.protocol.commands import CancelJob, Command, Draw, RetryJob
 from engine.protocol.events import (
@@ -31,10 +30,11 @@ from engine.sweep.folder import SweepFolder
 from engine.sweep.grid import Grid
 from engine.sweep.layout import contact_sheets
 from engine.sweep.run import SweepRun
+from tests.support.certified import key_of, png_of_key
 
 NEON, INK = LoraRef("/neon.safetensors"), LoraRef("/ink.safetensors")
 STACKS = ((NEON,), (INK,), (NEON,), (INK,), ())
-KEYS = ("k0", "k1", "k2", "k3", "k0")
+KEYS = tuple(map(key_of, ("k0", "k1", "k2", "k3", "k0")))
 """The last cell looks like the first."""
 
 
@@ -77,8 +77,9 @@ def report(stack: tuple[LoraRef, ...]) -> SwitchReport:
 
 def save(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    Image.new("RGB", (8, 8), "red").save(folder / "00001-1.png")
-    return folder / "00001-1.png"
+    picture = folder / "00001-1.png"
+    picture.write_bytes(png_of_key(folder.name))
+    return picture
 
 
 @pytest.fixture

@@ -9,8 +9,13 @@ import pytest
 from PIL import Image
 
 from engine.demo import DEMO_LORAS
-from engine.protocol.commands import Audition, Draw
-from engine.protocol.events import Auditioned, CommandFailed
+from engine.protocol.commands import Audition, Draw, KeepAudition
+from engine.protocol.events import (
+    Auditioned,
+    CommandFailed,
+    GenerationFinished,
+    PictureSaved,
+)
 from tests.tui.conftest import MODEL, Driver
 from tui_loraswitch.app import audition as audition_module
 from tui_loraswitch.config.audition import AuditionSettings, read_audition
@@ -121,6 +126,25 @@ async def test_only_the_newest_picture_is_shown(start, no_rest, picture: Path) -
         assert "Audition ink" not in driver.text
         await driver.emit(Auditioned(picture, 0.2, True))
         await driver.sees("Audition neon")
+
+
+async def test_the_picture_that_is_seen_can_be_kept(start, no_rest, picture: Path) -> None:
+    async with start() as driver:
+        await ready(driver)
+        await driver.highlight("ink")
+        await driver.press("Y")
+        await driver.until(lambda: any("No picture of an audition" in t for t in driver.toasts))
+        await driver.press("a")
+        await driver.emit(Auditioned(picture, 0.2, True))
+        seen = auditions(driver)[-1]
+        await driver.highlight("neon")
+        await driver.press("Y")
+        assert driver.session.sent(KeepAudition) == [KeepAudition(seen.request, seen.stack)]
+        saved = PictureSaved(picture, 7, 64, 64, 4, "")
+        await driver.begin()
+        await driver.emit(saved, GenerationFinished((saved,), 0.0))
+        await driver.until(lambda: any("Kept: seen.png" in text for text in driver.toasts))
+        assert driver.app.main.picture.shown_file == picture
 
 
 async def test_what_cannot_be_drawn_is_said_in_its_place(start, no_rest) -> None:

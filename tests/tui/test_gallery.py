@@ -269,6 +269,27 @@ def test_files_of_others_new_ones_and_broken_ones(tmp_path: Path) -> None:
         assert len(store.find()) == 3
 
 
+def test_a_picture_that_is_recorded_during_a_scan_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.gallery.scan import scan_pictures
+    from engine.store.database import Database
+    from engine.store.pictures import PICTURES, PictureStore, StoredPicture
+
+    known = PictureStore.known
+
+    def meanwhile(store: PictureStore, folder: Path) -> dict[bytes, tuple[int, int]]:
+        late = write_picture(folder / "late.png", 0, "a fox")
+        store.record([StoredPicture(late, 1.0, 1, 1, 8, 8)])
+        return known(store, folder)
+
+    monkeypatch.setattr(PictureStore, "known", meanwhile)
+    with Database(tmp_path / "a.db", PICTURES) as database:
+        (tmp_path / "out").mkdir()
+        assert scan_pictures(PictureStore(database), [tmp_path / "out"]).gone == 0
+        assert [row.path.stem for row in PictureStore(database).find()] == ["late"]
+
+
 @pytest.mark.parametrize("columns", [1, 3, 7])
 def test_where_pictures_lie(columns: int) -> None:
     rows = [PictureRow(n, b"/%d" % n, NOON - n // 10 * DAY, 8, 8, 0) for n in range(35)]

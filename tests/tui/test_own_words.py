@@ -83,6 +83,8 @@ async def test_marked_files_are_deleted_and_brought_back(start, loras, monkeypat
         assert not (loras / "styles/ink.safetensors").exists()
         await driver.until(lambda: driver.app.undo._done)
         await driver.press("u")
+        await driver.until(lambda: any("Taken back: deleting" in text for text in driver.toasts))
+        assert (loras / "styles/ink.safetensors").exists(), "it is said when it is done"
         await driver.until(lambda: "ink" in shown_names(driver) and "neon" in shown_names(driver))
         await driver.highlight("ink")
         await driver.press("f2")

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from engine.proof.contents import FileContents
+from engine.proof.digest import request_digest, weights_digest
 from engine.protocol.commands import CancelJob, Draw
 from engine.protocol.events import GenerationFinished, PictureSaved
 from engine.sweep.facts import ModelFacts
 from engine.sweep.plan import read_plan
+from tests.support.certified import certified_png
 from tests.tui.conftest import MODEL
 from tui_loraswitch.commands.sweep import _cells
 from tui_loraswitch.screens.sweep_form import SweepForm
@@ -31,7 +32,9 @@ async def draw(driver, count: int) -> None:
         folder: Path = job.request.output
         folder.mkdir(parents=True)
         path = folder / "00001-1.png"
-        Image.new("RGB", (64, 64), (200, 30, 30)).save(path)
+        contents = FileContents()
+        weights = weights_digest(SMALL.fingerprint, job.stack, contents)
+        path.write_bytes(certified_png(weights, request_digest(job.request, contents)))
         await driver.emit(PictureSaved(path, 1, 64, 64, 4, ""), GenerationFinished((), 1.0))
 
 

@@ -41,6 +41,7 @@ from tui_loraswitch.app.recipe_keys import RecipeKeys
 from tui_loraswitch.app.redraw import redraw
 from tui_loraswitch.app.remembering import Remembering
 from tui_loraswitch.app.reports import Reports
+from tui_loraswitch.app.rescuing import Rescuing
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
 from tui_loraswitch.app.stack_likeness import StackLikeness
@@ -121,6 +122,7 @@ class LoraSwitchApp(
         self.following = Following(self, self.services, self._remembering)
         self._leaving = Leaving(self, self._remembering)
         self.auditioning = Auditioning(self)
+        self.rescuing = Rescuing(self)
         self.highlight = Highlight(self, self.show_details, self.control.prefetch)
         self._key_order = KeyOrder(self._take_typed, self._key_path)
         self._sequences = KeySequences(

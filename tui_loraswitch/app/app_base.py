@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from textual.app import App
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.following import Following
     from tui_loraswitch.app.highlight import Highlight
     from tui_loraswitch.app.main_screen import MainScreen
+    from tui_loraswitch.app.rescuing import Rescuing
     from tui_loraswitch.app.services import Services
     from tui_loraswitch.app.stack_likeness import StackLikeness
     from tui_loraswitch.app.undo import Undo
@@ -60,6 +61,7 @@ class AppBase(App[None]):
     """The engine is another than before."""
     following: Following
     auditioning: Auditioning
+    rescuing: Rescuing
     highlight: Highlight
     picture_budget: PictureBudget
     """The bytes a second that pictures may take."""
@@ -83,6 +85,15 @@ class AppBase(App[None]):
         """Do what was asked, or say why not; True when it was done."""
         try:
             wish()
+        except EngineError as error:
+            self.toast(str(error), "warning")
+            return False
+        return True
+
+    async def attempt_slow(self, wish: Awaitable[object]) -> bool:
+        """The same for what takes a while, and is awaited beside the screen."""
+        try:
+            await wish
         except EngineError as error:
             self.toast(str(error), "warning")
             return False

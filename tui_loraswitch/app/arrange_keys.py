@@ -82,20 +82,14 @@ class ArrangeKeys(AppBase):
             self.toast(str(error), "warning")
             return
         self.main.library.clear_marks()
-        self.undo.add(words, partial(self._take_back, words, moved))
+        self.undo.add(words, partial(self._undo, moved))
         self.services.look_at_disk(lambda: None)
 
-    def _take_back(self, words: str, moved: list[Moved]) -> None:
-        self.run_worker(self._undo(words, moved), name="arrange", group="arrange")
-
-    async def _undo(self, words: str, moved: list[Moved]) -> None:
+    async def _undo(self, moved: list[Moved]) -> None:
         try:
             await in_background(_undo_all, moved)
-        except EngineError as error:
-            # What is left can be tried again.
-            self.undo.add(words, partial(self._take_back, words, moved))
-            self.toast(str(error), "warning")
-        self.services.look_at_disk(lambda: None)
+        finally:
+            self.services.look_at_disk(lambda: None)
 
 
 def _rename_all(pairs: list[tuple[Path, Path]]) -> list[Moved]:

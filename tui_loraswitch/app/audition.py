@@ -8,7 +8,7 @@ from textual.timer import Timer
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.protocol.commands import Audition
+from engine.protocol.commands import Audition, KeepAudition
 from engine.protocol.events import Auditioned, CommandFailed, EventMessage
 from engine.protocol.text import stack_words
 from engine.words.clean import clean_line
@@ -34,12 +34,21 @@ class Auditioning:
         self._asked = ""
         """The command that did."""
         self._is_answered = False
+        self._seen: Audition | None = None
+        """What the picture that is shown was asked for with."""
         self._timer: Timer | None = None
+
+    def keep(self) -> None:
+        """Have the picture that is shown saved among the pictures; raises `EngineError`."""
+        seen = self._seen
+        if not self.is_on or seen is None or seen.request is None:
+            raise EngineError("No picture of an audition is shown: a begins one.")
+        self._app.control.send(KeepAudition(seen.request, seen.stack))
 
     def toggle(self) -> None:
         """Turn it on, or off: then the stack that was chosen is live."""
         self.is_on = not self.is_on
-        self._quick = None
+        self._quick = self._seen = None
         self._app.main.picture.say_audition(self.is_on)
         if self.is_on:
             self._app.main.show_pane("picture", take_focus=False)
@@ -77,6 +86,7 @@ class Auditioning:
                 words = stack_words(self._shown.stack)
                 facts = f"{request.steps} steps · {request.sampler} · seed {request.seed}"
                 is_full = self._shown is not self._quick
+                self._seen = self._shown
                 self._app.main.picture.show_audition(path, words, facts, is_full)
             case CommandFailed(message=message, cancelled=False):
                 self._app.main.picture.say_no_audition(clean_line(message))
@@ -102,7 +112,7 @@ class Auditioning:
 
     def _say(self, error: EngineError) -> None:
         """Say why there is no picture of what the cursor is on."""
-        self._quick = self._shown = None
+        self._quick = self._shown = self._seen = None
         self._stop_timer()
         self._app.main.picture.say_no_audition(clean_line(str(error)))
 

@@ -13,6 +13,10 @@ class AuditionKeys(StackKeys, AppBase):
         """Turn it on or off."""
         self.auditioning.toggle()
 
+    def action_keep_audition(self) -> None:
+        """Save the picture that is shown."""
+        self.attempt(self.auditioning.keep)
+
     def action_strength(self, delta: float) -> None:
         """Change the strength of what is highlighted, be it chosen or only looked at."""
         entry = self.main.library.highlighted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.protocol.commands import Audition
+from engine.protocol.commands import Audition, Draw, KeepAudition
 from engine.protocol.events import (
     CommandFailed,
     EventMessage,
@@ -71,6 +71,7 @@ class Following:
             if view.working != "draw":  # a job's own comes and goes with it
                 self._services.follow_model(view.model)
             app.show_state()
+        app.rescuing.follow(view.pictures, () if is_new else before.pictures)
         if view.pictures and view.pictures[-1:] != before.pictures[-1:]:
             self._remembering.keep()
         if self._remembering.follow_model():
@@ -93,13 +94,27 @@ class Following:
                 for note in notes:
                     app.toast(note, "information")
             case CommandFailed() as failed:
-                if not failed.cancelled:
-                    fault = "Unexpected fault; the log file has the details"
-                    app.toast(failed.message, "error", fault if failed.unexpected else "")
+                if isinstance(asked, Draw) and not failed.cancelled:
+                    app.run_worker(self._say_not_drawn(asked, failed), group="not drawn")
+                elif not failed.cancelled:
+                    self._say_failed(failed)
                 if failed.command == "load" and not app.control.loads:
                     app.main.log_pane.write(LogLine("info", app.control.advice))
-            case GenerationFinished(warnings=warnings) if warnings:
-                app.toast("\n".join(warnings), "warning")
+            case GenerationFinished(pictures=pictures, warnings=warnings):
+                if isinstance(asked, KeepAudition):
+                    app.toast(f"Kept: {clean_line(pictures[0].path.name, 60)}.", "information")
+                # Those that have trouble with their place are asked about.
+                troubles = {picture.trouble for picture in pictures}
+                if others := [words for words in warnings if words not in troubles]:
+                    app.toast("\n".join(others), "warning")
+
+    async def _say_not_drawn(self, draw: Draw, failed: CommandFailed) -> None:
+        if not await self._app.rescuing.draw_elsewhere(draw):
+            self._say_failed(failed)
+
+    def _say_failed(self, failed: CommandFailed) -> None:
+        fault = "Unexpected fault; the log file has the details" if failed.unexpected else ""
+        self._app.toast(failed.message, "error", fault)
 
     def lose(self, reason: str, starts_again: bool) -> None:
         """Say that the engine is gone, and what becomes of it."""

@@ -120,16 +120,26 @@ class LibraryKeys(AppBase):
             self.toast(f"Civitai {known}; kept beside {entry.name}.", "information")
 
     def action_undo(self) -> None:
-        """Take the last change of the stack or of own words back."""
-        last = self.undo.take()
-        if last is None:
-            self.toast("There is nothing to take back.", "warning")
-            return
-        words, take_back = last
-        if self.attempt(take_back):
-            self.toast(f"Taken back: {words}.", "information")
-        else:
-            self.undo.add(words, take_back)
+        """Take the last change of the stack, of own words or of files back."""
+        self.run_worker(self._take_back_last(), name="undo", group="undo")
+
+    async def _take_back_last(self) -> None:
+        async with self.undo.turn:
+            last = self.undo.take()
+            if last is None:
+                self.toast("There is nothing to take back.", "warning")
+                return
+            words, take_back = last
+            try:
+                slow = take_back()
+                if slow is not None:
+                    await slow
+            except EngineError as error:
+                # What is left can be tried again.
+                self.undo.add(words, take_back)
+                self.toast(str(error), "warning")
+            else:
+                self.toast(f"Taken back: {words}.", "information")
 
     def _ask(self, title: str, text: str, hint: str, take: Callable[[str], None]) -> None:
         from tui_loraswitch.screens.line import LineScreen

@@ -129,6 +129,6 @@ class RecipeSearch(_Search):
         if not isinstance(app, RecipeKeys):
             return
         for name in self._names:
-            run = partial(app.attempt, partial(app.apply_recipe, name))
+            run = partial(app.apply_recipe, name)
             for hit in self.hit(query, clean_line(name), "have this recipe's stack", run):
                 yield hit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.words.clean import clean_line
@@ -13,11 +14,12 @@ from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
+    from engine.protocol.stack_edits import Stack
     from engine.store.recipes import Member, Recipe
 
 
 class RecipeKeys(AppBase):
-    """Saves the stack under a name, and has one of before again."""
+    """Saves the stack under a name, and has one of before again; the store may be slow."""
 
     def action_recipes(self) -> None:
         """Show the recipes."""
@@ -30,46 +32,59 @@ class RecipeKeys(AppBase):
 
         def take(chosen: tuple[str, str] | None) -> None:
             if chosen is not None:
-                save, name = chosen[0] == "save", chosen[1]
-                self.attempt(partial(self._save if save else self.apply_recipe, name))
+                what, name = chosen
+                self._work(self._save(name) if what == "save" else self._apply(name))
 
         async def show() -> None:
-            try:
-                found = await in_background(recipes.all)
-            except EngineError as error:
-                self.toast(str(error), "warning")
-                return
+            found = await in_background(recipes.all)
             can_save = bool(self.control.view.wanted)
             self.push_screen(RecipesScreen(found, can_save, self._delete), take)
 
-        self.run_worker(show(), name="recipes", group="recipes", exclusive=True)
+        self._work(show())
 
-    def _save(self, name: str) -> None:
+    def apply_recipe(self, name: str) -> None:
+        """Have the stack and the prompt of a recipe."""
+        self._work(self._apply(name))
+
+    def _work(self, work: Coroutine[Any, Any, None]) -> None:
+        self.run_worker(self.attempt_slow(work), name="recipes", group="recipes")
+
+    async def _save(self, name: str) -> None:
         from engine.store.recipes import Member, Recipe
 
         recipes, library = self.services.recipes, self.services.library
         if recipes is None:
             return
+        wanted, state = self.control.view.wanted, self.control.state
         name_of = self.control.prompt_loras.name_of
-        members = tuple(
-            Member.of(ref, name_of(ref.path), library.tensors_of(ref.path) if library else "")
-            for ref in self.control.view.wanted
-        )
-        state = self.control.state
-        before = next((one for one in recipes.all() if one.name == name), None)
-        recipes.save(Recipe(name, members, state.prompt, state.negative_prompt))
+
+        def save() -> Recipe | None:
+            members = tuple(
+                Member.of(ref, name_of(ref.path), library.tensors_of(ref.path) if library else "")
+                for ref in wanted
+            )
+            before = next((one for one in recipes.all() if one.name == name), None)
+            recipes.save(Recipe(name, members, state.prompt, state.negative_prompt))
+            return before
+
+        before = await in_background(save)
         take_back = partial(recipes.save, before) if before else partial(recipes.delete, name)
-        self.undo.add(f"saving the recipe {clean_line(name)}", take_back)
+        words = f"saving the recipe {clean_line(name)}"
+        self.undo.add(words, partial(in_background, take_back))
         self.toast(f"Saved: {clean_line(name)}.", "information")
 
-    def apply_recipe(self, name: str) -> None:
-        """Have the stack and the prompt of a recipe."""
+    async def _apply(self, name: str) -> None:
         recipes = self.services.recipes
-        found = recipes.all() if recipes is not None else []
-        recipe = next((one for one in found if one.name == name), None)
-        if recipe is None:
-            raise EngineError(f"The recipe {clean_line(name)} is no longer there.")
-        self.control.have_stack(recipe.resolve(self._find))
+
+        def find() -> tuple[Recipe, Stack]:
+            found = recipes.all() if recipes is not None else []
+            recipe = next((one for one in found if one.name == name), None)
+            if recipe is None:
+                raise EngineError(f"The recipe {clean_line(name)} is no longer there.")
+            return recipe, recipe.resolve(self._find)
+
+        recipe, stack = await in_background(find)
+        self.control.have_stack(stack)
         self._take_prompt_of(recipe)
 
     def _take_prompt_of(self, recipe: Recipe) -> None:
@@ -95,7 +110,11 @@ class RecipeKeys(AppBase):
             return None
 
     def _delete(self, recipe: Recipe) -> None:
+        self._work(self._drop(recipe))
+
+    async def _drop(self, recipe: Recipe) -> None:
         recipes = self.services.recipes
-        if recipes is not None and self.attempt(partial(recipes.delete, recipe.name)):
+        if recipes is not None:
+            await in_background(recipes.delete, recipe.name)
             words = f"deleting the recipe {clean_line(recipe.name)}"
-            self.undo.add(words, partial(recipes.save, recipe))
+            self.undo.add(words, partial(in_background, recipes.save, recipe))

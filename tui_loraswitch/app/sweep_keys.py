@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
+from engine.library.search import Found
 from engine.protocol.request import GenerateRequest
 from engine.protocol.text import plural
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import ask
 from tui_loraswitch.config.ui_state import UiState
-from tui_loraswitch.panes.messages import SweepChanged
+from tui_loraswitch.panes.background import in_background
+from tui_loraswitch.panes.messages import ProblemNoticed, SweepChanged
 
 if TYPE_CHECKING:
     from engine.sweep.sweep import Sweep
@@ -29,7 +31,10 @@ _MOST_FOLDERS = 10_000
 
 
 class SweepKeys(AppBase):
-    """`W` and `T`: what they draw goes through the queue, so that a lost link loses nothing."""
+    """`W` and `T`: what they draw goes through the queue, so that a lost link loses nothing.
+
+    What depends on the library's size or on the disk is done beside the screen.
+    """
 
     _sweep: SweepTask | None = None
     _sweep_seen = True
@@ -40,20 +45,18 @@ class SweepKeys(AppBase):
         if self._sweep is not None and (self._sweep.is_running or not self._sweep_seen):
             self._show_sweep()
         else:
-            self.attempt(self._open_form)
+            self._prepare(self._open_form())
 
     def action_tour(self) -> None:
         """Draw what the list shows, once each."""
         if self._sweep is not None and self._sweep.is_running:
             self._show_sweep()
-            return
-        entries = [entry for entry in self.main.library.view.entries if entry.fits_sdxl]
-        start = partial(self.attempt, partial(self._start_tour, entries))
-        if len(entries) <= MOST_WITHOUT_A_QUESTION:
-            start()
         else:
-            words = f"Draw each of these {len(entries):,} LoRAs once?"
-            ask(self, words, {"Draw them": start, "No": lambda: None})
+            self._prepare(self._ask_for_tour(self.main.library.view.found))
+
+    def _prepare(self, work: Coroutine[Any, Any, None]) -> None:
+        # Exclusive: the key again begins anew.
+        self.run_worker(self.attempt_slow(work), name="sweep", group="sweep", exclusive=True)
 
     @on(SweepChanged)
     def _follow_sweep(self, message: SweepChanged) -> None:
@@ -70,72 +73,91 @@ class SweepKeys(AppBase):
 
     # The form.
 
-    def _open_form(self) -> None:
-        from tui_loraswitch.control.plan_form import LibraryOfApp, plan_text, read_form
+    async def _open_form(self) -> None:
+        from tui_loraswitch.control.plan_form import count_cells
         from tui_loraswitch.screens.sweep_form import SweepForm
 
-        state = self._styled_state()
-        words = LibraryOfApp(self.control.settings, self.control.prompt_loras)
+        state = await in_background(self._styled_state)
+        choices = self._choices()
+        counts = {words: count for words, (count, _) in choices.items()}
 
-        def read(names: Sequence[str], texts: Mapping[str, str]) -> int:
-            return read_form(state, names, texts).count
+        def read(chosen: str, texts: Mapping[str, str]) -> int:
+            return count_cells(state, counts[chosen], texts)
 
-        def draw(fields: tuple[tuple[str, ...], dict[str, str]] | None) -> None:
+        def draw(fields: tuple[str, dict[str, str]] | None) -> None:
             if fields is not None:
-                self.attempt(partial(start, *fields))
-
-        def start(names: Sequence[str], texts: Mapping[str, str]) -> None:
-            from engine.sweep.cells import cells_of
-            from engine.sweep.sweep import Sweep
-
-            plan = read_form(state, names, texts)
-            if plan.filter is not None:
-                raise EngineError("Filter the list with / and choose what it shows.")
-            cells = cells_of(plan, self._base_request(state), words)
-            folder = _new_folder(self.control.settings.output, "sweep")
-            self._write_plan(folder, plan_text(state, names, texts))
-            self._begin_sweep(Sweep.of_plan(folder, plan, cells))
+                chosen, texts = fields
+                names_of = choices[chosen][1]
+                self._begin_sweep(
+                    "Sweep", read(chosen, texts), partial(self._planned, state, names_of, texts)
+                )
 
         seed = 1 if state.seed < 0 else state.seed
-        self.push_screen(SweepForm(self._choices(), seed, read), draw)
+        self.push_screen(SweepForm(counts, seed, read), draw)
 
-    def _choices(self) -> dict[str, list[str]]:
-        """The LoRAs that a sweep may be about, by where they come from."""
+    def _choices(self) -> dict[str, tuple[int, Callable[[], list[str]]]]:
+        """The LoRAs that a sweep may be about, by where they come from: how many, and their names.
+
+        The names of a large library take a while.
+        """
         written = self.control.prompt_loras.name_of
-        stack = [written(ref.path) for ref in self.control.view.wanted]
-        shown = [written(e.path) for e in self.main.library.view.entries if e.fits_sdxl]
+        stack, shown = self.control.view.wanted, self.main.library.view.found
         highlighted = self.main.library.highlighted
-        one = [written(highlighted.path)] if highlighted and highlighted.fits_sdxl else []
-        choices = {"those of the stack": stack, "the highlighted one": one}
-        choices["what the list shows"] = shown
-        return {words: names for words, names in choices.items() if names} | {"none": []}
+        one = [highlighted.path] if highlighted and highlighted.fits_sdxl else []
+        choices: dict[str, tuple[int, Callable[[], list[str]]]] = {
+            "those of the stack": (len(stack), lambda: [written(ref.path) for ref in stack]),
+            "the highlighted one": (len(one), lambda: list(map(written, one))),
+            "what the list shows": (
+                shown.usable, lambda: [written(entry.path) for entry in _usable(shown)],
+            ),
+        }  # fmt: skip
+        there = {words: choice for words, choice in choices.items() if choice[0]}
+        return there | {"none": (0, list)}
 
-    def _write_plan(self, folder: Path, text: str) -> None:
-        from engine.files.saving import in_words, replace_file
+    def _planned(
+        self, state: UiState, names_of: Callable[[], list[str]], texts: Mapping[str, str]
+    ) -> Sweep:
+        from engine.sweep.cells import cells_of
+        from engine.sweep.sweep import Sweep
+        from tui_loraswitch.control.plan_form import LibraryOfApp, plan_text, read_form
 
-        try:
-            replace_file(folder / "plan.toml", text.encode("utf-8", "replace"))
-        except OSError as error:
-            raise EngineError(
-                f"{folder}: nothing can be written there ({in_words(error)})."
-            ) from error
+        names = names_of()
+        plan = read_form(state, names, texts)
+        words = LibraryOfApp(self.control.settings, self.control.prompt_loras)
+        cells = cells_of(plan, self._base_request(state), words)
+        folder = _new_folder(self.control.settings.output, "sweep")
+        _write_plan(folder, plan_text(state, names, texts))
+        return Sweep.of_plan(folder, plan, cells)
 
     # Tours.
 
-    def _start_tour(self, entries: Sequence[LibraryEntry]) -> None:
+    async def _ask_for_tour(self, found: Found) -> None:
+        state = await in_background(self._styled_state)
+        entries = await in_background(_usable, found)
+        if not entries:
+            raise EngineError("The list shows no LoRA that can be drawn.")
+        tour = partial(self._toured, state, entries)
+        start = partial(self._begin_sweep, "Tour", len(entries), tour)
+        if len(entries) <= MOST_WITHOUT_A_QUESTION:
+            start()
+        else:
+            words = f"Draw each of these {len(entries):,} LoRAs once?"
+            ask(self, words, {"Draw them": start, "No": lambda: None})
+
+    def _toured(self, state: UiState, entries: Sequence[LibraryEntry]) -> Sweep:
         from engine.library.names import LibraryNames
         from engine.sweep.sweep import Sweep
         from tui_loraswitch.control.plan_form import LibraryOfApp
         from tui_loraswitch.control.tour import tour_cells
 
-        if not entries:
-            raise EngineError("The list shows no LoRA that can be drawn.")
-        state, settings = self._styled_state(), self.control.settings
+        def warn(words: str) -> None:
+            self.post_message(ProblemNoticed(words))
+
+        settings = self.control.settings
         words = LibraryOfApp(settings, self.control.prompt_loras)
-        cells = tour_cells(
-            entries, LibraryNames.of(entries), self._base_request(state), (), words, self.warn
-        )
-        self._begin_sweep(Sweep.of_tour(settings.output / "tour", state.prompt, cells))
+        names, base = LibraryNames.of(entries), self._base_request(state)
+        cells = tour_cells(entries, names, base, (), words, warn)
+        return Sweep.of_tour(settings.output / "tour", state.prompt, cells)
 
     # What is drawn.
 
@@ -163,7 +185,7 @@ class SweepKeys(AppBase):
             embeddings=settings.embeddings,
         )
 
-    def _begin_sweep(self, sweep: Sweep) -> None:
+    def _begin_sweep(self, title: str, count: int, prepare: Callable[[], Sweep]) -> None:
         from tui_loraswitch.control.sweep_task import SweepTask
 
         def tell(progress: SweepProgress) -> None:
@@ -171,7 +193,9 @@ class SweepKeys(AppBase):
 
         self._sweep_seen = False
         settings = self.control.settings
-        self._sweep = SweepTask(sweep, self.link, settings.index_path, settings.store_path, tell)
+        self._sweep = SweepTask(
+            title, count, prepare, self.link, settings.index_path, settings.store_path, tell
+        )
         self._sweep.start()
         self._show_sweep()
 
@@ -183,23 +207,36 @@ class SweepKeys(AppBase):
 
         def go_on() -> None:
             if self._sweep is not None and not self._sweep.is_running:
-                self._restart(self._sweep.sweep)
+                self._restart(self._sweep)
 
         def new() -> None:
             if self._sweep is None or not self._sweep.is_running:
                 self._sweep_seen = True
                 self.action_sweep()
 
-        title = f"{'Tour' if task.sweep.sheet == 'sheet' else 'Sweep'} · {task.sweep.folder.name}"
         self._sweep_seen = not task.is_running
-        self.push_screen(SweepScreen(title, task.progress, task.stop, go_on, new))
+        self.push_screen(SweepScreen(task.title, task.progress, task.stop, go_on, new))
 
-    def _restart(self, sweep: Sweep) -> None:
+    def _restart(self, task: SweepTask) -> None:
         from tui_loraswitch.screens.sweep_progress import SweepScreen
 
         if isinstance(self.screen, SweepScreen):
             self.pop_screen()
-        self._begin_sweep(sweep)
+        self._begin_sweep(task.title, task.progress.total, task.prepared)
+
+
+def _usable(found: Found) -> list[LibraryEntry]:
+    """What can be drawn of what the list shows; each is read whole."""
+    return [entry for entry in found.entries if entry.fits_sdxl]
+
+
+def _write_plan(folder: Path, text: str) -> None:
+    from engine.files.saving import in_words, replace_file
+
+    try:
+        replace_file(folder / "plan.toml", text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise EngineError(f"{folder}: nothing can be written there ({in_words(error)}).") from error
 
 
 def _new_folder(output: Path, name: str) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+TakeBack = Callable[[], Awaitable[object] | None]
+"""Takes something back at once, or gives what is to be awaited for that."""
 
 _KEPT = 100
 
@@ -12,12 +16,14 @@ class Undo:
     """A list of what was done, each with what takes it back."""
 
     def __init__(self) -> None:
-        self._done: deque[tuple[str, Callable[[], object]]] = deque(maxlen=_KEPT)
+        self._done: deque[tuple[str, TakeBack]] = deque(maxlen=_KEPT)
+        self.turn = asyncio.Lock()
+        """Held while something is taken back: what was done before it waits."""
 
-    def add(self, words: str, take_back: Callable[[], object]) -> None:
+    def add(self, words: str, take_back: TakeBack) -> None:
         """Something was done: `words` say what."""
         self._done.append((words, take_back))
 
-    def take(self) -> tuple[str, Callable[[], object]] | None:
+    def take(self) -> tuple[str, TakeBack] | None:
         """The last that was done; None when nothing is left."""
         return self._done.pop() if self._done else None

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine.block_weights import BlockWeights, parse_block_weights
+from engine.errors import EngineError
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
-from engine.sweep.plan import SweepPlan, parse_plan
+from engine.sweep.plan import SweepPlan, parse_plan, require_few
 from engine.sweep.values import SPELLINGS
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState
@@ -54,6 +55,16 @@ def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) ->
 def read_form(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> SweepPlan:
     """The plan of the form; raises `EngineError` with what is wrong with it."""
     return parse_plan(plan_text(state, names, texts), NAME)
+
+
+def count_cells(state: UiState, loras: int, texts: Mapping[str, str]) -> int:
+    """The cells of the form with so many LoRAs; raises as `read_form`."""
+    plan = read_form(state, ["LoRA"] if loras else [], texts)
+    if plan.filter is not None:
+        raise EngineError("Filter the list with / and choose what it shows.")
+    count = plan.count * max(1, loras)
+    require_few(count)
+    return count
 
 
 class LibraryOfApp:

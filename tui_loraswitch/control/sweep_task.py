@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -46,24 +46,32 @@ class SweepProgress:
     now: str = ""
     """What is being drawn, or why it failed."""
     sheet: Path | None = None
+    folder: str = ""
+    """The name of the folder with the cells."""
 
 
 class SweepTask:
     """Draws one sweep; `on_change` gets its progress, on the task's own thread.
 
-    When the engine is lost it waits for the next one, whose queue has what was asked for.
+    `prepare` gives the sweep, of `count` cells, on that thread too; what is wrong with it is the
+    task's failure. When the engine is lost it waits for the next one, whose queue has what was
+    asked for.
     """
 
     def __init__(
         self,
-        sweep: Sweep,
+        title: str,
+        count: int,
+        prepare: Callable[[], Sweep],
         link: Link,
         index: Path | None,
         store: Path | None,
         on_change: Callable[[SweepProgress], object],
     ) -> None:
-        self.sweep = sweep
-        self.progress = SweepProgress("preparing", len(sweep.cells))
+        self.title = title
+        self._prepare = prepare
+        self._sweep: Sweep | None = None
+        self.progress = SweepProgress("preparing", count)
         self._link = link
         self._index = index
         self._store = store
@@ -87,11 +95,18 @@ class SweepTask:
         """Whether it is at work, or waits for an engine."""
         return self.progress.state in ("preparing", "drawing", "waiting")
 
+    def prepared(self) -> Sweep:
+        """The sweep, made once; for the next task, which goes on with it. Raises `EngineError`."""
+        if self._sweep is None:
+            self._sweep = self._prepare()
+        return self._sweep
+
     def _work(self) -> None:
         try:
-            folder = SweepFolder(self.sweep.folder, self._store)
+            sweep = self.prepared()
+            folder = SweepFolder(sweep.folder, self._store)
             with folder.held():
-                self._draw(folder)
+                self._draw(sweep, folder)
         except CancelledError:
             self._tell("stopped")
         except EngineError as error:
@@ -103,7 +118,7 @@ class SweepTask:
         finally:
             self._link.listener = lambda message: None
 
-    def _draw(self, folder: SweepFolder) -> None:
+    def _draw(self, sweep: Sweep, folder: SweepFolder) -> None:
         self._link.listener = self._inbox.put
         cells: DrawnCells | None = None
         while cells is None or cells.missing():
@@ -114,7 +129,7 @@ class SweepTask:
             if view.model is None:
                 self._pause()
                 continue
-            cells = self.sweep.look(folder, self._index, ModelFacts.of(view.model))
+            cells = sweep.look(folder, self._index, ModelFacts.of(view.model))
             run = SweepRun(cells, engine.send)
             run.begin(view)
             if self._follow(engine, run, cells, view.seq):
@@ -169,16 +184,13 @@ class SweepTask:
                 self._before + (run.switches if run is not None else 0),
                 where,
                 cells.grid.paths[0],
+                cells.folder.path.name,
             )
         )
 
     def _tell(self, state: SweepState, now: str = "") -> None:
         last = self.progress
-        self._put(
-            SweepProgress(
-                state, last.total, last.drawn, last.failed, last.switches, now, last.sheet
-            )
-        )
+        self._put(replace(last, state=state, now=now))
 
     def _put(self, progress: SweepProgress) -> None:
         if progress != self.progress:

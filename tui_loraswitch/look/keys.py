@@ -26,6 +26,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Draw a picture with a new seed"),
     Binding("a", "audition", "audition", id="app.audition",
             tooltip="Draw at once what the cursor is on, small; the full picture where it rests"),
+    Binding("Y", "keep_audition", "keep", id="app.keep-audition", show=False,
+            tooltip="Keep the picture of the audition that is shown: it goes among the pictures"),
     Binding("A", "generate_again_and_again", "again and again", id="app.generate-forever",
             show=False, tooltip="Draw with new seeds until x stops it"),
     Binding("I", "begin_with_picture", "draw anew", id="app.begin-with-picture", show=False,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec import structs
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -164,11 +165,17 @@ class PicturePane(Pane, can_focus=True):
     def _show_new(
         self, pictures: tuple[PictureSaved, ...], before: tuple[PictureSaved, ...]
     ) -> None:
-        known = set(before)
-        new = [picture for picture in pictures if picture not in known]
-        if new:
-            self._pictures += map(Drawn.of, new)
-            self._show_saved(len(self._pictures) - 1)
+        known, there = set(before), set(pictures)
+        left = {_unplaced(one): one.path for one in before if one not in there}
+        for picture in (one for one in pictures if one not in known):
+            drawn, former = Drawn.of(picture), left.pop(_unplaced(picture), None)
+            if former is None:
+                self._pictures.append(drawn)
+                self._shown = len(self._pictures) - 1
+            else:  # it was moved
+                self._pictures = [drawn if o.source == former else o for o in self._pictures]
+        if pictures and there != known:
+            self._show_saved(self._shown)
 
     @property
     def shown_file(self) -> Path | None:
@@ -347,6 +354,11 @@ class PicturePane(Pane, can_focus=True):
         self._show_prompt(drawn)
         for child in self.query_one("#picture-area").children:
             child.display = child.id == name
+
+
+def _unplaced(picture: PictureSaved) -> PictureSaved:
+    """A picture wherever it lies."""
+    return structs.replace(picture, path=Path(), trouble="")
 
 
 def live_words(stacks: Sequence[Sequence[LoraRef]], job: Job | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from textual import on
@@ -17,12 +17,15 @@ from engine.errors import EngineError
 from engine.protocol.text import plural
 from engine.words.clean import clean_line
 
-Start = Callable[[Sequence[str], Mapping[str, str]], int]
-"""Counts the cells of the LoRAs and texts of the form; raises `EngineError` for wrong ones."""
+Count = Callable[[str, Mapping[str, str]], int]
+"""Counts the cells of the choice and the texts of the form; raises `EngineError` for wrong ones."""
 
 
-class SweepForm(ModalScreen[tuple[tuple[str, ...], dict[str, str]] | None]):
-    """Gives the names of the LoRAs and the texts of the axes, or None when left by Escape."""
+class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
+    """Gives which LoRAs are chosen and the texts of the axes, or None when left by Escape.
+
+    `choices` are words for LoRAs, and how many these are.
+    """
 
     AUTO_FOCUS = "#strength"
     DEFAULT_CSS = """
@@ -55,7 +58,7 @@ class SweepForm(ModalScreen[tuple[tuple[str, ...], dict[str, str]] | None]):
                 tooltip="Previous field"),
     ]  # fmt: skip
 
-    def __init__(self, choices: Mapping[str, Sequence[str]], seed: int, count: Start) -> None:
+    def __init__(self, choices: Mapping[str, int], seed: int, count: Count) -> None:
         super().__init__()
         self._choices = choices
         self._seed = seed
@@ -64,8 +67,8 @@ class SweepForm(ModalScreen[tuple[tuple[str, ...], dict[str, str]] | None]):
     def compose(self) -> ComposeResult:
         """A field a row."""
         names = [
-            (f"{words} ({len(loras)})" if loras else words, words)
-            for words, loras in self._choices.items()
+            (f"{words} ({count:,})" if count else words, words)
+            for words, count in self._choices.items()
         ]
         with Vertical() as box:
             box.border_title = "Sweep"
@@ -111,10 +114,9 @@ class SweepForm(ModalScreen[tuple[tuple[str, ...], dict[str, str]] | None]):
             self.dismiss(self._fields)
 
     @property
-    def _fields(self) -> tuple[tuple[str, ...], dict[str, str]]:
+    def _fields(self) -> tuple[str, dict[str, str]]:
         texts = {field.id or "": field.value for field in self.query(Input)}
-        chosen = self.query_one("#loras", Select).value
-        return tuple(self._choices[str(chosen)]), texts
+        return str(self.query_one("#loras", Select).value), texts
 
     def _say(self, words: str, is_trouble: bool = False) -> None:
         note = self.query_one("#sweep-note", Static)

@@ -84,7 +84,6 @@ class SweepScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The sheet, and two lines."""
         with Vertical() as box:
-            box.border_title = clean_line(self._title, 60)
             box.border_subtitle = "x stops · g goes on · Escape leaves it to be drawn"
             with Vertical(id="sweep-sheet"):
                 yield HalfCellPicture(id="sweep-cells")
@@ -103,6 +102,8 @@ class SweepScreen(ModalScreen[None]):
     def show_progress(self, progress: SweepProgress) -> None:
         """Show how far it is now."""
         self._progress = progress
+        title = " · ".join(filter(None, (self._title, progress.folder)))
+        self.query_one(Vertical).border_title = clean_line(title, 60)
         done = bar(progress.drawn / max(1, progress.total), 24)
         counts = f" {progress.drawn}/{plural(progress.total, 'cell')}"
         failed = f" · {progress.failed} failed" if progress.failed else ""

@@ -98,8 +98,8 @@ class GalleryGrid(ScrollView, can_focus=True):
         ):
             places = (n for n, row in enumerate(rows) if row.id == before.id)
             self.cursor = next(places, min(self.cursor, max(0, len(rows) - 1)))
-        there = {row.path for row in rows} if self.marked else set()
-        self.marked = [path for path in self.marked if path in there]
+        there = {row.raw_path for row in rows} if self.marked else set()
+        self.marked = [path for path in self.marked if os.fsencode(path) in there]
         self._arrange()
         self.post_message(self.Moved())
 

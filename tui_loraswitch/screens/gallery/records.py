@@ -14,7 +14,7 @@ from engine.files.saving import in_words, replace_file
 from engine.files.trash import Trashed, to_trash
 from engine.gallery.scan import ScanReport, scan_pictures
 from engine.store.database import Database
-from engine.store.pictures import PICTURES, PictureRow, PictureSearch, PictureStore
+from engine.store.pictures import PICTURES, PictureRows, PictureSearch, PictureStore
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,7 +38,7 @@ class GalleryRecords:
         """What was wrong with the store; empty when all is well."""
         return self._database.warning if self._database is not None else ""
 
-    def find(self, search: PictureSearch) -> list[PictureRow]:
+    def find(self, search: PictureSearch) -> PictureRows:
         """Those that are wanted, newest first."""
         return self._store.find(search)
 

@@ -175,10 +175,9 @@ class GalleryScreen(ModalScreen[None]):
         if row is None:
             return
         marked = self.grid.marked
-        paths = [each.path for each in self.grid.rows]
         others = [path for path in marked if path != row.path]
         other = others[-1] if others else None
-        self.app.push_screen(PictureViewer(paths, self.grid.cursor, other))
+        self.app.push_screen(PictureViewer(self.grid.rows, self.grid.cursor, other))
 
     @on(GalleryGrid.Opened)
     def open_clicked(self) -> None:

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from engine.errors import EngineError
+from engine.store.pictures import PictureRow
 from engine.words.clean import clean_line
 from tui_loraswitch.images.compare import Part, difference_of, part_of
 from tui_loraswitch.images.halfcell import HalfCellPicture
@@ -57,7 +58,9 @@ class PictureViewer(ModalScreen[None]):
         Binding("down,j", "pan(0, 1)", "down", id="viewer.down", show=False, tooltip="Pan down"),
     ]  # fmt: skip
 
-    def __init__(self, pictures: Sequence[Path], first: int, other: Path | None = None) -> None:
+    def __init__(
+        self, pictures: Sequence[PictureRow], first: int, other: Path | None = None
+    ) -> None:
         """`pictures` can be gone through from `first` on; `other` is what it is compared with."""
         super().__init__()
         self._pictures = pictures
@@ -94,7 +97,7 @@ class PictureViewer(ModalScreen[None]):
         """The picture that is seen, or the left one."""
         if self._is_flipped and self._other is not None and self._mode == "one":
             return self._other
-        return self._pictures[self._number]
+        return self._pictures[self._number].path
 
     def action_flip(self) -> None:
         """Show the other one in the same place."""
@@ -147,7 +150,7 @@ class PictureViewer(ModalScreen[None]):
 
     async def _shown_words(self) -> str:
         """Show what is to be seen; what is said of it."""
-        own, other = self._pictures[self._number], self._other
+        own, other = self._pictures[self._number].path, self._other
         name = clean_line(self.shown.name, 60)
         if self._mode == "difference" and other is not None:
             area = self._room("first")
