@@ -11,7 +11,7 @@ _CLEAR = "\x1b[2J"
 def redraw(app: AppBase) -> None:
     """Clear the terminal, and draw every cell of it."""
     if isinstance(app._driver, Terminal):
-        app._driver.forget_styles()
+        app._driver.forget_screen()
     if app._driver is not None:
         app._driver.write(_CLEAR)
     app.refresh(layout=True)

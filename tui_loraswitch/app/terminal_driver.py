@@ -6,20 +6,26 @@ import os
 import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Resize
+from textual.message import Message
+from textual.widgets import Input, TextArea
 
+from tui_loraswitch.app.changed_cells import ChangedCells
 from tui_loraswitch.app.pastes import PasteBrackets
-from tui_loraswitch.app.short_styles import ShortStyles
 from tui_loraswitch.images.marks import MARK
 
 _READ_BYTES = 4096
 _MOST_AT_ONCE = 1 << 20
 """Characters; a longer paste comes in pieces."""
 _WAIT_SECONDS = 0.1
+_SEEN_AT_ONCE = 1000
+"""Characters: a smaller frame comes in one packet, and needs no word that it begins and ends."""
 _AT_ONCE_SECONDS = 0.01
 """What comes within this time of each other came at once: a paste is split as it is sent."""
 
@@ -32,24 +38,57 @@ class Terminal(LinuxDriver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._styles = ShortStyles()
+        self._cells = ChangedCells()
+        self._is_resized = False
+        self._size_written = self._app.size
+        self._frame: Literal["none", "begun", "open"] = "none"
         self.picture_over_marks: Callable[[], str] = lambda: ""
 
     def write(self, data: str) -> None:
         """Write to the terminal what differs; and a picture over what was written below it."""
-        text = self._styles.shortened(data)
-        if MARK in text:
-            text = text.replace(MARK, " ") + self.picture_over_marks()
-        super().write(text)
+        if data == SYNC_START:
+            self._frame = "begun"
+        elif data == SYNC_END:
+            self._end_frame()
+        elif text := self._shortened(data):
+            if self._frame == "begun" and len(text) > _SEEN_AT_ONCE:
+                super().write(SYNC_START)
+                self._frame = "open"
+            super().write(text)
 
-    def forget_styles(self) -> None:
-        """Others may have written to the terminal: take no style for granted."""
-        self._styles.forget()
+    def _shortened(self, data: str) -> str:
+        if self._is_resized or self._app.size != self._size_written:
+            self._is_resized, self._size_written = False, self._app.size
+            self._cells.forget()
+        # Where nothing is written the cursor is hidden, and may be anywhere.
+        focused = self._app.focused if self._app.screen_stack else None
+        is_written_into = isinstance(focused, Input | TextArea)
+        text = self._cells.shortened(data, is_written_into)
+        return text.replace(MARK, " ") + self.picture_over_marks() if MARK in text else text
+
+    def _end_frame(self) -> None:
+        if self._frame == "open":
+            super().write(SYNC_END)
+        self._frame = "none"
+
+    def forget_screen(self) -> None:
+        """Others may have written to the terminal: take nothing on it for granted."""
+        self._cells.forget()
 
     def start_application_mode(self) -> None:
         """Take the terminal, at the start and after another program had it."""
-        self.forget_styles()
+        self.forget_screen()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def process_message(self, message: Message) -> None:
+        """Note that the terminal, which tells so itself, has another size; a thread calls this."""
+        self._is_resized |= isinstance(message, Resize)
+        super().process_message(message)
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The size; asked for when a signal says that it is another."""
+        self._is_resized = True
+        return super()._get_terminal_size()
 
     def run_input_thread(self) -> None:
         """Read the terminal until the driver ends."""
