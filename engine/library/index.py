@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+import msgspec
+
 from engine.library.entry import LibraryEntry
 from engine.library.entry_text import decode
 from engine.library.indexed_file import IndexedFile
@@ -43,6 +45,11 @@ _WHOLE = (
     "SELECT rows.path, folders.root, entry, tags, metadata, missing FROM rows "
     "JOIN folders ON folders.id = rows.folder JOIN entries ON entries.id = rows.id "
 )
+
+_PART = 10_000
+"""Rows that are read in one piece: some megabytes of text."""
+_ROWS = msgspec.json.Decoder(list[ListRow], strict=False)
+_FOLDERS = msgspec.json.Decoder(list[tuple[int, str]])
 
 _T = TypeVar("_T")
 
@@ -102,13 +109,18 @@ class LibraryIndex:
     def rows(self, roots: Iterable[Path]) -> tuple[dict[int, Folder], list[ListRow]]:
         """The folders and files known of some library folders, without a look at the disk."""
         folders = self._folders_of(roots)
-        found = [
-            ListRow._make(row)
-            for numbers in _portions(folders)
-            # Most of the folders are wanted, so an index would only make it slower.
-            for row in self._ask(f"SELECT {_LISTED} FROM rows WHERE +folder IN {numbers}")
-        ]
-        return folders, found
+        if not folders:
+            return {}, []
+        found: list[ListRow] = []
+        ((count,),) = self._ask("SELECT count(*) FROM rows") or ((0,),)
+        parts = 1 + count // _PART
+        for part in range(parts):
+            # The files of a folder have numbers near to each other, and folders are spread evenly.
+            ids = (part << 63) // parts, ((part + 1) << 63) // parts - 1
+            found += self._ask_all(
+                _ROWS, f"SELECT {_LISTED} FROM rows WHERE id BETWEEN ? AND ?", ids
+            )
+        return folders, [row for row in found if row.folder in folders]
 
     def entry(self, id: int) -> LibraryEntry | None:
         """All that is known of a file; None when it is gone, or its row makes no sense."""
@@ -210,7 +222,7 @@ class LibraryIndex:
         found = {}
         for root in dict.fromkeys(map(absolute, roots)):
             statement = "SELECT id, shown FROM folders WHERE root = ?"
-            for id, shown in self._ask(statement, (os.fsencode(root),)):
+            for id, shown in self._ask_all(_FOLDERS, statement, (os.fsencode(root),)):
                 found[id] = Folder(root, shown)
         return found
 
@@ -243,6 +255,22 @@ class LibraryIndex:
             raise  # a fault of the caller, not of the file
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
+            return []
+
+    def _ask_all(
+        self, decoder: msgspec.json.Decoder[list[_T]], statement: str, values: tuple[object, ...]
+    ) -> list[_T]:
+        """The same in one piece, for what has very many rows.
+
+        Between two rows SQLite lets other threads of Python run. While the screen is busy, each of
+        ten thousand rows would wait for it.
+        """
+        names = statement.removeprefix("SELECT ").partition(" FROM ")
+        whole = f"SELECT CAST(json_group_array(json_array({names[0]})) AS BLOB) FROM {names[2]}"
+        try:
+            return [row for (text,) in self._ask(whole, values) for row in decoder.decode(text)]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._begin_anew(sqlite3.DatabaseError(f"its rows make no sense: {error}"))
             return []
 
     def _change(self, action: Callable[[sqlite3.Connection], object]) -> None:
@@ -287,7 +315,8 @@ class LibraryIndex:
     def _recover(self, error: OSError | sqlite3.DatabaseError) -> sqlite3.Connection:
         """Begin a fresh file in the place of a damaged one, or else go on in memory."""
         # Damage is the base class itself; a locked, full or read-only file has a class of its own.
-        if type(error) is sqlite3.DatabaseError:
+        # Bytes in the place of text are no JSON.
+        if type(error) is sqlite3.DatabaseError or "JSON" in str(error):
             try:
                 self._set_aside()
                 return _connect(self.path)

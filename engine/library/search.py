@@ -393,5 +393,4 @@ def sort_entries(
     return SearchIndex.of(entries).find("", order=order, reverse=reverse).entries
 
 
-def _by_name(row: ListRow) -> tuple[str, int]:
-    return row.sort, row.id
+_by_name = attrgetter("sort", "id")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.library import index as index_module
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
 from engine.library.indexed_file import indexed
@@ -174,3 +175,35 @@ def test_locked_index_is_replaced_by_memory(
 def test_files_of_one_name_have_numbers_of_their_own(tmp_path: Path) -> None:
     paths = [tmp_path / f"style {number}" / "last.safetensors" for number in range(20_000)]
     assert len({file_id(tmp_path, path) for path in paths}) == len(paths)
+
+
+def test_rows_come_back_as_they_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces too; those of other library folders stay away."""
+    monkeypatch.setattr(index_module, "_PART", 3)
+    names = ("v10", "é\u0301 \U0001f98a", "a'\"\\b", "v2", "x" * 200, "7", "ﬁ")
+    mine = [
+        indexed("s", replace(FULL, path=ROOT / f"f{n % 3}/{name}.safetensors", favourite=n > 3))
+        for n, name in enumerate(names)
+    ]
+    other = indexed("s", replace(FULL, path=Path("/b/v.safetensors"), root=Path("/b")))
+    with LibraryIndex(tmp_path / "index.sqlite") as index:
+        index.store([*mine, other])
+        folders, rows = index.rows([ROOT])
+    assert sorted(rows) == sorted(file.row for file in mine)
+    assert {folder.path for folder in folders.values()} == {"f0", "f1", "f2"}
+
+
+@pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'ff' AS TEXT)", "NULL"])
+def test_rows_that_make_no_sense_begin_the_index_anew(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([indexed("stamp", BARE)])
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(f"UPDATE rows SET text = {value}")
+    database.close()
+    with LibraryIndex(path) as index:
+        assert index.rows([ROOT])[1] == []
+        assert "built anew" in index.warning
+        index.store([indexed("stamp", BARE)])
+        assert len(index.rows([ROOT])[1]) == 1
