@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from engine.files.hashes import FileHashes
 from engine.library.entry import LibraryEntry
 from engine.library.hashing import Hashing
 from engine.library.index import LibraryIndex, absolute
-from engine.library.list_row import ListRow
+from engine.library.news import News, Pending
 from engine.library.own import Own
 from engine.library.own_words import OwnWords
 from engine.library.previews import PREVIEW_ENDINGS
@@ -51,49 +50,6 @@ class Listener(Protocol):
         """What is new, changed or gone, in words."""
 
 
-@dataclass
-class _News:
-    new: int = 0
-    changed: int = 0
-    gone: int = 0
-    missing: int = 0
-    back: int = 0
-
-    @property
-    def words(self) -> str:
-        counts = (
-            (self.new, "new"),
-            (self.changed, "changed"),
-            (self.gone, "gone"),
-            (self.missing, "missing"),
-            (self.back, "seen again"),
-        )
-        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
-
-
-@dataclass
-class _Pending:
-    """What is known since the list was shown last."""
-
-    rows: dict[int, ListRow] = field(default_factory=dict)
-    gone: set[int] = field(default_factory=set)
-    missing: dict[int, str] = field(default_factory=dict)
-
-    def add(self, progress: ScanProgress) -> None:
-        """Take the news of a scan."""
-        self.rows.update((row.id, row) for row in progress.found)
-        self.gone.update(progress.gone)
-        self.gone.difference_update(row.id for row in progress.found)
-        self.missing.update(progress.missing)
-
-    def into(self, shown: SearchIndex, index: LibraryIndex) -> SearchIndex:
-        """The list with them."""
-        if not (self.rows or self.gone or self.missing):
-            return shown
-        folders = index.folders({row.folder for row in self.rows.values()})
-        return shown.changed(folders, self.rows.values(), self.gone, self.missing)
-
-
 class LibraryService:
     """Keeps an index in step with library folders; `run` does so on the thread that calls it.
 
@@ -106,12 +62,14 @@ class LibraryService:
         roots: Iterable[Path],
         listener: Listener,
         open_words: Callable[[], OwnWords | None] = lambda: None,
+        known: tuple[tuple[Path, ...], SearchIndex] | None = None,
         *,
         writes_sidecars: bool = False,
     ) -> None:
         """`open_words` gives the user's words, once the list is shown; None where there are none.
 
-        They may be written beside the files as well.
+        They may be written beside the files as well. `known` is the list that the listener has
+        already, with the library folders that it is of.
         """
         self._open_words = open_words
         self._writes_sidecars = writes_sidecars
@@ -128,15 +86,17 @@ class LibraryService:
             lambda: self._wishes.put(self._look_again),
         )
         self._own: Mapping[int, Own] = {}
-        self._list = SearchIndex({}, (), index.entry)
-        self._pending = _Pending()
+        known_roots, self._list = known or ((), SearchIndex({}, (), index.entry))
+        self._has_list = tuple(dict.fromkeys(map(absolute, known_roots))) == self.roots
+        self._pending = Pending()
         self._shown_at = 0.0
         self._patience = _PARTIAL_SECONDS
         self._problems: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Show what is known, look at the disk, and follow its changes until `stop`."""
-        self._show_known()
+        if not self._has_list:
+            self._show_known()
         self._words = self._open_words()
         if self._words is not None:
             self._hashing = Hashing(self._words, self._wish_own)
@@ -332,7 +292,7 @@ class LibraryService:
 
         self._tell(self._take(look))
 
-    def _tell(self, news: _News) -> None:
+    def _tell(self, news: News) -> None:
         if news.words:
             fresh = list(self._pending.rows)
             self._show(is_complete=True)
@@ -340,17 +300,12 @@ class LibraryService:
                 self._hash_moved(n for id in fresh if (n := self._list.number(id)) is not None)
             self._listener.on_news(news.words, False)
 
-    def _take(self, work: Callable[[Callable[[ScanProgress], None]], None]) -> _News:
+    def _take(self, work: Callable[[Callable[[ScanProgress], None]], None]) -> News:
         """Do some scanning; what it finds goes into the list as it comes."""
-        news, problems = _News(), set[str]()
+        news, problems = News(), set[str]()
 
         def take(progress: ScanProgress) -> None:
-            news.new += progress.new
-            news.changed += len(progress.found) - progress.new
-            missing = sum(map(bool, progress.missing.values()))
-            news.missing += missing
-            news.back += len(progress.missing) - missing
-            news.gone += len(progress.gone)
+            news.add(progress)
             self._pending.add(progress)
             for problem in set(progress.problems) - self._problems - problems:
                 self._listener.on_problem(problem)
@@ -371,7 +326,7 @@ class LibraryService:
 
     def _show(self, is_complete: bool) -> None:
         self._list = self._pending.into(self._list, self.index)
-        self._pending = _Pending()
+        self._pending = Pending()
         self._shown_at = time.monotonic()
         if not self._is_over():
             self._listener.on_library(self._list, is_complete)

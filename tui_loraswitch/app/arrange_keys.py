@@ -65,7 +65,7 @@ class ArrangeKeys(AppBase):
         moved: list[Moved] = []
         try:
             for path in paths:
-                self.services.note_aside(path)
+                self.services.aside.note(path)
                 moved.append(set_aside(path))
         except EngineError:
             _undo_all(moved)

@@ -26,6 +26,7 @@ from engine.files.saving import in_words
 from engine.host.runtime import OlderHostError
 from engine.monitor.reading import Reading
 from engine.protocol.events import ModelInfo
+from tui_loraswitch.app.aside_folders import AsideFolders
 from tui_loraswitch.app.engine_link import EngineLink
 from tui_loraswitch.config.config import ConfigError, remember
 from tui_loraswitch.config.settings import AppSettings
@@ -42,16 +43,18 @@ from tui_loraswitch.panes.messages import (
 )
 
 if TYPE_CHECKING:
+    from engine.library.index import LibraryIndex
     from engine.library.own_words import OwnWords
     from engine.library.search import SearchIndex
     from engine.library.service import LibraryService
-    from engine.store.aside import AsideStore
     from engine.store.recipes import RecipeStore
     from tui_loraswitch.control.model_files import ModelFile
 
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 1.0
+_LIST_SECONDS = 0.3
+"""How long all else waits for the list; another process may hold its index."""
 PARTIAL_MODELS_SECONDS = 0.3
 """How often the list of models is filled while they are looked for: each may be on a slow disk."""
 
@@ -83,7 +86,7 @@ class Services:
         self._library: LibraryService | None = None
         self.recipes: RecipeStore | None = None
         """None until the store is open, and where it cannot be."""
-        self._aside: AsideStore | None = None
+        self.aside = AsideFolders(self.on_problem)
         self._connecting = threading.Lock()
         self._saving = threading.Lock()
         self._kept: dict[Path, UiState] = {}
@@ -91,13 +94,14 @@ class Services:
         self._keeper: threading.Thread | None = None
         self._remembering = threading.Lock()
         self._stopping = threading.Event()
+        self._index: LibraryIndex | None = None
+        self._listed = threading.Event()
+        """Set when the list of what is known is on its way to the screen."""
 
     def start(self) -> None:
         """Begin everything, without waiting for anything."""
-        self.start_engine()
         self._thread(self._follow_library).start()
-        self._thread(self._start_monitor).start()
-        self._thread(self._sweep).start()
+        self._thread(self._start_others).start()
 
     def start_engine(self) -> None:
         """Have the link find an engine, or start one."""
@@ -174,7 +178,7 @@ class Services:
         self._stopping.set()
         if self._library is not None:
             self._library.stop()
-            self._empty_aside(owned=True)
+            self.aside.empty(owned=True)
         if self._keeper is not None:
             self._keeper.join(timeout)
         if self._sampler is not None:
@@ -192,6 +196,13 @@ class Services:
                 self._post(ProblemNoticed(f"{words}; the log file has the details."))
 
         return threading.Thread(target=run, name=work.__name__.strip("_"), daemon=True)
+
+    def _start_others(self) -> None:
+        # To start a process and to import what reads the gauges would hold the list up.
+        self._listed.wait(_LIST_SECONDS)
+        self.start_engine()
+        self._thread(self._start_monitor).start()
+        self._sweep()
 
     def _start_engine(self) -> None:
         try:
@@ -293,20 +304,38 @@ class Services:
 
     def _follow_library(self) -> None:
         from engine.library.index import LibraryIndex
-        from engine.library.service import LibraryService
 
         with LibraryIndex(self._settings.index_path) as index:
+            self._index = index
+            known = self._show_known(index)
+            # What follows files takes longer to import than what shows them.
+            from engine.library.service import LibraryService
+
             library = LibraryService(
                 index,
                 self._roots,
                 self,
                 self._own_words,
+                known,
                 writes_sidecars=self._settings.writes_sidecars,
             )
             self._library = library
             if self._stopping.is_set():
                 return
             library.run()
+
+    def _show_known(self, index: LibraryIndex) -> tuple[tuple[Path, ...], SearchIndex]:
+        """Show what is known of the library folders; gives them and it."""
+        from engine.library.search import SearchIndex
+
+        roots = self._roots
+        try:
+            known = SearchIndex(*index.rows(roots), index.entry)
+            if len(known):
+                self.on_library(known, is_complete=False)
+        finally:
+            self._listed.set()
+        return roots, known
 
     def _own_words(self) -> OwnWords | None:
         """The user's own words about LoRAs; None, and a word of why, where they cannot be kept."""
@@ -325,34 +354,9 @@ class Services:
         if database.warning:
             self._post(ProblemNoticed(database.warning))
         self.recipes = RecipeStore(database)
-        self._aside = AsideStore(database)
-        self._empty_aside(owned=False)
+        self.aside.store = AsideStore(database)
+        self.aside.empty(owned=False)
         return OwnWords(LoraStore(database), HashTable(self._settings.index_path))
-
-    def note_aside(self, lora: Path) -> None:
-        """A file is about to be set aside; should the app die, the next start has it thrown away.
-
-        Raises `EngineError`.
-        """
-        from engine.library.arrange import ASIDE
-
-        if self._aside is None:
-            raise EngineError("Nothing is deleted, since the store cannot be opened.")
-        self._aside.add(lora.parent / ASIDE)
-
-    def _empty_aside(self, owned: bool) -> None:
-        """Give what this app has set aside to the trash, or what those have that are gone."""
-        from engine.library.arrange import empty
-
-        try:
-            folders = self._aside.all() if self._aside is not None else []
-            for problem in empty(folders, owned):
-                self._post(ProblemNoticed(problem))
-            for folder in folders:
-                if self._aside is not None and not folder.exists():
-                    self._aside.drop(folder)
-        except EngineError as error:
-            self._post(ProblemNoticed(str(error)))
 
     @property
     def library(self) -> LibraryService | None:
@@ -363,10 +367,11 @@ class Services:
         """The list is like this now."""
         from engine.library.indexed_names import IndexedNames
 
-        assert self._library is not None, "it speaks"
+        assert self._index is not None, "it is where the list comes from"
+        roots = self._library.roots if self._library is not None else self._roots
         # Looking through 10,000 rows for garbage, again and again, holds a key for 0.2 s.
         gc.freeze()
-        names = IndexedNames(self._library.index, self._library.roots)
+        names = IndexedNames(self._index, roots)
         self._post(LibraryFound(index, is_complete, names))
 
     def on_progress(self, done: int, total: int) -> None:
