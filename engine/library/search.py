@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import count
 from operator import attrgetter
@@ -28,37 +27,15 @@ from engine.library.orders import SortOrder
 from engine.library.own import OWN_NOTHING, Own, entry_with_own, with_own
 from engine.library.places import Place, root_labels, tree_key
 from engine.library.query import Query, Term
-from engine.library.terms import Numbers, Texts, is_favourite, row_test, with_text
+from engine.library.searching import Found, Met, Search, Wish
+from engine.library.terms import Numbers, Sieve, Texts, is_favourite, label_sieve, row_sieve
 
-_COLUMNS = {"base": "base", "type": "family"}
 _LARGEST_FIRST: dict[SortOrder, str] = {
     "added": "added_ns",
     "date": "mtime_ns",
     "size": "size",
     "rank": "rank",
 }
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found."""
-
-    index: SearchIndex
-    numbers: Numbers
-    hidden: int = 0
-    """How many more there are that are made for other models."""
-    problems: tuple[str, ...] = ()
-    """What of the query is not understood, in sentences."""
-
-    @property
-    def entries(self) -> list[LibraryEntry]:
-        """All of it, read whole, on any thread; a screen asks for those that are seen."""
-        return list(map(self.index.read, self.numbers))
-
-    @property
-    def usable(self) -> int:
-        """How many of it can be drawn with SDXL, as far as is known."""
-        return self.index.usable(self.numbers)
 
 
 class SearchIndex:
@@ -91,8 +68,8 @@ class SearchIndex:
     ) -> None:
         self._folders, self._by_folder, self._entry_of = folders, by_folder, entry_of
         self._read: dict[int, LibraryEntry] = {}
-        self._last: list[tuple[Term, Numbers]] = []
-        """What the last query found, term by term: most keys only add to one."""
+        self._last: list[Met] = []
+        self._last_ordering: tuple[SortOrder, bool] = ("folders", False)
         self.places: list[Place] = []
         self._rows: list[ListRow] = []
         labels = root_labels({folder.root for folder in folders.values()})
@@ -225,19 +202,11 @@ class SearchIndex:
 
         Files for other models are left out and counted unless `show_hidden` is set.
         """
-        query = Query.parse(text)
-        numbers = shown = self._meeting(query.terms)
-        if self._hides_any and not show_hidden:
-            shown = [number for number in numbers if self._shown[number]]
-        hidden = len(numbers) - len(shown)
-        if order != "folders" or reverse:
-            shown = self._ordered(shown, order, reverse)
-        if favourites_first:
-            first = [number for number in shown if self._is_loved(number)]
-            if first:
-                loved = set(first)
-                shown = first + [number for number in shown if number not in loved]
-        return Found(self, shown, hidden, query.problems)
+        return self.search(text, Wish(order, reverse, show_hidden, favourites_first)).finish()
+
+    def search(self, text: str, wish: Wish) -> Search:
+        """The same as a search that is still to go on."""
+        return Search(self, Query.parse(text), wish)
 
     def near(self, text: str) -> Found:
         """Files whose names are near to the plain words of a query; the nearest first."""
@@ -251,55 +220,50 @@ class SearchIndex:
         """The entries that a query finds, in their order."""
         return self.find(text).entries
 
-    def _meeting(self, terms: Sequence[Term]) -> Numbers:
-        done: list[tuple[Term, Numbers]] = []
-        numbers: Numbers = range(len(self._rows))
-        before = self._last
-        for place, term in enumerate(terms):
-            same = place < len(before) and all(
-                term == old for term, (old, _) in zip(terms[:place], before, strict=False)
-            )
-            if same and before[place][0] == term:
-                numbers = before[place][1]
-            elif same and term.narrows(before[place][0]):
-                numbers = self._of_these(before[place][1], term)
-            else:
-                numbers = self._of_these(numbers, term)
-            done.append((term, numbers))
-        self._last = done
-        return numbers
+    # What a search needs.
 
-    def _of_these(self, numbers: Numbers, term: Term) -> Numbers:
-        """Those of some rows that meet a condition."""
-        if term.field == "text":
-            return self._texts.with_text(numbers, term.needle, term.exclude)
-        if term.field == "tag":
-            return self._tags.with_text(numbers, term.needle, term.exclude)
-        if term.field in _COLUMNS:
-            column = self._column(_COLUMNS[term.field])
-            return with_text(column, numbers, term.needle, term.exclude)
-        if term.field == "folder":
-            return self._in_folders(numbers, term)
-        meets, rows, own = row_test(term), self._rows, self._own
-        return [
-            number
-            for number in numbers
-            if meets(rows[number], own.get(rows[number].id, OWN_NOTHING)) is not term.exclude
-        ]
+    @property
+    def hides_any(self) -> bool:
+        """Whether files for other models are among them."""
+        return self._hides_any
 
-    def _is_loved(self, number: int) -> bool:
-        return is_favourite(self._rows[number], self.own(number))
+    def made_for_sdxl(self, numbers: Numbers) -> Numbers:
+        """Those of some rows that are not made for other models."""
+        shown = self._shown
+        return [number for number in numbers if shown[number]]
 
-    def _in_folders(self, numbers: Numbers, term: Term) -> Numbers:
-        wanted = [
-            (start, end)
-            for folder, start, end in self.places
-            if (term.needle in folded(folder.path)) is not term.exclude
-        ]
-        found: list[int] = []
-        for start, end in wanted:
-            found += numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]
-        return found
+    def favourites_first(self, numbers: Numbers) -> Numbers:
+        """The same rows, the favourites among them before the others."""
+        first = [n for n in numbers if is_favourite(self._rows[n], self.own(n))]
+        loved = set(first)
+        return [*first, *(n for n in numbers if n not in loved)] if first else numbers
+
+    def last_met(self, ordering: tuple[SortOrder, bool]) -> list[Met]:
+        """What the last query found, term by term, in this order: most keys only add to one."""
+        return self._last if ordering == self._last_ordering else []
+
+    def keep_met(self, ordering: tuple[SortOrder, bool], met: list[Met]) -> None:
+        """Keep what was found, for the next query."""
+        self._last_ordering, self._last = ordering, met
+
+    def sieve(self, term: Term) -> Sieve:
+        """What finds the rows that meet a condition."""
+        match term.field:
+            case "text" | "tag":
+                texts = self._texts if term.field == "text" else self._tags
+                return lambda numbers: texts.with_text(numbers, term.needle, term.exclude)
+            case "base" | "type":
+                name = "base" if term.field == "base" else "family"
+                labels = zip(self._labels[name], self._labels[name], strict=True)
+                return label_sieve(term, self._rows, ListRow._fields.index(name), labels)
+            case "folder":
+                paths = ((id, folded(folder.path)) for id, folder in self._folders.items())
+                return label_sieve(term, self._rows, ListRow._fields.index("folder"), paths)
+        return row_sieve(term, self._rows, self._own)
+
+    def prepare(self) -> None:
+        """Make ready what the first keys would have to wait for."""
+        _ = self._texts.blocks, self._tags.blocks, self._labels, self._numbers, self._starts
 
     def _column(self, name: str) -> list[Any]:
         if name not in self._columns:
@@ -309,6 +273,11 @@ class SearchIndex:
     @cached_property
     def _columns(self) -> dict[str, list[Any]]:
         return {}
+
+    @cached_property
+    def _labels(self) -> dict[str, set[str]]:
+        """All words for base models and families."""
+        return {name: set(map(attrgetter(name), self._rows)) for name in ("base", "family")}
 
     @cached_property
     def _tags(self) -> Texts:
@@ -324,21 +293,12 @@ class SearchIndex:
 
     # Orders.
 
-    def _ordered(self, numbers: Numbers, order: SortOrder, reverse: bool) -> Numbers:
-        if order == "folders":
-            return numbers[::-1]
-        everything = self._order(order)
-        if len(numbers) == len(everything):
-            ordered: Numbers = everything
-        else:
-            wanted = bytearray(len(everything))
-            for number in numbers:
-                wanted[number] = 1
-            ordered = [number for number in everything if wanted[number]]
-        return ordered[::-1] if reverse else ordered
+    def in_order(self, order: SortOrder, reverse: bool) -> Numbers:
+        """All rows in an order; equal ones by name."""
+        numbers = range(len(self._rows)) if order == "folders" else self._order(order)
+        return numbers[::-1] if reverse else numbers
 
     def _order(self, order: SortOrder) -> list[int]:
-        """All rows in an order; equal ones by name."""
         if order not in self._orders:
             self._orders[order] = self._sorted(order)
         return self._orders[order]

@@ -330,6 +330,8 @@ class LibraryService:
         self._shown_at = time.monotonic()
         if not self._is_over():
             self._listener.on_library(self._list, is_complete)
+        if is_complete:
+            self._list.prepare()
 
     def _is_over(self) -> bool:
         return self._stopping.is_set()

@@ -2,83 +2,78 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate, compress
+from itertools import compress
+from operator import not_
 
 from engine.library.list_row import ListRow, folded
-from engine.library.own import Own
+from engine.library.own import OWN_NOTHING, Own
 from engine.library.query import Term
 
 Numbers = Sequence[int]
-"""Numbers of rows in a `SearchIndex`, ascending unless another order was asked for."""
+"""Numbers of rows in a `SearchIndex`, in the order in which they are shown."""
 
+Sieve = Callable[[Numbers], Numbers]
+"""Gives those of some rows that meet a condition."""
 
 _BETWEEN = "\x1e"
 """Between two texts: no needle has it."""
-_RARE = 8
-"""A needle is rare where fewer than one of so many rows have it."""
+_BLOCK = 128
+"""Texts that are looked through as one first: most have nothing of what is rare."""
 
 
 class Texts:
-    """A column of texts, and all of them as one, in which a rare word is found at once."""
+    """A column of texts, and blocks of them as one, in which it is seen that none has a word."""
 
     def __init__(self, texts: list[str]) -> None:
         self._texts = texts
 
     @cached_property
-    def _whole(self) -> str:
-        return _BETWEEN.join(self._texts)
-
-    @cached_property
-    def _starts(self) -> array[int]:
-        lengths = (len(text) + len(_BETWEEN) for text in self._texts[:-1])
-        return array("q", accumulate(lengths, initial=0))
+    def blocks(self) -> list[str]:
+        """The texts of some rows each, joined."""
+        texts = self._texts
+        return [_BETWEEN.join(texts[at : at + _BLOCK]) for at in range(0, len(texts), _BLOCK)]
 
     def with_text(self, numbers: Numbers, needle: str, exclude: bool) -> Numbers:
         """Those of some rows whose text has a needle, or has not."""
-        count = len(self._texts)
-        if len(numbers) < count // 4 or _BETWEEN in needle:
-            return with_text(self._texts, numbers, needle, exclude)
-        hits = self._whole.count(needle)
-        if hits > count // _RARE:
-            return with_text(self._texts, numbers, needle, exclude)
-        if not hits:
-            return numbers if exclude else ()
-        found = self._rows_with(needle)
-        if len(numbers) == count and not exclude:
-            return sorted(found)
-        return [number for number in numbers if (number in found) is not exclude]
-
-    def _rows_with(self, needle: str) -> set[int]:
-        found: set[int] = set()
-        place = self._whole.find(needle)
-        while place >= 0:
-            number = bisect_right(self._starts, place) - 1
-            found.add(number)
-            if number + 1 == len(self._starts):
-                break
-            place = self._whole.find(needle, self._starts[number + 1])
+        texts = self._texts
+        if not isinstance(numbers, range) or numbers.step != 1:
+            return [number for number in numbers if (needle in texts[number]) is not exclude]
+        found: list[int] = []
+        at, end = numbers.start, numbers.stop
+        while at < end:
+            block = range(at, min(end, at - at % _BLOCK + _BLOCK))
+            if needle in self.blocks[at // _BLOCK] or _BETWEEN in needle:
+                hits = [needle in text for text in texts[at : block.stop]]
+                found += compress(block, map(not_, hits) if exclude else hits)
+            elif exclude:
+                found += block
+            at = block.stop
         return found
 
 
-def with_text(texts: Sequence[str], numbers: Numbers, needle: str, exclude: bool) -> Numbers:
-    """Those of some rows whose text has a needle, or has not."""
-    if len(numbers) == len(texts):
-        hits = [needle in text for text in texts]
-        if exclude:
-            hits = [not hit for hit in hits]
-        found = list(compress(numbers, hits))
-        return range(len(texts)) if len(found) == len(texts) else found
-    if exclude:
-        return [number for number in numbers if needle not in texts[number]]
-    return [number for number in numbers if needle in texts[number]]
+def row_sieve(term: Term, rows: Sequence[ListRow], own: Mapping[int, Own]) -> Sieve:
+    """What meets a condition on what is no plain text."""
+    meets, exclude = _row_test(term), term.exclude
+    return lambda numbers: [
+        number
+        for number in numbers
+        if meets(rows[number], own.get(rows[number].id, OWN_NOTHING)) is not exclude
+    ]
 
 
-def row_test(term: Term) -> Callable[[ListRow, Own], bool]:
-    """Whether a row meets a condition on what is no plain text; `term.exclude` is not looked at."""
+def label_sieve(
+    term: Term, rows: Sequence[ListRow], place: int, labels: Iterable[tuple[object, str]]
+) -> Sieve:
+    """What has a needle in one of few labels, given with the values that rows have at `place`."""
+    wanted = {value for value, label in labels if term.needle in label}
+    exclude = term.exclude
+    return lambda numbers: [n for n in numbers if (rows[n][place] in wanted) is not exclude]
+
+
+def _row_test(term: Term) -> Callable[[ListRow, Own], bool]:
+    """Whether a row meets a condition; `term.exclude` is not looked at."""
     needle, low, high = term.needle, term.low, term.high
     match term.field:
         case "rank":

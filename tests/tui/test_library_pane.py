@@ -6,9 +6,11 @@ from pathlib import Path
 
 from textual.screen import Screen
 
+from engine.library import searching
 from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
 from engine.protocol.commands import SetStack, ToggleLora
+from tui_loraswitch.panes import library_view
 from tui_loraswitch.panes.library import FilterInput
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import FolderRow, LoraRow
@@ -69,6 +71,26 @@ async def test_a_letter_in_the_filter_lays_nothing_out_anew(start, monkeypatch):
         await driver.press("e", "n", "d")
         await driver.sees("to itsend")
         assert laid_out == []
+
+
+async def test_the_first_are_shown_at_once_and_the_rest_follows(start, monkeypatch):
+    """The cursor is back on what it was on as soon as that is found."""
+    async with start() as driver:
+        await driver.highlight("aya")
+        monkeypatch.setattr(searching, "PIECE", 1)
+        monkeypatch.setattr(library_view, "SECONDS", -1.0)
+        pane = driver.app.main.library
+        pane.view.filter("-zzz")
+        pane._show()
+        assert shown_names(driver) == ["styles/", "deep/", "night"]
+        assert pane.highlighted.name == "night"
+        assert driver.list._reported.name == "aya", "nobody is told of what may be left at once"
+        assert len(pane.view.entries) == 5, "whoever asks for all gets all"
+        pane.view.filter("-zzz")
+        pane._show()
+        await driver.until(lambda: len(shown_names(driver)) == 7)
+        assert "LoRAs 5 of 6" in driver.text
+        assert driver.list.highlighted.name == "aya"
 
 
 async def test_a_filter_without_matches_says_so(start):

@@ -335,6 +335,7 @@ class Services:
                 self.on_library(known, is_complete=False)
         finally:
             self._listed.set()
+        known.prepare()
         return roots, known
 
     def _own_words(self) -> OwnWords | None:

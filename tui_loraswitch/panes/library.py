@@ -97,6 +97,7 @@ class LibraryPane(Pane):
         self.is_complete = False
         """True when the scan is through."""
         self._is_filtering = False
+        self._is_finding = False
         self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -184,9 +185,29 @@ class LibraryPane(Pane):
         self._is_filtering = False
         self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
         self._show()
+        self._look_near_soon()
+
+    def _find_rest(self) -> None:
+        """Find more of what was looked for, a moment at a time, and show it when all is found."""
+        self._is_finding = False
+        if self.view.go_on():
+            self._show()
+            self._look_near_soon()
+        else:
+            self._find_rest_soon()
+
+    def _find_rest_soon(self) -> None:
+        # Keys that wait come before.
+        if not self._is_finding:
+            self._is_finding = True
+            self.call_later(self._find_rest)
+
+    def _look_near_soon(self) -> None:
+        view = self.view
         if self._pause is not None:
             self._pause.stop()
-        if self.view.query and not self.view.shown and not self.view.hidden and self.is_complete:
+        has_none = view.found.is_complete and not view.shown and not view.hidden
+        if view.query and has_none and self.is_complete:
             self._pause = self.set_timer(PAUSE, self._look_near)
 
     @work(exclusive=True, group="near-names")
@@ -241,8 +262,12 @@ class LibraryPane(Pane):
 
     def _show(self) -> None:
         view = self.view
-        self.query_one(LoraList).show_rows(view.rows)
-        counts = f"{view.shown:,} of {view.total:,}" if view.query else f"{view.shown:,}"
+        has_all = view.found.is_complete
+        self.query_one(LoraList).show_rows(view.rows, has_all)
+        if not has_all:
+            self._find_rest_soon()
+        shown = f"{view.shown:,}{'' if has_all else '…'}"
+        counts = f"{shown} of {view.total:,}" if view.query else shown
         self.show_title(Content(f"LoRAs {counts}"))
         facts = [f"{view.hidden:,} hidden: not SDXL (H)"] if view.hidden else []
         facts += [words] if (words := ORDER_WORDS[view.sort][view.is_reversed]) else []
@@ -254,7 +279,7 @@ class LibraryPane(Pane):
         self.show_subtitle(" · ".join(facts))
         if view.rows:
             self._note("")
-        elif not self.is_complete:
+        elif not (self.is_complete and has_all):
             self._note(f"nothing matches “{view.query}” yet" if view.query else "reading …")
         elif view.query:
             hidden = f" but {view.hidden:,} for other models (H)" if view.hidden else ""

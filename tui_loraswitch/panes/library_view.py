@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import time
+
 from engine.library.entry import LibraryEntry
 from engine.library.orders import ORDERS, SortOrder
-from engine.library.search import Found, SearchIndex
+from engine.library.search import SearchIndex
+from engine.library.searching import Found, Wish
 from tui_loraswitch.panes.rows import Rows, build_rows, flat_rows
 
 LARGE_FOLDER = 100
 """A folder with more LoRAs starts closed."""
 
 
+SECONDS = 0.008
+"""How long a key waits for what it finds; the rest is found between the keys that follow."""
+
+
 class LibraryView:
-    """The library seen through a filter; each change gives new `rows`."""
+    """The library seen through a filter; each change gives new `rows`.
+
+    In a library of a hundred thousand these may be the first of many: `go_on` finds the rest.
+    """
 
     def __init__(self) -> None:
         self.index = SearchIndex({}, (), lambda id: None)
         self.rows = Rows(self.index)
-        self.found = Found(self.index, ())
+        self._search = self.index.search("", Wish())
+        self.found = self._search.finish()
         self.query = ""
         self.sort: SortOrder = "folders"
         self.is_reversed = False
@@ -78,7 +89,7 @@ class LibraryView:
     @property
     def entries(self) -> list[LibraryEntry]:
         """What the filter shows, closed folders too."""
-        return self.found.entries
+        return self.found.entries if self.is_near else self._search.finish().entries
 
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
@@ -114,15 +125,18 @@ class LibraryView:
 
     def _rebuild(self) -> None:
         self.is_near = False
-        self.found = self.index.find(
-            self.query,
-            show_hidden=self.show_hidden,
-            order=self.sort,
-            reverse=self.is_reversed,
-            favourites_first=self.favourites_first,
-        )
+        wish = Wish(self.sort, self.is_reversed, self.show_hidden, self.favourites_first)
+        self._search = self.index.search(self.query, wish)
+        self.go_on()
+
+    def go_on(self) -> bool:
+        """Find more for a moment; True when all is found."""
+        end = time.perf_counter() + SECONDS
+        is_complete = self._search.go_on(lambda: time.perf_counter() > end)
+        self.found = self._search.found()
         is_tree = self.sort == "folders" and not self.is_reversed and not self.favourites_first
         self.rows = build_rows(self.found, self._is_open) if is_tree else flat_rows(self.found)
+        return is_complete
 
     def _is_open(self, key: str, count: int) -> bool:
         # A search shows what it found: folders are open then, whatever they were before.

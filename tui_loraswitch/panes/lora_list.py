@@ -102,6 +102,8 @@ class LoraList(Lines):
         self._stack = StackView()
         self._refused: Mapping[Path, Refusal] = {}
         self._note = Content()
+        self._sought: Row | None = None
+        """What the cursor was on, while it may be among the rows that are still to come."""
         self._marked: set[int] = set()
         """The ids of the files that are marked."""
 
@@ -140,17 +142,22 @@ class LoraList(Lines):
         """All rows, seen or not."""
         return self._rows
 
-    def show_rows(self, rows: Rows) -> None:
-        """Show other rows; the cursor stays on what it was on, or goes to the first LoRA."""
+    def show_rows(self, rows: Rows, is_complete: bool = True) -> None:
+        """Show other rows; the cursor stays on what it was on, or goes to the first LoRA.
+
+        Where these are the first of more to come, it may return to what is not among them.
+        """
         if rows is self._rows:
             return
-        row = self._row
+        row = self._sought or self._row
         place = rows.find(row) if row is not None else None
+        self._sought = row if place is None and not is_complete else None
         self._cursor = rows.first_lora() if place is None else place
         self._rows = rows
         self.show_number(len(rows))
         self._keep_cursor_in_view()
-        self._report()
+        if self._sought is None:
+            self._report()
 
     def show_note(self, words: str) -> None:
         """Say why there are no rows; not seen where there are any."""
@@ -171,6 +178,7 @@ class LoraList(Lines):
     def move_to(self, row: int) -> None:
         """Put the cursor on a row, within bounds."""
         row = max(0, min(row, len(self._rows) - 1))
+        self._sought = None
         if row != self._cursor:
             before, self._cursor = self._cursor, row
             self.refresh_line(before)

@@ -11,7 +11,8 @@ from typing import overload
 from engine.library.entry import LibraryEntry
 from engine.library.own import Own
 from engine.library.places import Place, root_labels
-from engine.library.search import Found, SearchIndex
+from engine.library.search import SearchIndex
+from engine.library.searching import Found
 from engine.library.terms import Numbers
 
 
