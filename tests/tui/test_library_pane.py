@@ -85,7 +85,7 @@ async def test_the_first_are_shown_at_once_and_the_rest_follows(start, monkeypat
         assert shown_names(driver) == ["styles/", "deep/", "night"]
         assert pane.highlighted.name == "night"
         assert driver.list._reported.name == "aya", "nobody is told of what may be left at once"
-        assert len(pane.view.entries) == 5, "whoever asks for all gets all"
+        assert len(pane.view.all_found.numbers) == 5, "whoever asks for all gets all"
         pane.view.filter("-zzz")
         pane._show()
         await driver.until(lambda: len(shown_names(driver)) == 7)

@@ -12,7 +12,7 @@ from textual import on
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.library.search import Found
+from engine.library.searching import Found
 from engine.protocol.request import GenerateRequest
 from engine.protocol.text import plural
 from tui_loraswitch.app.app_base import AppBase
@@ -52,7 +52,7 @@ class SweepKeys(AppBase):
         if self._sweep is not None and self._sweep.is_running:
             self._show_sweep()
         else:
-            self._prepare(self._ask_for_tour(self.main.library.view.found))
+            self._prepare(self._ask_for_tour(self.main.library.view.all_found))
 
     def _prepare(self, work: Coroutine[Any, Any, None]) -> None:
         # Exclusive: the key again begins anew.
@@ -101,7 +101,7 @@ class SweepKeys(AppBase):
         The names of a large library take a while.
         """
         written = self.control.prompt_loras.name_of
-        stack, shown = self.control.view.wanted, self.main.library.view.found
+        stack, shown = self.control.view.wanted, self.main.library.view.all_found
         highlighted = self.main.library.highlighted
         one = [highlighted.path] if highlighted and highlighted.fits_sdxl else []
         choices: dict[str, tuple[int, Callable[[], list[str]]]] = {

@@ -87,9 +87,9 @@ class LibraryView:
         self.rows = flat_rows(found)
 
     @property
-    def entries(self) -> list[LibraryEntry]:
-        """What the filter shows, closed folders too."""
-        return self.found.entries if self.is_near else self._search.finish().entries
+    def all_found(self) -> Found:
+        """What the filter shows, closed folders too, to its end."""
+        return self.found if self.is_near else self._search.finish()
 
     def next_sort(self) -> str:
         """Go to the next order; returns its name."""
