@@ -27,6 +27,8 @@ NAMES = (
     "terminal_bytes",
     "beside_app",
     "large_library",
+    "library_growth",
+    "library_follow",
     "gallery",
     "kills",
     "audition",

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from engine.lora.base_model.unets import sdxl_modules
 
 FOLDERS = 300
+RANKS = (4, 8, 16, 32, 64, 128)
 
 _KEY = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
 
@@ -30,41 +31,53 @@ def write_many_loras(folder: Path, count: int, folders: int = FOLDERS) -> None:
         metadata = {"modelspec.trigger_phrase": f"word {number}, another {number % 97}"}
         path = folder / f"folder_{number % folders:03d}" / f"lora_{number:06d}.safetensors"
         path.write_bytes(save(tensors, metadata))
-        if number % 3 == 0:
-            path.with_suffix(".civitai.info").write_text(json.dumps(_civitai(number)))
-            path.with_suffix(".preview.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+        _write_beside(path, number)
 
 
-def write_full_headers(folder: Path, count: int) -> None:
-    """Write files with the headers of LoRAs of all modules at four ranks; their data are holes."""
-    folder.mkdir(parents=True)
+def write_full_headers(folder: Path, count: int, folders: int = FOLDERS) -> None:
+    """Write files with the headers of LoRAs of all modules; their data are holes.
+
+    Of 18 kinds, by rank and type; a third has a sidecar and a preview.
+    """
+    for number in range(folders):
+        (folder / f"folder_{number:03d}").mkdir(parents=True)
+    tables = [_table(rank, dtype) for rank in RANKS for dtype in ("F16", "BF16", "F32")]
+    tags = json.dumps({"10_set": {f"tag {number}": 100 - number for number in range(100)}})
+    for number in range(count):
+        table, length = tables[number % len(tables)]
+        said = {"ss_output_name": f"lora {number}", "ss_tag_frequency": tags}
+        header = f'{{"__metadata__":{json.dumps(said)},{table}'.encode()
+        path = folder / f"folder_{number % folders:03d}" / f"lora_{number:06d}.safetensors"
+        with path.open("wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.truncate(8 + len(header) + length)
+        _write_beside(path, number)
+
+
+def _table(rank: int, dtype: str) -> tuple[str, int]:
+    """What follows the metadata in a header, and the length of all tensors."""
     names = [
         f"lora_unet_{path.replace('.', '_')}"
         for path in sdxl_modules()
         if "attn" in path or ".ff." in path or "proj_" in path
     ]
-    tags = json.dumps({"10_set": {f"tag {number}": 100 - number for number in range(100)}})
-    for number in range(count):
-        rank, end = (4, 8, 16, 32)[number % 4], 0
-        table: dict[str, object] = {
-            "__metadata__": {"ss_output_name": f"lora {number}", "ss_tag_frequency": tags}
-        }
-        for name in names:
-            for key, shape in (
-                ("lora_down.weight", [rank, 640]),
-                ("lora_up.weight", [640, rank]),
-                ("alpha", []),
-            ):
-                start, end = end, end + 2 * math.prod(shape)
-                table[f"{name}.{key}"] = {
-                    "dtype": "F16",
-                    "shape": shape,
-                    "data_offsets": [start, end],
-                }
-        header = json.dumps(table, separators=(",", ":")).encode()
-        with (folder / f"lora_{number:06d}.safetensors").open("wb") as file:
-            file.write(struct.pack("<Q", len(header)) + header)
-            file.truncate(8 + len(header) + end)
+    size, end = (4 if dtype == "F32" else 2), 0
+    table: dict[str, object] = {}
+    for name in names:
+        for key, shape in (
+            ("lora_down.weight", [rank, 640]),
+            ("lora_up.weight", [640, rank]),
+            ("alpha", []),
+        ):
+            start, end = end, end + size * math.prod(shape)
+            table[f"{name}.{key}"] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    return json.dumps(table, separators=(",", ":"))[1:], end
+
+
+def _write_beside(path: Path, number: int) -> None:
+    if number % 3 == 0:
+        path.with_suffix(".civitai.info").write_text(json.dumps(_civitai(number)))
+        path.with_suffix(".preview.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
 
 
 def _civitai(number: int) -> dict[str, object]:

@@ -32,6 +32,7 @@ class Terminal:
 
     def __init__(self, master: int, pid: int) -> None:
         self._master = master
+        self.pid = pid
         self._tasks = Path("/proc", str(pid), "task")
         self._drawn = b""
         self._before = b""
@@ -49,6 +50,19 @@ class Terminal:
             if left <= 0 or not self._read(left):
                 raise TimeoutError(f"“{text}” was not drawn, but: {self.last_drawn!r}")
         return time.perf_counter() - start
+
+    def seconds_to_each(self, *texts: str, patience: float = PATIENCE) -> list[float]:
+        """Seconds until each of some texts is drawn, from now."""
+        start = time.perf_counter()
+        self._forget()
+        found: dict[str, float] = {}
+        while len(found) < len(texts):
+            left = start + patience - time.perf_counter()
+            if left <= 0 or not self._read(left):
+                raise TimeoutError(f"{texts} were not all drawn, but: {self.last_drawn!r}")
+            now = time.perf_counter() - start
+            found |= {t: now for t in texts if t not in found and t.encode() in self._drawn}
+        return [found[text] for text in texts]
 
     def bytes_within(self, seconds: float) -> int:
         """Bytes drawn from now on for some time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -12,9 +13,27 @@ from engine.files.picture_file import picture_of
 from engine.files.regular_file import printable
 from engine.files.saving import in_words, write_new
 from engine.library.beside import find_previews
+from engine.sweep.drawn import DrawnCells
 
 LARGEST_SIDE = 512
 ENDING = ".preview.png"
+
+
+def write_previews(
+    drawn: DrawnCells, loras: Sequence[Path], on_problem: Callable[[str], object]
+) -> int:
+    """Make the pictures of a tour's cells the previews of their LoRAs, where none are.
+
+    Gives how many are written; `on_problem` is told of what cannot be.
+    """
+    written = 0
+    for number, (cell, lora) in enumerate(zip(drawn.cells, loras, strict=True)):
+        if drawn.is_drawn(number):
+            try:
+                written += write_preview(lora, drawn.folder.path_of(cell))
+            except EngineError as error:
+                on_problem(str(error))
+    return written
 
 
 def write_preview(lora: Path, picture: Path) -> bool:

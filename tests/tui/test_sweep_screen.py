@@ -131,6 +131,30 @@ async def test_a_tour_draws_what_the_list_shows(start, session, settings):
     assert (settings.output / "tour/sheet.png").is_file()
 
 
+async def test_marked_loras_get_previews(start, session, loras):
+    """Those without one; their pictures are small, and their marks are gone."""
+    async with start(80, 24) as driver:
+        await driver.load(SMALL)
+        driver.app.control.state = replace(driver.app.control.state, prompt="a fox")
+        for name in ("ink", "night", "neon"):
+            await driver.highlight(name)
+            await driver.press("M")
+        await driver.press("V")
+        await driver.until(lambda: len(session.sent(Draw)) == 2)
+        requests = [draw.request for draw in session.sent(Draw)]
+        assert {(request.width, request.height) for request in requests} == {(64, 64)}
+        await draw(driver, 2)
+        await driver.sees("2/2 cells", "all is drawn")
+        for lora in ("styles/ink", "styles/deep/night"):
+            assert (loras / f"{lora}.preview.png").is_file()
+        assert not (loras / "styles/neon.preview.png").exists()
+        await driver.press("escape")
+        await driver.highlight("ink")
+        await driver.until(lambda: driver.list.highlighted.previews)
+        await driver.press("V")
+        await driver.until(lambda: any("has a preview already" in text for text in driver.toasts))
+
+
 async def test_without_a_prompt_nothing_is_drawn(start, session):
     async with start(80, 24) as driver:
         await driver.load(SMALL)

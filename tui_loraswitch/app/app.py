@@ -36,6 +36,7 @@ from tui_loraswitch.app.main_screen import MainScreen
 from tui_loraswitch.app.model_keys import ModelKeys
 from tui_loraswitch.app.palette import SEARCHES
 from tui_loraswitch.app.picture_keys import PictureKeys
+from tui_loraswitch.app.preview_keys import PreviewKeys
 from tui_loraswitch.app.prompt_keys import PromptKeys
 from tui_loraswitch.app.recipe_keys import RecipeKeys
 from tui_loraswitch.app.redraw import redraw
@@ -45,7 +46,6 @@ from tui_loraswitch.app.rescuing import Rescuing
 from tui_loraswitch.app.services import Services
 from tui_loraswitch.app.stack_keys import StackKeys
 from tui_loraswitch.app.stack_likeness import StackLikeness
-from tui_loraswitch.app.sweep_keys import SweepKeys
 from tui_loraswitch.app.terminal_driver import own_driver
 from tui_loraswitch.app.undo import Undo
 from tui_loraswitch.app.view_keys import ViewKeys
@@ -69,7 +69,7 @@ class LoraSwitchApp(
     StackKeys,
     DrawingKeys,
     PictureKeys,
-    SweepKeys,
+    PreviewKeys,
     LibraryKeys,
     RecipeKeys,
     ArrangeKeys,

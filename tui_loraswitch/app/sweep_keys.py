@@ -22,6 +22,7 @@ from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.messages import ProblemNoticed, SweepChanged
 
 if TYPE_CHECKING:
+    from engine.sweep.drawn import DrawnCells
     from engine.sweep.sweep import Sweep
     from tui_loraswitch.control.sweep_task import SweepProgress, SweepTask
 
@@ -136,7 +137,8 @@ class SweepKeys(AppBase):
         entries = await in_background(_usable, found)
         if not entries:
             raise EngineError("The list shows no LoRA that can be drawn.")
-        tour = partial(self._toured, state, entries)
+        folder, request = self.control.settings.output / "tour", self._base_request(state)
+        tour = partial(self._toured, folder, request, entries)
         start = partial(self._begin_sweep, "Tour", len(entries), tour)
         if len(entries) <= MOST_WITHOUT_A_QUESTION:
             start()
@@ -144,7 +146,9 @@ class SweepKeys(AppBase):
             words = f"Draw each of these {len(entries):,} LoRAs once?"
             ask(self, words, {"Draw them": start, "No": lambda: None})
 
-    def _toured(self, state: UiState, entries: Sequence[LibraryEntry]) -> Sweep:
+    def _toured(
+        self, folder: Path, request: GenerateRequest, entries: Sequence[LibraryEntry]
+    ) -> Sweep:
         from engine.library.names import LibraryNames
         from engine.sweep.sweep import Sweep
         from tui_loraswitch.control.plan_form import LibraryOfApp
@@ -153,11 +157,10 @@ class SweepKeys(AppBase):
         def warn(words: str) -> None:
             self.post_message(ProblemNoticed(words))
 
-        settings = self.control.settings
-        words = LibraryOfApp(settings, self.control.prompt_loras)
-        names, base = LibraryNames.of(entries), self._base_request(state)
-        cells = tour_cells(entries, names, base, (), words, warn)
-        return Sweep.of_tour(settings.output / "tour", state.prompt, cells)
+        words = LibraryOfApp(self.control.settings, self.control.prompt_loras)
+        names = LibraryNames.of(entries)
+        cells = tour_cells(entries, names, request, (), words, warn)
+        return Sweep.of_tour(folder, request.prompt, cells)
 
     # What is drawn.
 
@@ -185,7 +188,13 @@ class SweepKeys(AppBase):
             embeddings=settings.embeddings,
         )
 
-    def _begin_sweep(self, title: str, count: int, prepare: Callable[[], Sweep]) -> None:
+    def _begin_sweep(
+        self,
+        title: str,
+        count: int,
+        prepare: Callable[[], Sweep],
+        after: Callable[[DrawnCells], object] = lambda cells: None,
+    ) -> None:
         from tui_loraswitch.control.sweep_task import SweepTask
 
         def tell(progress: SweepProgress) -> None:
@@ -194,7 +203,7 @@ class SweepKeys(AppBase):
         self._sweep_seen = False
         settings = self.control.settings
         self._sweep = SweepTask(
-            title, count, prepare, self.link, settings.index_path, settings.store_path, tell
+            title, count, prepare, self.link, settings.index_path, settings.store_path, tell, after
         )
         self._sweep.start()
         self._show_sweep()
@@ -222,7 +231,7 @@ class SweepKeys(AppBase):
 
         if isinstance(self.screen, SweepScreen):
             self.pop_screen()
-        self._begin_sweep(task.title, task.progress.total, task.prepared)
+        self._begin_sweep(task.title, task.progress.total, task.prepared, task.after)
 
 
 def _usable(found: Found) -> list[LibraryEntry]:

@@ -11,9 +11,9 @@ from engine.library.entry import LibraryEntry
 from engine.library.names import LibraryNames
 from engine.library.search import filter_entries
 from engine.protocol.text import plural
-from engine.sweep.previews import write_preview
+from engine.sweep.previews import write_previews
 from engine.sweep.sweep import Sweep
-from tui_loraswitch.commands.cell_drawing import Outcome, report
+from tui_loraswitch.commands.cell_drawing import report
 from tui_loraswitch.commands.cell_options import add_cell_options, draw_anywhere
 from tui_loraswitch.commands.hosts import settings_at, usable_host
 from tui_loraswitch.commands.lora_names import Library
@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     outcome = draw_anywhere(sweep, settings, host, args)
     if not args.previews:
         return report(outcome, args.json)
-    return report(outcome, args.json, previews=_write_previews(outcome, chosen))
+    written = write_previews(outcome.drawn, [entry.path for entry in chosen], say)
+    return report(outcome, args.json, previews=written)
 
 
 def _base(args: argparse.Namespace, settings: AppSettings) -> Wanted:
@@ -110,16 +111,3 @@ def _usable(found: list[LibraryEntry], words: str) -> list[LibraryEntry]:
         what = f"is found by “{words}”" if words else "is in the library"
         raise UsageError(f"No LoRA {what}; loraswitch list shows what there is.")
     return usable
-
-
-def _write_previews(outcome: Outcome, entries: list[LibraryEntry]) -> int:
-    """Write previews where none are; what cannot be written is said. Returns how many were."""
-    written = 0
-    drawn = outcome.drawn
-    for number, (cell, entry) in enumerate(zip(drawn.cells, entries, strict=True)):
-        if drawn.is_drawn(number) and not entry.previews:
-            try:
-                written += write_preview(entry.path, drawn.folder.path_of(cell))
-            except EngineError as error:
-                say(str(error))
-    return written

@@ -41,7 +41,7 @@ def quick_look(
     if full is None or full.request is None or model is None:
         return None
     how, request, stack = _on(settings, model), full.request, full.stack
-    width, height = _smaller(request, how.size or model.default_size // 2, model.default_size)
+    width, height = smaller(request, how.size or model.default_size // 2, model.default_size)
     quick = replace(
         request,
         steps=min(how.steps, request.steps),
@@ -88,7 +88,7 @@ def _with(control: Control, entry: LibraryEntry | None) -> Stack:
     return (*wanted, control.ref(entry))
 
 
-def _smaller(request: GenerateRequest, longest: int, trained: int) -> tuple[int, int]:
+def smaller(request: GenerateRequest, longest: int, trained: int) -> tuple[int, int]:
     """The size, in the same shape, that has no longer side; a multiple of 8."""
     own = shape_size(request.shape, trained) if request.shape else (trained, trained)
     width, height = request.width or own[0], request.height or own[1]

@@ -67,7 +67,9 @@ class SweepTask:
         index: Path | None,
         store: Path | None,
         on_change: Callable[[SweepProgress], object],
+        after: Callable[[DrawnCells], object] = lambda cells: None,
     ) -> None:
+        """`after` is what becomes of the cells when all are drawn, on the task's thread."""
         self.title = title
         self._prepare = prepare
         self._sweep: Sweep | None = None
@@ -76,6 +78,7 @@ class SweepTask:
         self._index = index
         self._store = store
         self._on_change = on_change
+        self.after = after
         self._inbox: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._before = 0
@@ -135,6 +138,7 @@ class SweepTask:
             if self._follow(engine, run, cells, view.seq):
                 break
         cells.finish()
+        self.after(cells)
         self._show(cells, None, "done", str(folder.path))
 
     def _follow(self, engine: Engine, run: SweepRun, cells: DrawnCells, seq: int) -> bool:

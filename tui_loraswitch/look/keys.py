@@ -68,6 +68,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Recipes: save the stack under a name, or have one of before"),
     Binding("M", "mark", "mark", id="app.mark", show=False,
             tooltip="Mark the highlighted LoRA, or take its mark away"),
+    Binding("V", "previews", "previews", id="app.previews", show=False,
+            tooltip="Draw each marked LoRA, or the highlighted one, as its preview where none is"),
     Binding("f2", "rename", "rename", id="app.rename", key_display="F2", show=False,
             tooltip="Rename or move the highlighted LoRA, with all that lies beside it"),
     Binding("D,delete", "delete", "delete", id="app.delete", key_display="D", show=False,
