@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import string
 from dataclasses import fields, replace
 from pathlib import Path
@@ -256,6 +257,7 @@ requests = st.builds(
 )
 
 
+@settings(max_examples=500 if os.environ.get("LORASWITCH_FUZZ_MINUTES") else 100)
 @given(requests, st.lists(refs, max_size=2, unique_by=lambda ref: ref.path))
 def test_a_picture_says_all_that_it_takes_to_draw_it_again(
     request: GenerateRequest, stack: list[LoraRef]

@@ -141,3 +141,22 @@ def test_a_prompt_is_written_with_other_tags_in_the_same_places(text: str) -> No
     assert [region.box for region in read_regions(written).regions] == [
         region.box for region in regions.regions
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fox\nADDCOL\ncat,  dog",
+        "x ADDCOMM\nwhole ADDBASE a ADDCOL b",
+        "ADDBASE ADDCOL",
+        "a,ADDROW,b",
+    ],
+)
+def test_a_prompt_without_tags_is_written_as_it_was_typed(text: str) -> None:
+    assert write_regions(text, [], []) == text
+
+
+def test_words_stay_apart_where_a_tag_stood_between() -> None:
+    text = "fox<lora:a:1>ADDCOL<lora:b:1>cat"
+    assert write_regions(text, [], []) == "fox ADDCOL cat"
+    assert write_regions(text, [], [["<lora:c:1>"], []]) == "fox <lora:c:1> ADDCOL cat"

@@ -105,23 +105,39 @@ def tags_by_region(
 
 
 def write_regions(text: str, whole: Sequence[str], own: Sequence[Sequence[str]]) -> str:
-    """The prompt with these tags in place of those in it: for all of the picture, and by region."""
-    found = read_regions(text)
-    base = " ".join(filter(None, (_without_tags(found.base), *whole)))
-    if not found.regions:
-        return base
-    tags = own or [()] * len(found.regions)
-    texts = [
-        " ".join(filter(None, (_without_tags(region.text), *members)))
-        for region, members in zip(found.regions, tags, strict=True)
-    ]
-    words = [word for word in _WORD.findall(text) if word in ("ADDCOL", "ADDROW")]
-    pieces = [texts[0], *(f"{word} {part}" for word, part in zip(words, texts[1:], strict=True))]
-    return " ".join(filter(None, (f"{base} ADDBASE" if base else "", *pieces)))
+    """A prompt with regions, with these tags in place of its own: for all, and by region.
+
+    Everything else stays as it was typed. Raises as `read_regions`.
+    """
+    by_region = iter(own or [()] * len(read_regions(text).regions))
+    texts, words = (_WORD.split(text)[start::2] for start in (0, 1))
+    written = ""
+    for number, part in enumerate(texts):
+        word = words[number] if number < len(words) else ""
+        if word == "ADDBASE":
+            tags, whole = whole, ()
+        else:
+            tags = () if word == "ADDCOMM" else next(by_region, ())
+        written += _spaced(_with_tags(part, tags), words[number - 1 : number], word) + word
+    return f"{' '.join(whole)} ADDBASE {written.lstrip()}" if whole else written.strip()
 
 
-def _without_tags(text: str) -> str:
-    return " ".join(split_tags(text)[0].split())
+def _with_tags(text: str, tags: Sequence[str]) -> str:
+    """A text with these tags at its end, in place of those in it."""
+    bare = split_tags(text)[0]
+    if not tags:
+        return bare
+    body = bare.rstrip()
+    # Beside a tag that is gone there are two blanks.
+    end = bare[len(body) :] if bare == text else " "
+    return " ".join(filter(None, (body, *tags))) + (end or " ")
+
+
+def _spaced(text: str, before: Sequence[str], after: str) -> str:
+    """A text that is no part of the words around it, now that tags are gone from between."""
+    start = " " if before and re.match(r"\w", text) else ""
+    end = " " if after and re.search(r"\w\Z", text) else ""
+    return f"{start}{text}{end}"
 
 
 def _beginning(text: str) -> tuple[str | None, str | None, list[str]]:
