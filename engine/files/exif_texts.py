@@ -13,6 +13,7 @@ _NAMES = {
 _INNER = 0x8769
 _ASCII, _BYTES, _UNDEFINED = 2, 1, 7
 _MOST_ENTRIES = 1000
+BYTE_ORDER_MARK = "\ufeff"
 _ENCODINGS = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
 
 
@@ -37,7 +38,8 @@ def exif_texts(data: bytes) -> tuple[dict[str, str], bool]:
     for tag, name in _NAMES.items():
         value = own.get(tag) or outer.get(tag)
         if value:
-            found[name] = decode_comment(value) if tag == 0x9286 else _text(value)
+            text = decode_comment(value) if tag == 0x9286 else guessed_text(value)
+            found[name] = text.rstrip("\0")
     return found, False
 
 
@@ -45,12 +47,22 @@ def decode_comment(comment: bytes) -> str:
     """Decode a UserComment: eight bytes name the encoding; UNICODE is UTF-16.
 
     A1111's is big-endian whatever the order of the rest; a little-endian one shows by its zeros.
+    What has no zeros is UTF-8, whatever it says: settings have letters that have them in UTF-16.
     """
     name, body = comment[:8], comment[8:]
-    if name == b"UNICODE\0":
+    if name == b"UNICODE\0" and 0 in body:
         little = body[1::2].count(0) > body[0::2].count(0)
-        return body.decode("utf-16-le" if little else "utf-16-be", "replace")
-    return _text(body if name in _ENCODINGS else comment)
+        text = body.decode("utf-16-le" if little else "utf-16-be", "replace")
+        return text.removeprefix(BYTE_ORDER_MARK)
+    return guessed_text(body if name in (*_ENCODINGS, b"UNICODE\0") else comment)
+
+
+def guessed_text(data: bytes) -> str:
+    """Text of an encoding that nobody tells, or that is told wrongly: UTF-8 if it can be that."""
+    try:
+        return data.decode().removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _entries(data: bytes, order: str, start: int) -> Iterator[tuple[int, bytes]]:
@@ -68,7 +80,3 @@ def _entries(data: bytes, order: str, start: int) -> Iterator[tuple[int, bytes]]
 
 def _word(order: str) -> Literal["little", "big"]:
     return "little" if order == "<" else "big"
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace").rstrip("\0")

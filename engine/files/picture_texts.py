@@ -16,7 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from engine.errors import FileFormatError
-from engine.files.exif_texts import exif_texts
+from engine.files.exif_texts import exif_texts, guessed_text
 from engine.files.regular_file import open_regular, printable, unreadable
 
 INFOTEXT = "parameters"
@@ -115,15 +115,16 @@ class _Found:
             return
         key, _, rest = data.partition(b"\0")
         if name == b"tEXt":
-            text, codec = rest, "latin-1"
+            text = rest
         elif name == b"zTXt":
-            text, codec = self._unpacked(rest[1:]), "latin-1"
+            text = self._unpacked(rest[1:])
         else:
-            is_packed, codec = rest[:1] == b"\1", "utf-8"
+            is_packed = rest[:1] == b"\1"
             _, _, rest = rest[2:].partition(b"\0")
             _, _, rest = rest.partition(b"\0")
             text = self._unpacked(rest) if is_packed else rest
-        self._add(key.decode("latin-1"), text, codec)
+        # Texts that are to be Latin-1 are often UTF-8.
+        self._add(key.decode("latin-1"), text, is_utf8=name == b"iTXt")
 
     def _unpacked(self, data: bytes) -> bytes:
         unpacker = zlib.decompressobj()
@@ -156,7 +157,7 @@ class _Found:
             elif marker[1] == 0xE1 and data.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
                 self._xmp(data)
             elif marker[1] == 0xFE:
-                self._add("comment", data, "utf-8")
+                self._add("comment", data)
         return self._result()
 
     def webp(self, file: BufferedReader) -> PictureTexts:
@@ -193,15 +194,16 @@ class _Found:
 
     def _xmp(self, data: bytes) -> None:
         if (found := _PROPERTY.search(data)) is not None:
-            self._add(MAKING, unescape(found[1].decode("utf-8", "replace")).encode(), "utf-8")
+            self._add(MAKING, unescape(found[1].decode("utf-8", "replace")).encode(), is_utf8=True)
 
-    def _add(self, name: str, text: bytes, codec: str) -> None:
+    def _add(self, name: str, text: bytes, *, is_utf8: bool = False) -> None:
         self._left -= len(text)
         if self._left < 0:
             self._note("a text larger than any program writes was passed over")
         elif text:
             # Of two texts of one name the first counts.
-            self._texts.setdefault(name, text.decode(codec, "replace"))
+            whole = text.decode("utf-8", "replace") if is_utf8 else guessed_text(text)
+            self._texts.setdefault(name, whole)
 
     def _note(self, words: str) -> None:
         self._notes.setdefault(words)

@@ -7,6 +7,7 @@ import io
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from engine.files.exif_texts import BYTE_ORDER_MARK
 from engine.files.picture_texts import INFOTEXT, MAKING, write_xmp
 from engine.protocol.request import PictureFormat
 
@@ -39,7 +40,10 @@ def encode_picture(
             image.save(file, kind.upper(), quality=_QUALITY, exif=exif, **colours, **own)
             return file.getvalue(), kind
     info = PngInfo()
-    info.add_text(INFOTEXT, infotext)
+    if infotext.isascii():
+        info.add_text(INFOTEXT, infotext)
+    else:  # A text without an encoding may be taken for UTF-8 as well as for Latin-1.
+        info.add_itxt(INFOTEXT, infotext)
     if making:
         info.add_itxt(MAKING, making)
     image.save(file, "PNG", pnginfo=info, compress_level=_PACKING)
@@ -53,6 +57,8 @@ def whole(text: str) -> str:
 
 def _exif(infotext: str) -> bytes:
     exif = Image.Exif()
+    if infotext.startswith(BYTE_ORDER_MARK):
+        infotext = BYTE_ORDER_MARK + infotext  # the first is taken for one
     comment = b"UNICODE\0" + infotext.encode("utf-16-be")
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
     return exif.tobytes()

@@ -73,6 +73,41 @@ def test_a1111_in_jpeg_and_webp(tmp_path: Path, ending: str, order: str) -> None
     assert (said.width, said.height) == (64, 32)
 
 
+ACCENTED = A1111.replace("a fox", "ein BÄR, 狐, café")
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"UNICODE\0" + b"\xfe\xff" + ACCENTED.encode("utf-16-be"),
+        b"UNICODE\0" + b"\xff\xfe" + ACCENTED.encode("utf-16-le"),
+        b"UNICODE\0" + ACCENTED.encode("utf-16-be") + b"\0\0",
+        b"UNICODE\0" + ACCENTED.encode(),
+        b"ASCII\0\0\0" + ACCENTED.encode() + b"\0",
+        ACCENTED.encode("utf-8-sig"),
+        ACCENTED.replace("狐", "x").encode("latin-1"),
+    ],
+)
+def test_comments_in_odd_encodings(tmp_path: Path, comment: bytes) -> None:
+    for ending in ("jpg", "webp"):
+        said = exif(tmp_path, ending, {}, comment)
+        assert said.infotext.replace("狐", "x") == ACCENTED.replace("狐", "x")
+        assert said.program == "A1111"
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1"])
+def test_png_texts_in_odd_encodings(tmp_path: Path, kind: bytes, codec: str) -> None:
+    text = ACCENTED if codec == "utf-8" else ACCENTED.replace("狐", "x")
+    if kind == b"iTXt" and codec == "latin-1":
+        return  # it says that it is UTF-8
+    data = text.encode(codec)
+    body = {b"tEXt": b"\0" + data, b"zTXt": b"\0\0" + zlib.compress(data)}
+    path = tmp_path / "x.png"
+    path.write_bytes(HEAD + chunk(kind, b"parameters" + body.get(kind, b"\0\0\0\0\0" + data)))
+    assert read_picture(path).infotext == text
+
+
 SWARM = {
     "sui_image_params": {
         "prompt": "a cat", "negativeprompt": "dull", "model": "sd_xl_base_1.0", "seed": 1,
