@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-
 from benchmarks.hosts import end_hosts
 from benchmarks.terminal import remember
 from engine.host.runtime import FOLDER_VARIABLE
-from screenshots.terminal_picture import picture_of
+from screenshots.film import save_film
+from screenshots.terminal_picture import from_ansi, picture_of
 
 COLUMNS, ROWS = 100, 30
 FRAME = 0.1
@@ -107,22 +106,6 @@ def demo(home: Path) -> Iterator[Tmux]:
         end_hosts(runtime)
 
 
-def save(frames: list[tuple[list[str], float]], path: Path) -> None:
-    """As one GIF, which goes on for ever."""
-    pictures = [picture_of(lines, COLUMNS, ROWS) for lines, _ in frames]
-    # One palette, so that what stays the same is not written again.
-    sheet = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
-    for number, picture in enumerate(pictures):
-        sheet.paste(picture, (0, number * picture.height))
-    palette = sheet.quantize(COLOURS, Image.Quantize.MEDIANCUT)
-    first, *others = (
-        picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
-    )
-    lasting = [round(1000 * seconds) for _, seconds in frames]
-    lasting[-1] = round(1000 * LAST)
-    first.save(path, save_all=True, append_images=others, duration=lasting, loop=0, optimize=False)
-
-
 def main() -> None:
     """Go through the list, change a strength, hurry, and rest."""
     with tempfile.TemporaryDirectory() as name, demo(Path(name)) as tmux:
@@ -133,9 +116,9 @@ def main() -> None:
             tmux.press(key)
             tmux.film(seconds)
         frames = tmux.frames
-    path = Path(__file__).parent / "audition.gif"
-    save(frames, path)
-    print(f"{path}: {len(frames)} frames, {path.stat().st_size:,} bytes")
+    pictures = [picture_of(from_ansi(lines[:ROWS])) for lines, _ in frames]
+    seconds = [*(seconds for _, seconds in frames[:-1]), LAST]
+    save_film(pictures, seconds, Path(__file__).parent / "audition.gif", COLOURS)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,37 @@
 """Make the pictures in this folder: the real app on the real demo, driven by its keys.
 
-Needs the `dev` extra (CairoSVG turns Textual's SVG export into PNG).
+It shows them as a terminal with Kitty's protocol does. Needs the DejaVu fonts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cairosvg
 from textual.pilot import Pilot
 
 from engine.demo import DEMO_LORAS
 from engine.protocol.events import Event, GenerationFinished, ModelLoaded, Switched, Verified
 from engine.session import Session
+from screenshots.terminal_picture import Line, picture_of
 from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.config.settings import AppSettings
+from tui_loraswitch.images.full_picture import FullPicture, Packed
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.screens.prompt_text import PromptText
 
 FOLDER = Path(__file__).parent
+CELL = 12, 24
 SIZES = ((80, 24), (120, 36), (200, 50))
 EDITOR_SIZE, SMALLEST = (120, 36), (40, 10)
 TOAST_SECONDS = 6.0
+PROMPT, FIRST, SECOND = "a large white cat on a green background, hills", "night_sky", "warmth"
+"""What is drawn, and with which LoRAs."""
 EDITED = """a large red star on a blue background, (sharp edges:1.2),
 masterpiece <lora:neon_glow:0.8>, (soft light
 <lora:neon_gl"""
@@ -46,38 +52,50 @@ class WatchedSession(Session):
 
 
 class Shots:
-    """The app under a pilot, with an engine of its own."""
+    """The app under a pilot, with an engine of its own; `state` is what it remembers."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, cell: tuple[int, int] = CELL, **state: object) -> None:
+        (home / "state.json").write_text(json.dumps(state), encoding="utf-8")
         settings = AppSettings(
             model=None,
             loras=(DEMO_LORAS,),
             device="cpu",
             dtype=None,
             output=home / "outputs",
-            image_protocol="halfcell",
+            image_protocol="kitty",
             index_path=home / "index.sqlite",
             state_path=home / "state.json",
             backup="auto",
         )
         self.session = WatchedSession()
-        self.app = LoraSwitchApp(settings, lambda on_lost: self.session, TerminalImages("halfcell"))
+        images = TerminalImages("kitty", *cell)
+        self.app = LoraSwitchApp(settings, lambda on_lost: self.session, images)
 
     async def until(self, pilot: Pilot[None], kind: type[object], count: int = 1) -> None:
         """Wait for the `count`th event of a kind and for the screen to follow."""
-
-        def seen() -> bool:
-            return sum(isinstance(event, kind) for event in self.session.told) >= count
-
-        await wait(pilot, seen)
+        await wait(pilot, lambda: self.count(kind) >= count)
         await pilot.pause(0.5)
+
+    def count(self, kind: type[object]) -> int:
+        """How many events of a kind there were."""
+        return sum(isinstance(event, kind) for event in self.session.told)
+
+    def seen(self) -> tuple[list[Line], list[Packed]]:
+        """The lines of the screen, and the pictures that the terminal was sent for it."""
+        stack = self.app._background_screens
+        update: Any = self.app.screen._compositor.render_update(full=True, screen_stack=stack)
+        pictures = [
+            widget._packed
+            for screen in self.app.screen_stack
+            for widget in screen.query(FullPicture)
+        ]
+        lines = [[segment for strip in line for segment in strip] for line in update.strips]
+        return lines, pictures
 
     def save(self, name: str) -> None:
         """Save the screen as PNG."""
-        svg = re.sub(r"terminal-\d+", "terminal", self.app.export_screenshot())
-        # CairoSVG fetches no web fonts; a local one keeps box drawing joined.
-        svg = svg.replace("Fira Code", "DejaVu Sans Mono")
-        cairosvg.svg2png(bytestring=svg.encode(), write_to=str(FOLDER / f"{name}.png"))
+        lines, pictures = self.seen()
+        picture_of(lines, CELL, pictures).save(FOLDER / f"{name}.png", optimize=True)
 
 
 async def wait(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
@@ -94,16 +112,15 @@ async def find(pilot: Pilot[None], words: str, key: str) -> None:
 
 async def take(size: tuple[int, int], home: Path) -> None:
     """A day in the program at one size."""
-    shots = Shots(home)
+    shots = Shots(home, prompt=PROMPT)
     label = f"{size[0]}x{size[1]}"
     async with shots.app.run_test(size=size, notifications=True) as pilot:
         await shots.until(pilot, ModelLoaded)
-        await find(pilot, "neon", "enter")
+        await find(pilot, FIRST, "enter")
         await shots.until(pilot, Switched)
         await pilot.press("g")
         await shots.until(pilot, GenerationFinished)
-        shots.save(f"neon-{label}")
-        await find(pilot, "warmth", "space")
+        await find(pilot, SECOND, "space")
         await shots.until(pilot, Switched, 2)
         await pilot.press("v")
         await shots.until(pilot, Verified)
@@ -111,18 +128,8 @@ async def take(size: tuple[int, int], home: Path) -> None:
         await shots.until(pilot, GenerationFinished, 2)
         await pilot.pause(TOAST_SECONDS)
         shots.save(f"main-{label}")
-        await pilot.press("question_mark")
-        await pilot.pause(0.5)
-        shots.save(f"help-{label}")
-        await pilot.press("escape")
         if size == EDITOR_SIZE:
-            await pilot.press("ctrl+e")
-            text = shots.app.screen.query_one(PromptText)
-            text.text = ""
-            text.insert(EDITED)
-            await pilot.pause(0.5)
-            shots.save(f"editor-{label}")
-            await pilot.press("escape", "escape")
+            await show_more(shots, pilot)
         if size == SIZES[0]:
             await pilot.resize_terminal(*SMALLEST)
             await pilot.pause(0.5)
@@ -130,11 +137,33 @@ async def take(size: tuple[int, int], home: Path) -> None:
     shots.session.close(timeout=10)
 
 
+async def show_more(shots: Shots, pilot: Pilot[None]) -> None:
+    """The help, the editor, and two pictures beside each other."""
+    width, height = EDITOR_SIZE
+    await pilot.press("question_mark")
+    await pilot.pause(0.5)
+    shots.save(f"help-{width}x{height}")
+    await pilot.press("escape", "ctrl+e")
+    text = shots.app.screen.query_one(PromptText)
+    text.text = ""
+    text.insert(EDITED)
+    await pilot.pause(0.5)
+    shots.save(f"editor-{width}x{height}")
+    await pilot.press("escape", "escape", "P")
+    await pilot.pause(2)
+    await pilot.press("space", "right", "enter")
+    await pilot.pause(1)
+    await pilot.press("c")
+    await pilot.pause(1)
+    shots.save(f"compare-{width}x{height}")
+
+
 def main() -> None:
-    """Make them all."""
+    """Make them all, or those of the sizes that are named: `80x24`."""
     for size in SIZES:
-        with tempfile.TemporaryDirectory() as home:
-            asyncio.run(take(size, Path(home)))
+        if not sys.argv[1:] or f"{size[0]}x{size[1]}" in sys.argv[1:]:
+            with tempfile.TemporaryDirectory() as home:
+                asyncio.run(take(size, Path(home)))
 
 
 if __name__ == "__main__":

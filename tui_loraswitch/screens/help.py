@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,7 +16,9 @@ from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.log import SIGNS
 
 KEY_WIDTH = 12
-TEXT_WIDTH = 56
+WIDTH = 78
+_AROUND = 7
+"""Of frame, padding and scrollbar."""
 _MARKS = (
     ("●", "$text-success", "live: in the model's weights now"),
     ("◌", "$text-warning", "on its way in or out"),
@@ -28,8 +30,8 @@ _MARKS = (
 
 
 _PICTURES = (
-    "in full by Kitty's protocol, iTerm2's or Sixel, else in half cells; “loraswitch",
-    "doctor” says which. tmux 3.3 carries Kitty's with: set -g allow-passthrough on",
+    "In full by Kitty's protocol, iTerm2's or Sixel, else in half cells; “loraswitch doctor” says "
+    "which. tmux 3.3 carries Kitty's with: set -g allow-passthrough on"
 )
 
 
@@ -58,27 +60,42 @@ class HelpScreen(ModalScreen[None]):
         self._pane = pane
         self._keys = keys
         self._everywhere = everywhere
+        self._shown = Static(markup=False)
 
     def compose(self) -> ComposeResult:
         """One text that scrolls."""
+        with VerticalScroll() as box:
+            box.border_title = "Keys"
+            box.border_subtitle = "Escape closes"
+            yield self._shown
+
+    def on_resize(self) -> None:
+        """Wrap the text to the width."""
+        self._shown.update(self._text())
+
+    def _text(self) -> Content:
         here: list[list[Binding]] = []
         everywhere: list[list[Binding]] = []
         for binding, is_everywhere in self._groups():
             (everywhere if is_everywhere else here).append(binding)
         parts = [*self._section(self._pane, here), *self._section("Everywhere", everywhere)]
         parts.append(Content.styled("Marks", "bold $accent"))
-        parts += [
-            Content.assemble((f"  {sign:<{KEY_WIDTH}}", style), words)
-            for sign, style, words in _MARKS
-        ]
+        for sign, style, words in _MARKS:
+            parts += self._lines(sign, style, words)
         signs = "  ".join(f"{sign} {kind}" for kind, (sign, _) in SIGNS.items())
-        parts.append(Content.assemble("  ", (f"{'in the log':<{KEY_WIDTH}}", MUTED), signs))
+        parts += self._lines("in the log", MUTED, signs)
         parts += [Content(""), Content.styled("Pictures", "bold $accent")]
-        parts += [Content(f"  {line}") for line in _PICTURES]
-        with VerticalScroll() as box:
-            box.border_title = "Keys"
-            box.border_subtitle = "Escape closes"
-            yield Static(Content("\n").join(parts), markup=False)
+        parts += [Content.assemble("  ", line) for line in self._wrapped(_PICTURES, 2)]
+        return Content("\n").join(parts)
+
+    def _lines(self, head: str, style: str, words: str) -> Iterator[Content]:
+        """Words behind a key or a mark."""
+        first, *rest = self._wrapped(words, KEY_WIDTH + 2)
+        yield Content.assemble((f"  {head:<{KEY_WIDTH}}", style), first)
+        yield from (Content.assemble(" " * (KEY_WIDTH + 2), line) for line in rest)
+
+    def _wrapped(self, words: str, indent: int) -> list[Content]:
+        return Content(words).wrap(min(WIDTH, self.app.size.width) - _AROUND - indent)
 
     def _groups(self) -> Iterable[tuple[list[Binding], bool]]:
         """Bindings of this app, those of one action together, the most used first."""
@@ -96,7 +113,5 @@ class HelpScreen(ModalScreen[None]):
         yield Content.styled(title, "bold $accent")
         for bindings in groups:
             keys = " ".join(dict.fromkeys(map(self.app.get_key_display, bindings)))
-            first, *rest = Content(bindings[0].tooltip).wrap(TEXT_WIDTH)
-            yield Content.assemble((f"  {keys:<{KEY_WIDTH}}", "$primary"), first)
-            yield from (Content.assemble(" " * (KEY_WIDTH + 2), line) for line in rest)
+            yield from self._lines(keys, "$primary", bindings[0].tooltip)
         yield Content("")

@@ -37,8 +37,8 @@ class OwnWordsScreen(ModalScreen[LoraWords | None]):
         & Horizontal { height: 1; }
         & Label { width: 16; color: $text-muted; }
         & Input, & Input:focus { border: none; height: 1; padding: 0; background: $surface; }
-        & Static { height: auto; padding-top: 1; color: $text-muted; }
-        & Static.-trouble { color: $text-error; }
+        & > Vertical > Static { height: auto; padding-top: 1; color: $text-muted; }
+        & > Vertical > Static.-trouble { color: $text-error; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

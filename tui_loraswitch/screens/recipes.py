@@ -57,7 +57,7 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
         """A line for the name, the recipes, and what the highlighted one is."""
         with Vertical() as box:
             box.border_title = f"Recipes {len(self._recipes)}"
-            box.border_subtitle = "Enter applies · Ctrl+S saves this stack · Ctrl+D deletes"
+            box.border_subtitle = "Enter applies · Ctrl+S saves · Ctrl+D deletes"
             field = Input(placeholder="find, or a name for the stack of now", compact=True)
             field.cursor_blink = False
             yield field

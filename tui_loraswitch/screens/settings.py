@@ -114,7 +114,7 @@ class SettingsScreen(ModalScreen[UiState | None]):
         """Sections, a field a row."""
         with Vertical() as box:
             box.border_title = "Settings of the next picture"
-            box.border_subtitle = "PgDn next section · Enter or ^s applies · Escape leaves"
+            box.border_subtitle = "PgDn next section · Enter applies · Escape leaves"
             with _Sections():
                 for title, fields in self._sections().items():
                     yield Label(title, classes="section")

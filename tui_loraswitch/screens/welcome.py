@@ -71,12 +71,12 @@ class WelcomeScreen(ModalScreen[Welcomed]):
             box.border_subtitle = "Enter opens · Tab to type a path · Esc the demo"
             yield Static(
                 "SDXL with your LoRAs, in this terminal: Enter on a LoRA switches to it, "
-                "g draws. What is to be opened?",
+                "g draws. What do you want to open?",
                 markup=False,
             )
             yield Static(id="welcome-machine", markup=False)
             yield OptionList(id="welcome-models")
-            path = Input(placeholder="… or the path of a model, or of a folder with models",
+            path = Input(placeholder="or type the path of a model, or of a folder of models",
                          compact=True)  # fmt: skip
             path.cursor_blink = False
             yield path
@@ -96,7 +96,7 @@ class WelcomeScreen(ModalScreen[Welcomed]):
         self._show()
         note = "" if is_complete else "looking for models …"
         if is_complete and not found:
-            note = "No SDXL model is in the usual places of A1111, ComfyUI, Forge, InvokeAI …"
+            note = "No SDXL model is where A1111, ComfyUI, Forge or InvokeAI keep theirs."
         self._note(note)
 
     @on(OptionList.OptionSelected)
