@@ -52,8 +52,8 @@ def of_app(terminal: Terminal, loras: Path, more: Path, total: int) -> dict[str,
 
     found: dict[str, Any] = {}
     found["one_copied_in_s"] = until(lambda: shutil.copy(files[0], one), total + 1)
-    renamed = one.rename(one.with_name("another.safetensors"))
-    terminal.press("/another")
+    renamed = one.rename(one.with_name("zebra.safetensors"))
+    terminal.press("/zebra")
     found["one_renamed_s"] = terminal.seconds_until(f"LoRAs 1 of {total + 1:,}")
     terminal.press("\x1b")
     # Made for another model it is hidden: so is seen that it is read anew.

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.hosts import end_hosts
+from benchmarks.shown import Shown
 from engine.host.runtime import FOLDER_VARIABLE
 
 MODULE = "tui_loraswitch"
@@ -34,6 +35,7 @@ class Terminal:
         self._master = master
         self.pid = pid
         self._tasks = Path("/proc", str(pid), "task")
+        self._shown = Shown()
         self._drawn = b""
         self._before = b""
 
@@ -42,18 +44,16 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def seconds_until(self, text: str, patience: float = PATIENCE) -> float:
-        """Seconds until a text is drawn, from now; what was drawn before does not count."""
-        start = time.perf_counter()
-        self._forget()
-        while text.encode() not in self._drawn:
-            left = start + patience - time.perf_counter()
-            if left <= 0 or not self._read(left):
-                raise TimeoutError(f"“{text}” was not drawn, but: {self.last_drawn!r}")
-        return time.perf_counter() - start
+        """Seconds until a text is drawn, from now; what was drawn before does not count.
+
+        It is drawn when a line has it in which something is written.
+        """
+        (seconds,) = self.seconds_to_each(text, patience=patience)
+        return seconds
 
     def seconds_to_each(self, *texts: str, patience: float = PATIENCE) -> list[float]:
         """Seconds until each of some texts is drawn, from now."""
-        start = time.perf_counter()
+        start, before = time.perf_counter(), self._shown.count
         self._forget()
         found: dict[str, float] = {}
         while len(found) < len(texts):
@@ -61,7 +61,7 @@ class Terminal:
             if left <= 0 or not self._read(left):
                 raise TimeoutError(f"{texts} were not all drawn, but: {self.last_drawn!r}")
             now = time.perf_counter() - start
-            found |= {t: now for t in texts if t not in found and t.encode() in self._drawn}
+            found |= {t: now for t in texts if t not in found and self._shown.has(t, before)}
         return [found[text] for text in texts]
 
     def bytes_within(self, seconds: float) -> int:
@@ -78,8 +78,8 @@ class Terminal:
         return self._drawn[-2000:]
 
     def has_drawn(self, text: str) -> bool:
-        """Whether a text was drawn at any time."""
-        return text.encode() in self._before + self._drawn
+        """Whether a text was drawn at any time, or is shown."""
+        return self._shown.has(text, -1) or text.encode() in self._before + self._drawn
 
     def thread_seconds(self) -> dict[str, float]:
         """Processor time of each of the program's threads until now (Linux)."""
@@ -99,7 +99,9 @@ class Terminal:
     def _read(self, patience: float) -> bool:
         if not select.select([self._master], [], [], patience)[0]:
             return False
-        self._drawn += os.read(self._master, 65536)
+        data = os.read(self._master, 65536)
+        self._drawn += data
+        self._shown.feed(data)
         return True
 
 

@@ -65,6 +65,8 @@ class Header:
     data_start: int
     """Offset of the first tensor byte."""
     file_size: int
+    left_out: str = ""
+    """What of the metadata makes no sense, in words; empty where all does."""
 
 
 class RawHeader(NamedTuple):
@@ -161,9 +163,7 @@ def parse_header(raw_header: RawHeader) -> Header:
         ) from error
     if not isinstance(table, dict):
         raise FileFormatError(f"{name}: not a safetensors file (its header is not a table).")
-    metadata = table.pop("__metadata__", {})
-    if not isinstance(metadata, dict):
-        metadata = {}
+    metadata, left_out = texts_of(table.pop("__metadata__", None))
     _refuse_names(name, table)
     tensors = {key: _tensor(name, key, entry, data_start) for key, entry in table.items()}
     need = max((info.end for info in tensors.values()), default=data_start)
@@ -172,8 +172,16 @@ def parse_header(raw_header: RawHeader) -> Header:
             f"{name}: truncated, {file_size:,} of {need:,} bytes are here; download it again."
         )
     _refuse_overlaps(name, tensors, data_start, file_size)
+    return Header(tensors, metadata, data_start, file_size, left_out)
+
+
+def texts_of(metadata: object) -> tuple[dict[str, str], str]:
+    """The texts of a header's metadata, and what is left out of it, in words."""
+    if not isinstance(metadata, dict):
+        return {}, "" if metadata is None else "its metadata is no table"
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    return Header(tensors, texts, data_start, file_size)
+    odd = len(metadata) - len(texts)
+    return texts, f"of its metadata, {odd} of {len(metadata)} are no texts" if odd else ""
 
 
 def _refuse_names(name: str, table: Mapping[str, Any]) -> None:
@@ -208,7 +216,8 @@ def _tensor(name: str, key: str, entry: Any, data_start: int) -> TensorInfo:
         if len(shape) > MAX_DIMENSIONS or len(offsets) != 2:
             raise ValueError("too many numbers")
         start, end = offsets
-        if not all(type(number) is int and 0 <= number < 2**64 for number in (*shape, *offsets)):
+        # No tensor and no file is larger, and no database holds a larger number.
+        if not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, *offsets)):
             raise ValueError("negative, too large or not whole")
         bits = DTYPE_BITS[dtype] * math.prod(shape)
         if bits >= 2**64:

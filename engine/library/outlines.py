@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.files.header import RawHeader, parse_header
+from engine.files.header import RawHeader, parse_header, texts_of
 from engine.lora.identify import Outline, outline_of
 
 _KEPT = 32
@@ -25,6 +25,8 @@ class ReadHeader(NamedTuple):
     outline: Outline
     """Perhaps of another file with the same table."""
     metadata: Mapping[str, str]
+    left_out: str = ""
+    """See `Header.left_out`."""
     moved: int = 0
     """How many bytes later in this file all tensors lie than the outline says."""
 
@@ -44,32 +46,35 @@ class Outlines:
         """Read a header. Raises `FileFormatError` as `parse_header` does."""
         split = _split(raw)
         if split is not None:
-            metadata, table = split
+            metadata, left_out, table = split
             known = self._known.get(table)
             if known is not None and raw.data_start + known[2] == raw.file_size:
                 self._known.move_to_end(table)
-                return ReadHeader(known[0], metadata, raw.data_start - known[1])
+                return ReadHeader(known[0], metadata, left_out, raw.data_start - known[1])
         header = parse_header(raw)
         outline = outline_of(header.tensors)
         if split is not None:
             self._known[table] = outline, raw.data_start, raw.file_size - raw.data_start
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
-        return ReadHeader(outline, header.metadata)
+        return ReadHeader(outline, header.metadata, header.left_out)
 
 
-def _split(raw: RawHeader) -> tuple[dict[str, str], str] | None:
-    """The metadata, and the text of the table behind it; None where they do not stand so."""
+def _split(raw: RawHeader) -> tuple[dict[str, str], str, str] | None:
+    """The metadata, what of it is left out, and the text of the table behind it.
+
+    None where they do not stand so.
+    """
     if len(raw.text) > _MAX_QUICK:
         return None
     try:
         text = raw.text.decode()
         if not text.startswith(_START):
-            return ({}, text) if _START[1:-1] not in text else None
+            return ({}, "", text) if _START[1:-1] not in text else None
         metadata, end = _decoder.raw_decode(text, len(_START))
     except (ValueError, RecursionError):
         return None  # parsing it as a whole says what is wrong
     table = text[end:]
     if not isinstance(metadata, dict) or _START[1:-1] in table:
         return None
-    return {key: value for key, value in metadata.items() if isinstance(value, str)}, table
+    return *texts_of(metadata), table

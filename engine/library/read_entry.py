@@ -79,9 +79,13 @@ def _described(
         sources=said.sources,
         favourite=said.favourite,
         metadata=shown_metadata(read.metadata),
-        problems=said.problems,
+        problems=(*_of_header(found, read.left_out), *said.problems),
         error=clean_line(f"{found.path.name}: {problem}") if problem else "",
     )
+
+
+def _of_header(found: FoundFile, left_out: str) -> tuple[str, ...]:
+    return (clean_line(f"{found.path.name}: {left_out}."),) if left_out else ()
 
 
 def _entry(found: FoundFile, added_ns: int, **values: object) -> LibraryEntry:
