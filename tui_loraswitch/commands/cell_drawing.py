@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import queue
 import time
@@ -25,10 +26,10 @@ from engine.sweep.run import SweepRun
 from engine.sweep.sweep import Sweep
 from engine.words.clean import clean_line
 from tui_loraswitch.commands import attach, engine_run
+from tui_loraswitch.commands.cell_progress import CellProgress
 from tui_loraswitch.commands.hosts import host_name
 from tui_loraswitch.commands.outcome import FAILED, OK, say
 from tui_loraswitch.commands.places import host_state_path, store_path
-from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
 
@@ -48,14 +49,16 @@ class Outcome:
     """Those of a cluster."""
 
 
-def draw_sweep(sweep: Sweep, settings: AppSettings, host: HostPlace | None) -> Outcome:
+def draw_sweep(
+    sweep: Sweep, settings: AppSettings, host: HostPlace | None, as_lines: bool
+) -> Outcome:
     """Draw what is missing; raises `EngineError` where that cannot go on."""
     start = time.monotonic()
     folder = SweepFolder(sweep.folder, store_path())
     with folder.held():
         outcome = all_there(sweep, folder, settings) if host is None else None
         if outcome is None:
-            with ProgressLine() as progress:
+            with CellProgress(as_lines) as progress:
                 run = _Run(sweep, folder, settings, host, progress)
                 with engine_run.left_in_any_case(run.leave):
                     outcome = run.draw()
@@ -82,7 +85,7 @@ class _Run:
         folder: SweepFolder,
         settings: AppSettings,
         place: HostPlace | None,
-        progress: ProgressLine,
+        progress: CellProgress,
     ) -> None:
         self._sweep = sweep
         self._folder = folder
@@ -181,18 +184,22 @@ class _Run:
         if self._drawing is None or self._cells is None or (now := self._drawing.now) is None:
             return
         where = ", ".join(f"{name} {value}" for name, value in now.cell.values.items())
+        self._progress.tell(
+            self._cells, self._drawing.switches, now=where, step=now.step, steps=now.total
+        )
         done = f"cell {self._cells.count_drawn + 1}/{len(self._cells.cells)}"
         self._progress.show(f"{done} · {where} · step {now.step}/{now.total}")
 
 
-def report(outcome: Outcome, as_json: bool, **more: int) -> int:
+def report(outcome: Outcome, args: argparse.Namespace, **more: int) -> int:
     """Say what was done, with further counts by their names; an exit code."""
     drawn = outcome.drawn
     failed = drawn.failed()
     for cell, reason in failed[:_MOST_FAULTS_SAID]:
         say(f"{cell.name} was not drawn: {reason}")
-    if as_json:
-        print(json.dumps(_as_json(outcome) | more, indent=2))
+    if args.json or args.json_lines:
+        indent = None if args.json_lines else 2
+        print(json.dumps(_as_json(outcome) | more, indent=indent), flush=True)
     else:
         new = drawn.count_drawn - outcome.found
         parts = [f"{plural(new, 'cell')} drawn"]

@@ -22,7 +22,13 @@ AUTO = "auto"
 
 
 def add_cell_options(parser: argparse.ArgumentParser) -> None:
-    """What sweeps and tours have in common: which files there are, and what draws."""
+    """What sweeps and tours have in common: what is printed, which files there are, what draws."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    parser.add_argument(
+        "--json-lines",
+        action="store_true",
+        help="print how far it is as JSON, a line for each change; the last is that of --json",
+    )
     add_empty_negative_option(parser)
     add_output_option(parser)
     add_library_option(parser)
@@ -70,7 +76,7 @@ def draw_anywhere(
 ) -> Outcome:
     """Draw what is missing where the options say."""
     if args.ray is None:
-        return draw_sweep(sweep, settings, host)
+        return draw_sweep(sweep, settings, host, args.json_lines)
     from tui_loraswitch.commands.cluster_drawing import draw_on_cluster
 
     return draw_on_cluster(sweep, settings, args)

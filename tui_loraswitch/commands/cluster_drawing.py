@@ -17,8 +17,8 @@ from engine.sweep.facts import ModelFacts, keep_facts
 from engine.sweep.folder import SweepFolder
 from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, all_there
+from tui_loraswitch.commands.cell_progress import CellProgress
 from tui_loraswitch.commands.places import store_path
-from tui_loraswitch.commands.progress import ProgressLine
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.control.load_command import load_command
 
@@ -30,7 +30,7 @@ def draw_on_cluster(sweep: Sweep, settings: AppSettings, args: argparse.Namespac
     with folder.held():
         outcome = all_there(sweep, folder, settings)
         if outcome is None:
-            with ProgressLine() as progress, cluster(args.ray, args.workers) as ray:
+            with CellProgress(args.json_lines) as progress, cluster(args.ray, args.workers) as ray:
                 outcome = _draw(ray, sweep, folder, settings, args, progress)
     outcome.seconds = time.monotonic() - start
     return outcome
@@ -42,7 +42,7 @@ def _draw(
     folder: SweepFolder,
     settings: AppSettings,
     args: argparse.Namespace,
-    progress: ProgressLine,
+    progress: CellProgress,
 ) -> Outcome:
     load = load_command(settings, settings.model)
     model = settings.model or DEMO_MODEL
@@ -65,6 +65,8 @@ def _draw(
 
     def show(run: ClusterRun) -> None:
         progress.show(_words(run))
+        if run.cells is not None:
+            progress.tell(run.cells, _switches(run), workers=[_as_json(w) for w in run.workers])
 
     def look(facts: ModelFacts) -> DrawnCells:
         return sweep.look(folder, settings.index_path, facts)
@@ -73,8 +75,11 @@ def _draw(
     drawn = run.draw()
     if run.facts is not None:
         keep_facts(folder.path, load, model, run.facts)
-    switches = sum(worker.switches for worker in run.workers)
-    return Outcome(drawn, run.found, switches, workers=[_as_json(w) for w in run.workers])
+    return Outcome(drawn, run.found, _switches(run), workers=[_as_json(w) for w in run.workers])
+
+
+def _switches(run: ClusterRun) -> int:
+    return sum(worker.switches for worker in run.workers)
 
 
 def _words(run: ClusterRun) -> str:
@@ -97,6 +102,7 @@ def _as_json(worker: WorkerState) -> dict[str, object]:
         "node": opened.node if opened else None,
         "device": opened.device if opened else None,
         "pid": opened.pid if opened else None,
+        "cell": worker.cell.name if worker.cell else None,
         "cells": worker.cells,
         "switches": worker.switches,
         "per_minute": round(worker.per_minute, 2),

@@ -71,7 +71,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=expanded,
         help="where cells, grid and record go; default: a folder of the plan's name in --output",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     add_cell_options(parser)
 
 
@@ -91,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan}: {error}") from error
     out = args.out or settings.output / (re.sub(r"\.toml$", "", args.plan.name) or "sweep")
     sweep = Sweep.of_plan(Path(out).absolute(), plan, cells)
-    return report(draw_anywhere(sweep, settings, host, args), args.json)
+    return report(draw_anywhere(sweep, settings, host, args), args)
 
 
 def _cells(plan: SweepPlan, settings: AppSettings) -> tuple[SweepPlan, list[Cell]]:

@@ -63,7 +63,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write each picture beside its LoRA as NAME.preview.png, where no preview is",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     add_picture_options(parser)
     parser.set_defaults(seed=1)
     add_cell_options(parser)
@@ -88,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
     sweep = Sweep.of_tour(out, base.request.prompt, cells)
     outcome = draw_anywhere(sweep, settings, host, args)
     if not args.previews:
-        return report(outcome, args.json)
+        return report(outcome, args)
     written = write_previews(outcome.drawn, [entry.path for entry in chosen], say)
-    return report(outcome, args.json, previews=written)
+    return report(outcome, args, previews=written)
 
 
 def _base(args: argparse.Namespace, settings: AppSettings) -> Wanted:
