@@ -97,29 +97,34 @@ def _pace(folder: Path) -> float:
 
 def put_seconds() -> float:
     """What the driver takes to put one picture of SDXL's size away: the median of ten."""
-    import io
-
     import numpy as np
     from PIL import Image
 
+    from engine.generate.picture_bytes import encode_picture
+    from engine.proof.digest import joined_key
+    from engine.protocol.certificate import Certificate, Machine
+    from engine.protocol.making import Making, encode_making
     from engine.protocol.request import GenerateRequest
     from engine.sweep.cells import Cell
     from engine.sweep.folder import KeyedCell, SweepFolder
 
     noise = np.random.default_rng(1).integers(0, 60, (1024, 1024, 3), np.uint8)
-    data = io.BytesIO()
-    Image.fromarray(noise).save(data, "PNG", compress_level=1)
     folder = SweepFolder(Path(tempfile.mkdtemp()))
     took = []
     with folder.held():
         folder.look()
         for number in range(10):
             request = GenerateRequest("a fox", folder.path, seed=number)
-            keyed = KeyedCell(Cell(f"{number}", (number,), {}, request, ()), f"key{number}")
+            machine = Machine("cpu", "resident", 1, ())
+            certificate = Certificate("w", f"{number}", "b", "m", (), 1, 1, machine)
+            making = encode_making(Making(request, certificate=certificate))
+            data, _ = encode_picture(Image.fromarray(noise), "png", "a fox", making)
+            key = joined_key(certificate.weights, certificate.request, certificate.loop)
+            keyed = KeyedCell(Cell(f"{number}", (number,), {}, request, ()), key)
             picture = folder.drawing(keyed.key) / "picture.png"
             picture.parent.mkdir(parents=True)
             start = time.perf_counter()
-            picture.write_bytes(data.getvalue())
+            picture.write_bytes(data)
             folder.take(keyed, picture)
             folder.note(keyed)
             took.append(time.perf_counter() - start)
@@ -151,23 +156,24 @@ def switch_seconds() -> float:
 
 def fetch_speed() -> float:
     """Bytes a second from one process of Ray to another, by its object store."""
-    import numpy as np
-
     from engine.cluster.start import cluster
 
-    data = np.random.default_rng(1).bytes(128 << 20)
+    size = 128 << 20
     with cluster("local", 2) as ray:
 
         class Files:
+            def __init__(self) -> None:
+                self._data = os.urandom(size)
+
             def bundle(self) -> dict[str, bytes]:
-                return {"lora": data}
+                return {"lora": self._data}
 
         files = ray.remote(Files).remote()
         ray.get(files.bundle.remote())
         start = time.perf_counter()
         for _ in range(4):
             ray.get(files.bundle.remote())
-        return 4 * len(data) / (time.perf_counter() - start)
+        return 4 * size / (time.perf_counter() - start)
 
 
 def simulate_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.sweep.plan import read_plan
 from tests.support.certified import certified_png
 from tests.tui.conftest import MODEL
 from tui_loraswitch.commands.sweep import _cells
+from tui_loraswitch.control import cluster_task
 from tui_loraswitch.screens.sweep_form import SweepForm
 from tui_loraswitch.screens.sweep_progress import SweepScreen
 
@@ -92,6 +94,34 @@ async def test_what_is_wrong_is_said_in_the_form(start, session):
         await driver.press("escape")
         await driver.until(lambda: driver.app.screen is driver.app.main)
         assert not session.sent(Draw)
+
+
+RAY = """
+import json, sys
+from pathlib import Path
+assert "--ray" in sys.argv and Path(sys.argv[2]).name == "plan.toml"
+worker = dict(name="worker 1", node="attic", device="cuda:0", cell="neon", cells=1, switches=1,
+              per_minute=30, lost=None)
+print(json.dumps(dict(cells=3, drawn=1, failed=0, switches=1, grid="no.png", workers=[worker])))
+sys.stdout.flush()
+import signal; signal.pause()
+"""
+
+
+async def test_ray_draws_it_and_may_be_left_or_stopped(start, session, settings, monkeypatch):
+    monkeypatch.setattr("tui_loraswitch.app.sweep_keys.find_spec", lambda name: name)
+    monkeypatch.setattr(cluster_task, "_PROGRAM", [sys.executable, "-c", RAY])
+    async with start(80, 24) as driver:
+        await open_form(driver)
+        driver.app.screen.query_one("#place").value = "ray"
+        await driver.press("enter")
+        await driver.sees("worker 1 · attic", "1/3 cells", "now neon")
+        assert not session.sent(Draw)
+        await driver.press("escape", "q")
+        await driver.sees("A sweep is being drawn on Ray", "leave it", "stop it")
+        await driver.press("down", "enter")
+        await driver.until(lambda: not driver.app.is_running)
+        await driver.until(lambda: driver.app.sweep_task.progress.state == "stopped")
 
 
 async def test_it_stops_and_goes_on(start, session, settings):

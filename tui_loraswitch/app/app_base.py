@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tui_loraswitch.app.services import Services
     from tui_loraswitch.app.stack_likeness import StackLikeness
     from tui_loraswitch.app.undo import Undo
+    from tui_loraswitch.control.cell_task import CellTask
     from tui_loraswitch.control.control import Control
     from tui_loraswitch.images.budget import PictureBudget
 
@@ -65,6 +66,8 @@ class AppBase(App[None]):
     highlight: Highlight
     picture_budget: PictureBudget
     """The bytes a second that pictures may take."""
+    sweep_task: CellTask | None = None
+    """The sweep, tour or previews that were begun last."""
     engine_stopped = False
     """True when the engine's thread has ended; else the process must be ended hard."""
 

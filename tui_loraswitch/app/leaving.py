@@ -26,6 +26,26 @@ class Leaving:
 
     async def quit(self) -> None:
         """Leave; the engine ends too, unless somebody else needs it or it has work."""
+        task = self._app.sweep_task
+        if task is None or not task.is_running or not task.outlives_app:
+            await self._quit()
+            return
+
+        async def stop() -> None:
+            task.stop()
+            await self._quit()
+
+        ask(
+            self._app,
+            "A sweep is being drawn on Ray.",
+            {
+                "leave it: it is drawn meanwhile": self._quit,
+                "stop it: loraswitch sweep goes on with what is missing": stop,
+                "stay": lambda: None,
+            },
+        )
+
+    async def _quit(self) -> None:
         link, view = self._app.link, self._app.control.view
         if link.place is None:
             await self._leave()

@@ -23,7 +23,7 @@ class PreviewKeys(SweepKeys):
 
     def action_previews(self) -> None:
         """Draw what has no preview yet, of the marked LoRAs or the one under the cursor."""
-        if self._sweep is not None and self._sweep.is_running:
+        if self.sweep_task is not None and self.sweep_task.is_running:
             self._show_sweep()
         else:
             self._prepare(self._draw_previews(self.main.library.marked_or_highlighted))

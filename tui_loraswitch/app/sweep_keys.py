@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from tui_loraswitch.panes.messages import ProblemNoticed, SweepChanged
 if TYPE_CHECKING:
     from engine.sweep.drawn import DrawnCells
     from engine.sweep.sweep import Sweep
-    from tui_loraswitch.control.sweep_task import SweepProgress, SweepTask
+    from tui_loraswitch.control.cell_task import CellTask, SweepProgress
 
 MOST_WITHOUT_A_QUESTION = 12
 """LoRAs of a tour that is begun at once."""
@@ -37,20 +38,19 @@ class SweepKeys(AppBase):
     What depends on the library's size or on the disk is done beside the screen.
     """
 
-    _sweep: SweepTask | None = None
     _sweep_seen = True
     """Whether the end of the task was shown."""
 
     def action_sweep(self) -> None:
         """Show the sweep that is drawn, or the form of a new one."""
-        if self._sweep is not None and (self._sweep.is_running or not self._sweep_seen):
+        if self.sweep_task is not None and (self.sweep_task.is_running or not self._sweep_seen):
             self._show_sweep()
         else:
             self._prepare(self._open_form())
 
     def action_tour(self) -> None:
         """Draw what the list shows, once each."""
-        if self._sweep is not None and self._sweep.is_running:
+        if self.sweep_task is not None and self.sweep_task.is_running:
             self._show_sweep()
         else:
             self._prepare(self._ask_for_tour(self.main.library.view.all_found))
@@ -65,7 +65,7 @@ class SweepKeys(AppBase):
 
         if isinstance(self.screen, SweepScreen):
             self.screen.show_progress(message.progress)
-            self._sweep_seen = self._sweep is None or not self._sweep.is_running
+            self._sweep_seen = self.sweep_task is None or not self.sweep_task.is_running
         elif message.progress.state == "done":
             cells = plural(message.progress.drawn, "cell")
             self.toast(f"The sweep is drawn: {cells}. W shows it.", "information")
@@ -76,7 +76,7 @@ class SweepKeys(AppBase):
 
     async def _open_form(self) -> None:
         from tui_loraswitch.control.plan_form import count_cells
-        from tui_loraswitch.screens.sweep_form import SweepForm
+        from tui_loraswitch.screens.sweep_form import SweepFields, SweepForm
 
         state = await in_background(self._styled_state)
         choices = self._choices()
@@ -85,16 +85,19 @@ class SweepKeys(AppBase):
         def read(chosen: str, texts: Mapping[str, str]) -> int:
             return count_cells(state, counts[chosen], texts)
 
-        def draw(fields: tuple[str, dict[str, str]] | None) -> None:
-            if fields is not None:
-                chosen, texts = fields
-                names_of = choices[chosen][1]
-                self._begin_sweep(
-                    "Sweep", read(chosen, texts), partial(self._planned, state, names_of, texts)
-                )
+        def draw(fields: SweepFields | None) -> None:
+            if fields is None:
+                return
+            count = read(fields.loras, fields.texts)
+            plan = partial(self._planned, state, choices[fields.loras][1], fields.texts)
+            if fields.on_ray:
+                self._begin_on_cluster(count, plan)
+            else:
+                self._begin_sweep("Sweep", count, plan)
 
         seed = 1 if state.seed < 0 else state.seed
-        self.push_screen(SweepForm(counts, seed, read), draw)
+        has_ray = find_spec("ray") is not None
+        self.push_screen(SweepForm(counts, seed, read, has_ray=has_ray), draw)
 
     def _choices(self) -> dict[str, tuple[int, Callable[[], list[str]]]]:
         """The LoRAs that a sweep may be about, by where they come from: how many, and their names.
@@ -197,41 +200,57 @@ class SweepKeys(AppBase):
     ) -> None:
         from tui_loraswitch.control.sweep_task import SweepTask
 
-        def tell(progress: SweepProgress) -> None:
-            self.post_message(SweepChanged(progress))
-
-        self._sweep_seen = False
         settings = self.control.settings
-        self._sweep = SweepTask(
-            title, count, prepare, self.link, settings.index_path, settings.store_path, tell, after
-        )
-        self._sweep.start()
+        self._start_sweep(
+            SweepTask(
+                title, count, prepare, self.link, settings.index_path, settings.store_path,
+                self._tell_sweep, after,
+            )
+        )  # fmt: skip
+
+    def _begin_on_cluster(self, count: int, prepare: Callable[[], Sweep]) -> None:
+        from tui_loraswitch.control.cluster_task import ClusterTask, cluster_words
+        from tui_loraswitch.control.load_command import load_command
+
+        model = self.control.view.model
+        path = self.control.settings.model if model is None else model.path
+        load = load_command(self.control.settings, path)
+        words = partial(cluster_words, self.control.settings, load)
+        self._start_sweep(ClusterTask("Sweep on Ray", count, prepare, words, self._tell_sweep))
+
+    def _start_sweep(self, task: CellTask) -> None:
+        self._sweep_seen = False
+        self.sweep_task = task
+        task.start()
         self._show_sweep()
+
+    def _tell_sweep(self, progress: SweepProgress) -> None:
+        self.post_message(SweepChanged(progress))
 
     def _show_sweep(self) -> None:
         from tui_loraswitch.screens.sweep_progress import SweepScreen
 
-        task = self._sweep
+        task = self.sweep_task
         assert task is not None, "there is one to show"
 
         def go_on() -> None:
-            if self._sweep is not None and not self._sweep.is_running:
-                self._restart(self._sweep)
+            if self.sweep_task is not None and not self.sweep_task.is_running:
+                self._restart(self.sweep_task)
 
         def new() -> None:
-            if self._sweep is None or not self._sweep.is_running:
+            if self.sweep_task is None or not self.sweep_task.is_running:
                 self._sweep_seen = True
                 self.action_sweep()
 
         self._sweep_seen = not task.is_running
         self.push_screen(SweepScreen(task.title, task.progress, task.stop, go_on, new))
 
-    def _restart(self, task: SweepTask) -> None:
+    def _restart(self, task: CellTask) -> None:
         from tui_loraswitch.screens.sweep_progress import SweepScreen
 
         if isinstance(self.screen, SweepScreen):
             self.pop_screen()
-        self._begin_sweep(task.title, task.progress.total, task.prepared, task.after)
+        self._start_sweep(task.again())
 
 
 def _usable(found: Found) -> list[LibraryEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from engine.sweep.drawn import DrawnCells
@@ -15,6 +16,8 @@ class CellProgress(ProgressLine):
     def __init__(self, as_lines: bool) -> None:
         super().__init__()
         self._as_lines = as_lines
+        self._out = sys.stdout
+        """That of now: while Ray is at work, what is printed goes into the log."""
         self._told: dict[str, Any] = {}
 
     def tell(self, cells: DrawnCells, switches: int, **more: object) -> None:
@@ -29,4 +32,4 @@ class CellProgress(ProgressLine):
         }
         if self._as_lines and line != self._told:
             self._told = line
-            print(json.dumps(line), flush=True)
+            print(json.dumps(line), file=self._out, flush=True)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import queue
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from engine.client.engine import Engine
-from engine.errors import CancelledError, EngineError
+from engine.errors import CancelledError
 from engine.protocol.events import EventMessage
 from engine.sweep.drawn import DrawnCells
 from engine.sweep.facts import ModelFacts
 from engine.sweep.folder import SweepFolder
 from engine.sweep.run import SweepRun
 from engine.sweep.sweep import Sweep
-
-log = logging.getLogger(__name__)
+from tui_loraswitch.control.cell_task import CellTask, SweepProgress, SweepState
 
 LOOK_SECONDS = 0.25
 """How often it is looked whether the engine is still there."""
-
-SweepState = Literal["preparing", "drawing", "waiting", "done", "stopped", "failed"]
 
 
 class Link(Protocol):
@@ -34,28 +28,11 @@ class Link(Protocol):
     listener: Callable[[EventMessage], object]
 
 
-@dataclass(frozen=True)
-class SweepProgress:
-    """How far a sweep is."""
+class SweepTask(CellTask):
+    """Has the engine's queue draw a sweep.
 
-    state: SweepState
-    total: int
-    drawn: int = 0
-    failed: int = 0
-    switches: int = 0
-    now: str = ""
-    """What is being drawn, or why it failed."""
-    sheet: Path | None = None
-    folder: str = ""
-    """The name of the folder with the cells."""
-
-
-class SweepTask:
-    """Draws one sweep; `on_change` gets its progress, on the task's own thread.
-
-    `prepare` gives the sweep, of `count` cells, on that thread too; what is wrong with it is the
-    task's failure. When the engine is lost it waits for the next one, whose queue has what was
-    asked for.
+    When the engine is lost it waits for the next one, whose queue has what was asked for. Stopped,
+    it takes what is not drawn out of the queue.
     """
 
     def __init__(
@@ -70,58 +47,31 @@ class SweepTask:
         after: Callable[[DrawnCells], object] = lambda cells: None,
     ) -> None:
         """`after` is what becomes of the cells when all are drawn, on the task's thread."""
-        self.title = title
-        self._prepare = prepare
-        self._sweep: Sweep | None = None
-        self.progress = SweepProgress("preparing", count)
+        super().__init__(title, count, prepare, on_change)
         self._link = link
         self._index = index
         self._store = store
-        self._on_change = on_change
-        self.after = after
+        self._after = after
         self._inbox: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
-        self._stopping = threading.Event()
         self._before = 0
         """Switches that were made with engines that are lost since."""
-        self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    def again(self) -> SweepTask:
+        """A task that goes on with what is missing."""
+        return SweepTask(
+            self.title, self.progress.total, self.prepared, self._link, self._index, self._store,
+            self._on_change, self._after,
+        )  # fmt: skip
 
-    def stop(self) -> None:
-        """Take what is not drawn out of the queue; the same sweep goes on when started again."""
-        self._stopping.set()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it is at work, or waits for an engine."""
-        return self.progress.state in ("preparing", "drawing", "waiting")
-
-    def prepared(self) -> Sweep:
-        """The sweep, made once; for the next task, which goes on with it. Raises `EngineError`."""
-        if self._sweep is None:
-            self._sweep = self._prepare()
-        return self._sweep
-
-    def _work(self) -> None:
+    def _draw(self, sweep: Sweep) -> None:
+        folder = SweepFolder(sweep.folder, self._store)
         try:
-            sweep = self.prepared()
-            folder = SweepFolder(sweep.folder, self._store)
             with folder.held():
-                self._draw(sweep, folder)
-        except CancelledError:
-            self._tell("stopped")
-        except EngineError as error:
-            self._tell("failed", now=str(error))
-        # The thread's end would be seen by nobody; the log has the details.
-        except Exception as error:
-            log.exception("the sweep failed")
-            self._tell("failed", now=f"Unexpected fault: {type(error).__name__}: {error}")
+                self._draw_into(sweep, folder)
         finally:
             self._link.listener = lambda message: None
 
-    def _draw(self, sweep: Sweep, folder: SweepFolder) -> None:
+    def _draw_into(self, sweep: Sweep, folder: SweepFolder) -> None:
         self._link.listener = self._inbox.put
         cells: DrawnCells | None = None
         while cells is None or cells.missing():
@@ -138,7 +88,7 @@ class SweepTask:
             if self._follow(engine, run, cells, view.seq):
                 break
         cells.finish()
-        self.after(cells)
+        self._after(cells)
         self._show(cells, None, "done", str(folder.path))
 
     def _follow(self, engine: Engine, run: SweepRun, cells: DrawnCells, seq: int) -> bool:
@@ -191,12 +141,3 @@ class SweepTask:
                 cells.folder.path.name,
             )
         )
-
-    def _tell(self, state: SweepState, now: str = "") -> None:
-        last = self.progress
-        self._put(replace(last, state=state, now=now))
-
-    def _put(self, progress: SweepProgress) -> None:
-        if progress != self.progress:
-            self.progress = progress
-            self._on_change(progress)

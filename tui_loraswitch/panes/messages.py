@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from engine.library.names import NamedFiles
     from engine.library.search import SearchIndex
     from engine.store.lora_words import LoraWords
+    from tui_loraswitch.control.cell_task import SweepProgress
     from tui_loraswitch.control.model_files import ModelFile
-    from tui_loraswitch.control.sweep_task import SweepProgress
 
 
 class EngineAttached(Message):

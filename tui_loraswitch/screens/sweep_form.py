@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -21,7 +22,23 @@ Count = Callable[[str, Mapping[str, str]], int]
 """Counts the cells of the choice and the texts of the form; raises `EngineError` for wrong ones."""
 
 
-class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
+_ON_RAY = "ray"
+_PLACES = [
+    ("this engine", "here"),
+    ("Ray: its cluster, or all GPUs or cores here", _ON_RAY),
+]
+
+
+@dataclass(frozen=True)
+class SweepFields:
+    """What was chosen and typed."""
+
+    loras: str
+    texts: dict[str, str]
+    on_ray: bool
+
+
+class SweepForm(ModalScreen[SweepFields | None]):
     """Gives which LoRAs are chosen and the texts of the axes, or None when left by Escape.
 
     `choices` are words for LoRAs, and how many these are.
@@ -36,7 +53,7 @@ class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
-        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: 4; grid-gutter: 0 1; }
+        & Grid { grid-size: 2; grid-columns: 11 1fr; grid-rows: 1; height: auto; grid-gutter: 0 1; }
         & Label { color: $text-muted; }
         & Input { border: none !important; height: 1; padding: 0 1 !important; }
         & Input:focus { background: $primary 28%; }
@@ -58,8 +75,11 @@ class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
                 tooltip="Previous field"),
     ]  # fmt: skip
 
-    def __init__(self, choices: Mapping[str, int], seed: int, count: Count) -> None:
+    def __init__(
+        self, choices: Mapping[str, int], seed: int, count: Count, *, has_ray: bool
+    ) -> None:
         super().__init__()
+        self._has_ray = has_ray
         self._choices = choices
         self._seed = seed
         self._count = count
@@ -82,6 +102,9 @@ class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
                 yield Input(str(self._seed), id="seed", compact=True)
                 yield Label("more axes")
                 yield Input(id="more", compact=True, placeholder="steps = [8, 20]; cfg = [4, 7]")
+                if self._has_ray:
+                    yield Label("drawn by")
+                    yield Select(_PLACES, allow_blank=False, compact=True, id="place")
             yield Static(id="sweep-note", markup=False)
 
     def on_mount(self) -> None:
@@ -97,7 +120,7 @@ class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
         if not self.is_mounted:
             return
         try:
-            count = self._count(*self._fields)
+            count = self._count(self._fields.loras, self._fields.texts)
         except EngineError as error:
             self._say(str(error), is_trouble=True)
         else:
@@ -107,16 +130,17 @@ class SweepForm(ModalScreen[tuple[str, dict[str, str]] | None]):
     def action_start(self) -> None:
         """Check the fields and hand them back."""
         try:
-            self._count(*self._fields)
+            self._count(self._fields.loras, self._fields.texts)
         except EngineError as error:
             self._say(str(error), is_trouble=True)
         else:
             self.dismiss(self._fields)
 
     @property
-    def _fields(self) -> tuple[str, dict[str, str]]:
+    def _fields(self) -> SweepFields:
         texts = {field.id or "": field.value for field in self.query(Input)}
-        return str(self.query_one("#loras", Select).value), texts
+        chosen = {field.id: str(field.value) for field in self.query(Select)}
+        return SweepFields(chosen["loras"], texts, chosen.get("place") == _ON_RAY)
 
     def _say(self, words: str, is_trouble: bool = False) -> None:
         note = self.query_one("#sweep-note", Static)

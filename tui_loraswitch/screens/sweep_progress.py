@@ -20,7 +20,7 @@ from textual.widgets import Static
 from engine.errors import EngineError
 from engine.protocol.text import bar, plural
 from engine.words.clean import clean_line
-from tui_loraswitch.control.sweep_task import SweepProgress
+from tui_loraswitch.control.cell_task import SweepProgress
 from tui_loraswitch.images.fit import fit_half_cells
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes.background import in_background
@@ -50,6 +50,7 @@ class SweepScreen(ModalScreen[None]):
             border-subtitle-color: $text-muted;
         }
         & #sweep-sheet { height: 1fr; align: center middle; }
+        & #sweep-workers { height: auto; max-height: 40%; }
         & #sweep-line { height: 1; }
         & #sweep-words { height: 1; color: $text-muted; }
     }
@@ -87,6 +88,7 @@ class SweepScreen(ModalScreen[None]):
             box.border_subtitle = "x stops · g goes on · Escape leaves it to be drawn"
             with Vertical(id="sweep-sheet"):
                 yield HalfCellPicture(id="sweep-cells")
+            yield Static(id="sweep-workers", markup=False)
             yield Static(id="sweep-line", markup=False)
             yield Static(id="sweep-words", markup=False)
 
@@ -110,6 +112,8 @@ class SweepScreen(ModalScreen[None]):
         switches = f" · {plural(progress.switches, 'switch', 'switches')}"
         line = Content.assemble((done, "$accent"), counts, failed, switches)
         self.query_one("#sweep-line", Static).update(line)
+        workers = "\n".join(clean_line(words, 300) for words in progress.workers)
+        self.query_one("#sweep-workers", Static).update(Content(workers))
         said = _WORDS.get(progress.state, "")
         words = ": ".join(filter(None, (said, clean_line(progress.now, 300))))
         self.query_one("#sweep-words", Static).update(Content(words))
