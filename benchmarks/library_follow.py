@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from engine.library.index import LibraryIndex
 from engine.library.scan import refresh
 
 LORAS, AT_ONCE = 10_000, 1_000
-LETTERS = "zqxjv" * 2
+LETTERS = ("-zqxjv", "-xkqzj", "-jvxqk")
+"""Of no file; the lines of two rounds have no beginning in common."""
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
@@ -89,27 +91,25 @@ def _many(
         shutil.copytree(more, target)
         copied.append(time.perf_counter())
 
-    start = time.perf_counter()
+    start, lines = time.perf_counter(), cycle(LETTERS)
     threading.Thread(target=copy).start()
     terminal.press("/")
     keys: list[float] = []
     wanted = f" of {total + len(files):,}"
-    line = "-"
-    terminal.press(line)
-    while not terminal.has_drawn(wanted):
+    while not copied or wanted not in terminal.screen:
+        line = next(lines)
         if time.perf_counter() - start > 60:
-            raise TimeoutError(f"{wanted} is not drawn")
-        for letter in LETTERS:
-            line += letter
+            raise TimeoutError(f"{wanted} is not drawn, but:\n{terminal.screen}")
+        for end, letter in enumerate(line, 1):
             terminal.press(letter)
-            seconds = terminal.seconds_until(line[-6:])
-            if len(line) > 4:
-                keys.append(seconds)
+            if end > 1:
+                keys.append(terminal.seconds_until(line[:end]))
             terminal.bytes_within(0.03)
-        for _ in LETTERS:
-            terminal.press("\x7f")
-        line = "-"
-        terminal.bytes_within(0.1)
+            if wanted in terminal.screen:
+                break
+        else:
+            terminal.press("\x15")
+            terminal.bytes_within(0.1)
     seconds = time.perf_counter() - copied[0]
     terminal.press("\x15\x1b")
     terminal.bytes_within(0.5)

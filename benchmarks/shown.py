@@ -48,6 +48,10 @@ class Shown:
         """Whether a line that was written to since that count has a text."""
         return any(text in self._line(row) for row, count in self._written.items() if count > since)
 
+    def screen(self) -> str:
+        """All lines."""
+        return "\n".join(self._line(row) for row in sorted(self._lines))
+
     def _line(self, row: int) -> str:
         cells = self._lines[row]
         return "".join(cells.get(column, " ") for column in range(1, 1 + max(cells)))

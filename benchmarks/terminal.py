@@ -59,7 +59,7 @@ class Terminal:
         while len(found) < len(texts):
             left = start + patience - time.perf_counter()
             if left <= 0 or not self._read(left):
-                raise TimeoutError(f"{texts} were not all drawn, but: {self.last_drawn!r}")
+                raise TimeoutError(f"{texts} were not all drawn, but:\n{self.screen}")
             now = time.perf_counter() - start
             found |= {t: now for t in texts if t not in found and self._shown.has(t, before)}
         return [found[text] for text in texts]
@@ -71,6 +71,11 @@ class Terminal:
         while (left := end - time.perf_counter()) > 0:
             self._read(left)
         return len(self._drawn)
+
+    @property
+    def screen(self) -> str:
+        """What is shown, for messages."""
+        return self._shown.screen()
 
     @property
     def last_drawn(self) -> bytes:

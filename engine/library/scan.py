@@ -148,7 +148,8 @@ class _Scan:
             same += len(files) - len(to_read)
             self._reading.add(to_read)
         unlisted = dict(walk.unlisted)
-        if known and not seen and not unlisted and walk.begin == walk.root:
+        has_none = not seen and (walk.below or walk.is_bare)
+        if known and has_none and not unlisted and walk.begin == walk.root:
             words = f"{clean_line(str(walk.root))}: it is empty; is its drive mounted?"
             unlisted[walk.root] = words
         unseen = [path for path in known if path not in seen]

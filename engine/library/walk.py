@@ -47,6 +47,8 @@ class Walk:
     start: Path | None = None
     below: bool = True
     """Whether the folders below are looked into as well."""
+    is_bare: bool = False
+    """Set when there is nothing at all where it begins."""
 
     @property
     def begin(self) -> Path:
@@ -68,6 +70,8 @@ class Walk:
             except OSError as error:
                 self._note(folder, error)
                 continue
+            if folder == self.begin:
+                self.is_bare = not listed
             visible = [item for item in listed if not item.name.startswith(".")]
             beside = Beside(item.name for item in visible)
             found: list[FoundFile] = []

@@ -15,7 +15,7 @@ import engine.library.scan as scan_module
 from engine.library import reading
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
-from engine.library.scan import ScanProgress, scan_folders
+from engine.library.scan import ScanProgress, refresh_folder, scan_folders
 from engine.library.walk import FoundFile
 
 from .conftest import WriteLora
@@ -260,6 +260,20 @@ def test_other_signs_of_a_missing_drive_keep_the_entries(
     assert keys(after) == keys(before)
     assert sum(bool(entry.error) for entry in after) == 1
     assert [replace(entry, error="") for entry in after] == before
+
+
+def test_the_last_file_beside_folders_goes(
+    root: Path, index: LibraryIndex, write_lora: WriteLora
+) -> None:
+    """A look at that folder alone does not take the library for a drive that is away."""
+    path = write_lora("a.safetensors")
+    write_lora("sub/b.safetensors")
+    scan_folders([root], index)
+    path.unlink()
+    reports: list[ScanProgress] = []
+    refresh_folder(root, root, index, reports.append, below=False)
+    assert [report.problems for report in reports] == [()]
+    assert keys(index.load([root])) == ["sub/b.safetensors"]
 
 
 def test_folder_that_was_never_there(tmp_path: Path, index: LibraryIndex) -> None:
