@@ -33,7 +33,7 @@ NAMES = (
     "kills",
     "audition",
 )
-FULL_SIZE_ONLY = ("memory",)
+FULL_SIZE_ONLY = ("memory", "library_growth", "library_follow")
 
 
 def main() -> None:

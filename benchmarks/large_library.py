@@ -22,10 +22,11 @@ RUNS = 3
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Seconds of each, the files being in the page cache; the bare reading in the same run."""
-    counts = (200,) if quick else COUNTS
+    if quick:
+        return {"40 files of all modules": of_full_headers(40)}
     return {
-        f"{counts[0]:,} files of all modules": of_full_headers(counts[0]),
-        **{f"{count:,} files of one module": of_count(count) for count in counts},
+        f"{COUNTS[0]:,} files of all modules": of_full_headers(COUNTS[0]),
+        **{f"{count:,} files of one module": of_count(count) for count in COUNTS},
     }
 
 

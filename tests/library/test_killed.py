@@ -27,6 +27,7 @@ from pathlib import Path
 from engine.library.index import LibraryIndex
 from engine.library.scan import refresh
 from engine.library import scan
+from engine.library.arrange import rename
 from engine.library.sidecar_words import write_a1111
 from engine.store.database import Database
 from engine.store.lora_words import LoraWords
@@ -43,6 +44,7 @@ for number in itertools.count():
     words = LoraWords(notes=str(number), tags=("x",) * 50)
     write_a1111(root / "0.safetensors", words)
     store.put("tensors:1", 1, words)
+    rename(root / "1.safetensors", root / "sub" / f"{number}.safetensors").undo()
     print(number, flush=True)
 """
 
@@ -52,6 +54,7 @@ def test_a_kill_loses_nothing(root: Path, tmp_path: Path, write_lora: WriteLora,
     for number in range(10):
         write_lora(f"{number}.safetensors")
     (root / "0.json").write_text('{"mine": "stays"}')
+    (root / "1.json").write_text('{"notes": "of the one that moves"}')
     command = [sys.executable, "-c", WORK, str(root), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -75,4 +78,7 @@ def test_a_kill_loses_nothing(root: Path, tmp_path: Path, write_lora: WriteLora,
     sidecar = json.loads((root / "0.json").read_text())
     assert sidecar["mine"] == "stays"
     assert int(sidecar.get("notes", 0)) >= done
-    assert {path.suffix for path in root.iterdir()} <= {".safetensors", ".json", ".part"}
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".part"}
+    texts = [path.read_text() for path in files if path.suffix == ".json"]
+    assert texts.count('{"notes": "of the one that moves"}') == 1
