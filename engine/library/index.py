@@ -6,7 +6,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -111,15 +114,17 @@ class LibraryIndex:
         folders = self._folders_of(roots)
         if not folders:
             return {}, []
-        found: list[ListRow] = []
         ((count,),) = self._ask("SELECT count(*) FROM rows") or ((0,),)
         parts = 1 + count // _PART
-        for part in range(parts):
-            # The files of a folder have numbers near to each other, and folders are spread evenly.
-            ids = (part << 63) // parts, ((part + 1) << 63) // parts - 1
-            found += self._ask_all(
-                _ROWS, f"SELECT {_LISTED} FROM rows WHERE id BETWEEN ? AND ?", ids
-            )
+        # The files of a folder have numbers near to each other, and folders are spread evenly.
+        ids = [(part << 63) // parts for part in range(parts)] + [1 << 63]
+        statement = _in_one_piece(f"SELECT {_LISTED} FROM rows WHERE id BETWEEN ? AND ?")
+        found: list[ListRow] = []
+        # One part is asked for while the one before is made into rows.
+        with ThreadPoolExecutor(1) as executor:
+            bounds = ((start, end - 1) for start, end in pairwise(ids))
+            for answer in executor.map(partial(self._ask, statement), bounds):
+                found += self._decoded(_ROWS, answer)
         return folders, [row for row in found if row.folder in folders]
 
     def entry(self, id: int) -> LibraryEntry | None:
@@ -222,7 +227,8 @@ class LibraryIndex:
         found = {}
         for root in dict.fromkeys(map(absolute, roots)):
             statement = "SELECT id, shown FROM folders WHERE root = ?"
-            for id, shown in self._ask_all(_FOLDERS, statement, (os.fsencode(root),)):
+            answer = self._ask(_in_one_piece(statement), (os.fsencode(root),))
+            for id, shown in self._decoded(_FOLDERS, answer):
                 found[id] = Folder(root, shown)
         return found
 
@@ -257,18 +263,10 @@ class LibraryIndex:
             self._begin_anew(error)
             return []
 
-    def _ask_all(
-        self, decoder: msgspec.json.Decoder[list[_T]], statement: str, values: tuple[object, ...]
-    ) -> list[_T]:
-        """The same in one piece, for what has very many rows.
-
-        Between two rows SQLite lets other threads of Python run. While the screen is busy, each of
-        ten thousand rows would wait for it.
-        """
-        names = statement.removeprefix("SELECT ").partition(" FROM ")
-        whole = f"SELECT CAST(json_group_array(json_array({names[0]})) AS BLOB) FROM {names[2]}"
+    def _decoded(self, decoder: msgspec.json.Decoder[list[_T]], answer: list[Any]) -> list[_T]:
+        """What was asked for in one piece."""
         try:
-            return [row for (text,) in self._ask(whole, values) for row in decoder.decode(text)]
+            return [row for (text,) in answer for row in decoder.decode(text)]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._begin_anew(sqlite3.DatabaseError(f"its rows make no sense: {error}"))
             return []
@@ -349,6 +347,16 @@ def _portions(numbers: Iterable[int]) -> Iterator[str]:
     listed = list(numbers)
     for start in range(0, len(listed), _AT_ONCE):
         yield f"({', '.join(map(str, listed[start : start + _AT_ONCE]))})"
+
+
+def _in_one_piece(statement: str) -> str:
+    """A statement that gives all its rows as one text of JSON.
+
+    Between two rows SQLite lets other threads of Python run. While the screen is busy, each of ten
+    thousand rows would wait for it.
+    """
+    columns, _, rest = statement.removeprefix("SELECT ").partition(" FROM ")
+    return f"SELECT CAST(json_group_array(json_array({columns})) AS BLOB) FROM {rest}"
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
