@@ -17,11 +17,22 @@ def frames(driver) -> tuple[Segment, Segment]:
     return edges[0], edges[-1]
 
 
-async def test_frames_are_seen_in_every_theme(start):
+def words(driver, text: str) -> Segment:
+    """Where a text stands alone on the screen."""
+    lines = driver.app.screen._compositor.render_strips()
+    return next(s for line in lines for s in line if s.text.strip() == text)
+
+
+async def test_frames_and_words_are_seen_in_every_theme(start):
     async with start() as driver:
         for theme in driver.app.available_themes:
             driver.app.theme = theme
             await driver.pilot.pause()
+            for text, least in (("styles", 4.5), ("loraswitch", 3.0)):
+                style = words(driver, text).style
+                if style.color.triplet and style.bgcolor and style.bgcolor.triplet:
+                    colours = (Color(*c.triplet) for c in (style.color, style.bgcolor))
+                    assert contrast(*colours) >= least - 0.1, (theme, text)
             for edge, least in zip(frames(driver), (LEAST_OF_FOCUS, LEAST_OF_FRAME), strict=True):
                 colour, behind = edge.style.color, edge.style.bgcolor
                 if colour.triplet is None or behind is None or behind.triplet is None:

@@ -55,7 +55,7 @@ from tui_loraswitch.config.ui_state import RememberedState
 from tui_loraswitch.control.control import Control
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
-from tui_loraswitch.look.frames import frame_colours
+from tui_loraswitch.look.frames import seen_colours
 from tui_loraswitch.look.key_names import in_short
 from tui_loraswitch.look.keys import APP_BINDINGS
 from tui_loraswitch.look.palette import key_commands
@@ -232,9 +232,10 @@ class LoraSwitchApp(
         self._exit_renderables.clear()
 
     def get_css_variables(self) -> dict[str, str]:
-        """The theme's colours, with frames that can be seen."""
+        """The theme's colours, with frames and words that can be seen."""
         variables = super().get_css_variables()
-        return {**variables, **frame_colours(variables)}
+        self.theme_variables = {**variables, **seen_colours(variables)}
+        return self.theme_variables
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The actions of all keys, for the command palette."""

@@ -1,4 +1,4 @@
-"""Frames that can be seen in every theme: many have them in the colour of what is behind."""
+"""Frames and words that can be seen in every theme: many have them near to what is behind."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from textual.color import Color, ColorParseError
 
 LEAST_OF_FRAME, LEAST_OF_FOCUS = 1.6, 3.0
 """How much a frame stands out, as a contrast ratio of WCAG; the focused pane's more."""
+_LEAST = {
+    "border": LEAST_OF_FOCUS,
+    "border-blurred": LEAST_OF_FRAME,
+    "accent": 3.0,
+    "primary": 3.0,
+    "secondary-lighten-2": 4.5,
+}
+"""The last three are of titles, keys, and the names of folders."""
 _STEPS = 20
 _IN_16_COLOURS = {"border": "ansi_bright_blue", "border-blurred": "ansi_bright_black"}
 
 
-def frame_colours(variables: Mapping[str, str]) -> dict[str, str]:
-    """The theme's colours of frames, as far towards its foreground as it takes to see them."""
+def seen_colours(variables: Mapping[str, str]) -> dict[str, str]:
+    """The theme's colours, as far towards its foreground as it takes to see them."""
     if variables["background"].startswith("ansi_"):
         return dict(_IN_16_COLOURS)
     try:
         background, foreground = (Color.parse(variables[n]) for n in ("background", "foreground"))
-        frame, focus = (Color.parse(variables[n]) for n in ("border-blurred", "border"))
+        colours = {name: Color.parse(variables[name]) for name in _LEAST}
     except (KeyError, ColorParseError):
         return {}
     return {
-        "border": _seen(focus, background, foreground, LEAST_OF_FOCUS),
-        "border-blurred": _seen(frame, background, foreground, LEAST_OF_FRAME),
+        name: _seen(colours[name], background, foreground, least) for name, least in _LEAST.items()
     }
 
 
