@@ -7,6 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
+from textual.geometry import Region
 
 from tui_loraswitch.app.changed_cells import ChangedCells
 
@@ -125,6 +126,14 @@ def test_only_cells_that_differ_are_written():
     assert short.shortened(line.format(1)) == ""
     assert short.shortened(line.format(2)) == "\x1b[3;13H\x1b[48;5;16;38;5;7m2"
     assert short.shortened("\x1b[3;1H\x1b[48;5;16mR") == "\x1b[3;1H\x1b[39mR"
+
+
+def test_what_a_picture_was_painted_over_is_written_again():
+    short = ChangedCells()
+    text = "\x1b[1;1Habcd\x1b[2;1Hefgh"
+    short.shortened(text)
+    short.forget_part(Region(1, 1, 2, 5))
+    assert short.shortened(text) == "\x1b[2;2Hfg"
 
 
 def test_a_background_is_named_once():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from rich.cells import cell_len
+from textual.geometry import Region
 
 from tui_loraswitch.app.short_styles import PLAIN, Style, after, change, for_blanks
 
@@ -55,6 +56,14 @@ class ChangedCells:
         """Take nothing for granted: others may have written to the terminal."""
         self._rows.clear()
         self._shown = self._cursor = None
+
+    def forget_part(self, part: Region) -> None:
+        """Take nothing for granted where something was painted."""
+        columns = range(part.x + 1, part.right + 1)
+        for row in range(part.y + 1, part.bottom + 1):
+            cells = self._rows.get(row, {})
+            for column in [column for column in cells if column in columns]:
+                del cells[column]
 
     def shortened(self, text: str, keeps_cursor: bool = False) -> str:
         """The same on the screen in fewer bytes; `keeps_cursor`: the cursor's place counts."""

@@ -13,6 +13,7 @@ from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
+from textual.geometry import Region
 from textual.message import Message
 from textual.widgets import Input, TextArea
 
@@ -74,6 +75,10 @@ class Terminal(LinuxDriver):
     def forget_screen(self) -> None:
         """Others may have written to the terminal: take nothing on it for granted."""
         self._cells.forget()
+
+    def forget_part(self, part: Region) -> None:
+        """A picture was painted there: take nothing below it for granted."""
+        self._cells.forget_part(part)
 
     def start_application_mode(self) -> None:
         """Take the terminal, at the start and after another program had it."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from textual.geometry import Region
+
 MARK = "\U0010fffd"
 """Of no meaning to anybody: the last private character."""
 
@@ -19,3 +21,6 @@ class PaintsPictures(Protocol):
 
     picture_over_marks: Callable[[], str]
     """What paints the picture where it is now; empty where it is not to be seen."""
+
+    def forget_part(self, part: Region) -> None:
+        """Write anew what is written there, whatever was there before."""

@@ -55,6 +55,9 @@ class PlacedPicture(FullPicture):
         if not self._packed.sequence or self.screen is not self.app.screen:
             return ""
         self._budget.spend(len(self._packed.sequence))
+        if isinstance(driver := self.app._driver, PaintsPictures):
+            driver.forget_part(self.region)
+        # It hides them; they are written again over it.
         for toast in self.screen.query(Toast):
             toast.refresh()
         x, y = self.region.offset
