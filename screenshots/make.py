@@ -16,10 +16,11 @@ from typing import Any
 from textual.pilot import Pilot
 
 from engine.demo import DEMO_LORAS
-from engine.protocol.events import Event, GenerationFinished, ModelLoaded, Switched, Verified
+from engine.protocol.events import Event, GenerationFinished, ModelLoaded, Verified
 from engine.session import Session
 from screenshots.terminal_picture import Line, picture_of
 from tui_loraswitch.app.app import LoraSwitchApp
+from tui_loraswitch.config.audition import AuditionSettings
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.images.full_picture import FullPicture, Packed
 from tui_loraswitch.images.terminal import TerminalImages
@@ -27,11 +28,13 @@ from tui_loraswitch.screens.prompt_text import PromptText
 
 FOLDER = Path(__file__).parent
 CELL = 12, 24
-SIZES = ((80, 24), (120, 36), (200, 50))
+SIZES = ((80, 24), (120, 36))
 EDITOR_SIZE, SMALLEST = (120, 36), (40, 10)
 TOAST_SECONDS = 6.0
-PROMPT, FIRST, SECOND = "a large white cat on a green background, hills", "night_sky", "warmth"
-"""What is drawn, and with which LoRAs."""
+PROMPT = "a red house and a green tree on a blue background, hills"
+SEED, STEPS = 0, 24
+FIRST, SECOND = ("neon", 4), ("night", 12)
+"""Words for a LoRA, and how often its strength is made less."""
 EDITED = """a large red star on a blue background, (sharp edges:1.2),
 masterpiece <lora:neon_glow:0.8>, (soft light
 <lora:neon_gl"""
@@ -55,7 +58,7 @@ class Shots:
     """The app under a pilot, with an engine of its own; `state` is what it remembers."""
 
     def __init__(self, home: Path, cell: tuple[int, int] = CELL, **state: object) -> None:
-        (home / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        (home / "state-demo.json").write_text(json.dumps(state), encoding="utf-8")
         settings = AppSettings(
             model=None,
             loras=(DEMO_LORAS,),
@@ -66,6 +69,7 @@ class Shots:
             index_path=home / "index.sqlite",
             state_path=home / "state.json",
             backup="auto",
+            audition=AuditionSettings(kib_per_second=1000),
         )
         self.session = WatchedSession()
         images = TerminalImages("kitty", *cell)
@@ -112,16 +116,16 @@ async def find(pilot: Pilot[None], words: str, key: str) -> None:
 
 async def take(size: tuple[int, int], home: Path) -> None:
     """A day in the program at one size."""
-    shots = Shots(home, prompt=PROMPT)
+    shots = Shots(home, prompt=PROMPT, seed=SEED, steps=STEPS)
     label = f"{size[0]}x{size[1]}"
     async with shots.app.run_test(size=size, notifications=True) as pilot:
         await shots.until(pilot, ModelLoaded)
-        await find(pilot, FIRST, "enter")
-        await shots.until(pilot, Switched)
         await pilot.press("g")
         await shots.until(pilot, GenerationFinished)
-        await find(pilot, SECOND, "space")
-        await shots.until(pilot, Switched, 2)
+        for (words, less), key in ((FIRST, "enter"), (SECOND, "space")):
+            await find(pilot, words, key)
+            await pilot.press(*["minus"] * less)
+        await pilot.pause(3)
         await pilot.press("v")
         await shots.until(pilot, Verified)
         await pilot.press("g")
@@ -138,12 +142,9 @@ async def take(size: tuple[int, int], home: Path) -> None:
 
 
 async def show_more(shots: Shots, pilot: Pilot[None]) -> None:
-    """The help, the editor, and two pictures beside each other."""
+    """The editor, and two pictures beside each other."""
     width, height = EDITOR_SIZE
-    await pilot.press("question_mark")
-    await pilot.pause(0.5)
-    shots.save(f"help-{width}x{height}")
-    await pilot.press("escape", "ctrl+e")
+    await pilot.press("ctrl+e")
     text = shots.app.screen.query_one(PromptText)
     text.text = ""
     text.insert(EDITED)

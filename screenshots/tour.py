@@ -26,7 +26,9 @@ CAPTION = 44
 """Pixels below the terminal for the key that is pressed, and what it does."""
 LOOK = 0.25
 """Seconds between two looks at the app while it works."""
-PROMPT = "a large white cat on a green background, hills"
+SMALL, FULL = 1.2, 8.0
+"""Seconds until an audition's small picture is there, and then the full one."""
+PROMPT, SEED, STEPS = "a large red boat on a blue background, waves", 0, 20
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Film:
 
 async def take(home: Path) -> list[Frame]:
     """Draw, switch, draw again, look through the list, and compare."""
-    shots = Shots(home, CELL, prompt=PROMPT)
+    shots = Shots(home, CELL, prompt=PROMPT, seed=SEED, steps=STEPS)
     async with shots.app.run_test(size=SIZE) as pilot:
         await shots.until(pilot, ModelLoaded)
         film = Film(shots, pilot)
@@ -91,8 +93,8 @@ async def take(home: Path) -> list[Frame]:
         film.say("g", "draws with the base model")
         await film.press("g")
         await film.until(lambda: shots.count(GenerationFinished) >= 1, 1.6)
-        film.say("/night", "finds")
-        for key in ("slash", *"night"):
+        film.say("/neon", "finds")
+        for key in ("slash", *"neon"):
             await film.press(key, seconds=0.12)
         film.say("Enter", "switches to the LoRA, in place")
         await film.press("enter", seconds=0.5)
@@ -101,19 +103,21 @@ async def take(home: Path) -> list[Frame]:
         film.say("g", "draws the same seed with it")
         await film.press("g")
         await film.until(lambda: shots.count(GenerationFinished) >= 2, 2.0)
-        await pilot.press("slash", *["backspace"] * 5, "enter")
-        film.say("a", "audition: the picture follows the cursor")
-        await film.press("a", seconds=0.6)
-        for _ in range(4):
-            await film.press("J", seconds=0.15)
-            await pilot.pause(1.2)
-            film.look(0.9)
-        film.say("a  0", "back to the base model")
-        await film.press("a", seconds=0.3)
-        await film.press("0", seconds=0.8)
+        await pilot.press("slash", *["backspace"] * 4, "enter")
+        film.say("0", "back to the base model")
+        await film.press("0", seconds=1.0)
         film.say("v", "proves it: not one weight differs")
         await film.press("v", seconds=0.3)
-        await film.until(lambda: shots.count(Verified) >= 1, 2.0, most=2)
+        await film.until(lambda: shots.count(Verified) >= 1, 1.8, most=2)
+        film.say("a", "audition: the picture follows the cursor")
+        await film.press("home", "J", "J", "a", seconds=0.4)
+        for _ in range(3):
+            await film.press("J", seconds=0.2)
+            await pilot.pause(SMALL)
+            film.look(0.5)
+            await pilot.pause(FULL)
+            film.look(1.0)
+        await film.press("a", seconds=0.4)
         film.say("P", "the gallery; Space and Enter compare two")
         await film.press("P", seconds=1.4)
         await film.press("space", "right", seconds=0.5)
