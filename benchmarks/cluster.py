@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster_scale import POLICIES, Outcome, Times, plot, simulate, sweep_of
-from benchmarks.record import record
+from benchmarks.record import RESULTS, record
 from benchmarks.tables import write_tables
 
 HERE = Path(__file__).parent
@@ -30,13 +30,6 @@ lora = ["neon_glow", "ink_outline"]
 strength = [0.5, 1.0]
 seed = [1, 2]
 """
-GPU = Times(draw=1.8, switch=0.005, put=0.025, lora_bytes=228e6, link=1.0e9, picture_bytes=1.6e6)
-"""Assumed, not measured: a card that draws 1,000 pictures in half an hour, and switches LoRAs of
-rank 32 in 5 ms; a driver that puts 40 pictures a second away; 8 of 10 Gbit/s for the LoRAs."""
-SLOW_SWITCH = replace(GPU, switch=0.5)
-"""The same with backups in main memory or in the file."""
-KEPT = replace(GPU, lora_bytes=0.0)
-"""LoRAs that lie on the nodes already: a shared disk of each node's own, or a second tour."""
 SHAPES = [(1, 1), (1, 2), (1, 4), (1, 8), (2, 8), (4, 8), (8, 8), (16, 8)]
 SHOWN = [(1, 8), (2, 8), (4, 8), (16, 8)]
 
@@ -67,7 +60,14 @@ def measure() -> None:
             "fetch_gigabytes_a_second": fetch_speed() / 1e9,
         }
         assert all(said["failed"] == [] for said in both)
-    record("cluster", figures)
+    record("cluster", {name: rounded(figure) for name, figure in figures.items()})
+
+
+def rounded(figure: object) -> object:
+    """Floats, also those of a list, with three digits behind the point."""
+    if isinstance(figure, list):
+        return [rounded(one) for one in figure]
+    return round(figure, 3) if isinstance(figure, float) else figure
 
 
 def _start(plan: Path, out: Path, *more: str) -> subprocess.Popen[str]:
@@ -156,6 +156,7 @@ def switch_seconds() -> float:
 
 def fetch_speed() -> float:
     """Bytes a second from one process of Ray to another, by its object store."""
+    from engine.cluster.loras import Packed, packed, unpacked
     from engine.cluster.start import cluster
 
     size = 128 << 20
@@ -165,25 +166,48 @@ def fetch_speed() -> float:
             def __init__(self) -> None:
                 self._data = os.urandom(size)
 
-            def bundle(self) -> dict[str, bytes]:
-                return {"lora": self._data}
+            def pack(self) -> Packed:
+                return packed({"lora": self._data})
 
         files = ray.remote(Files).remote()
-        ray.get(files.bundle.remote())
+        unpacked(ray.get(files.pack.remote()))
         start = time.perf_counter()
         for _ in range(4):
-            ray.get(files.bundle.remote())
+            unpacked(ray.get(files.pack.remote()))
         return 4 * size / (time.perf_counter() - start)
+
+
+def times_of_gpus() -> Times:
+    """What things take on a cluster of GPUs.
+
+    Measured here: what the driver takes for a picture, and how fast Ray gives LoRAs away, as far as
+    8 of 10 Gbit/s carry it. Assumed: a card that draws 1,000 pictures in half an hour, and switches
+    LoRAs of rank 32 in 5 ms.
+    """
+    found = json.loads((RESULTS / "cluster.json").read_text(encoding="utf-8"))["figures"]
+    return Times(
+        draw=1.8,
+        switch=0.005,
+        put=found["put_picture_s"],
+        lora_bytes=228e6,
+        link=min(1e9, 1e9 * found["fetch_gigabytes_a_second"]),
+        picture_bytes=1.6e6,
+    )
 
 
 def simulate_all() -> None:
     """A tour and sweeps on 1 to 128 GPUs, by each policy; writes the plots."""
+    gpu = times_of_gpus()
+    # LoRAs that lie on the nodes already: a shared disk of each node's own, or a second tour.
+    kept = replace(gpu, lora_bytes=0.0)
+    # Backups in main memory or in the file.
+    slow_switch = replace(gpu, switch=0.5)
     tour, sweep = sweep_of(1000, 1, 1), sweep_of(8, 3, 40)
     work = {
-        "tour of 1,000 LoRAs": (tour, 1, GPU, "cluster-tour.svg"),
-        "the same, LoRAs on the nodes": (tour, 1, KEPT, ""),
-        "8 LoRAs × 3 strengths × 40 seeds": (sweep, 3, GPU, "cluster-sweep.svg"),
-        "the same, switches of 0.5 s": (sweep, 3, SLOW_SWITCH, ""),
+        "tour of 1,000 LoRAs": (tour, 1, gpu, "cluster-tour.svg"),
+        "the same, LoRAs on the nodes": (tour, 1, kept, ""),
+        "8 LoRAs × 3 strengths × 40 seeds": (sweep, 3, gpu, "cluster-sweep.svg"),
+        "the same, switches of 0.5 s": (sweep, 3, slow_switch, ""),
     }
     rows: list[dict[str, object]] = []
     for name, (groups, strengths, times, file) in work.items():
@@ -202,7 +226,7 @@ def simulate_all() -> None:
             ]
         if file:
             plot(speeds, HERE / file, f"Speed over workers: {name}", 128)
-    record("cluster_simulation", {"times": asdict(GPU), "runs": rows})
+    record("cluster_simulation", {"times": asdict(gpu), "runs": rows})
 
 
 def _facts(run: Outcome, one: Outcome) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cluster.handing import Handing
-from engine.cluster.loras import Wanted, bundle
+from engine.cluster.loras import Packed, Wanted, bundle, packed, unpacked
 from engine.cluster.worker import CellWorker, Drawn, Opened, Order
 from engine.errors import EngineError
 from engine.files.saving import in_words, replace_file
@@ -278,7 +278,9 @@ def _worker_actor(ray: Any, options: ClusterOptions) -> Any:
         """A worker that asks for LoRAs where the driver runs."""
 
         def __init__(self, threads: int, cache: Path, index: Path, files: Any) -> None:
-            super().__init__(threads, cache, index, lambda d: ray.get(files.bundle.remote(d)))
+            super().__init__(
+                threads, cache, index, lambda d: unpacked(ray.get(files.pack.remote(d)))
+            )
 
     needs = {"num_gpus": 1, "num_cpus": 1} if options.gpu else {"num_cpus": options.threads}
     return ray.remote(Actor).options(max_restarts=0, **needs)
@@ -296,8 +298,8 @@ def _files_actor(ray: Any, paths: dict[str, Path]) -> Any:
         def know(self, more: dict[str, Path]) -> None:
             self._paths.update(more)
 
-        def bundle(self, content: str) -> dict[str, bytes]:
-            return dict(bundle(self._paths[content]))
+        def pack(self, content: str) -> Packed:
+            return packed(bundle(self._paths[content]))
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(Files).options(num_cpus=0, scheduling_strategy=here).remote()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, FileFormatError
 from engine.files.regular_file import printable, read_regular
@@ -16,9 +17,15 @@ from engine.lora.peft_config import MAX_CONFIG_BYTES, companion
 from engine.proof.contents import FileContents
 from engine.protocol.refs import LoraRef
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 LARGEST = 64 << 30
 Bundle = Mapping[str, bytes]
 """The files of one LoRA by their names: its own, and PEFT's settings where they stand beside it."""
+
+Packed = Mapping[str, "NDArray[np.uint8]"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,18 @@ def bundle(path: Path) -> Bundle:
     if (config := companion(path)) is not None:
         files[config.name] = read_regular(config, MAX_CONFIG_BYTES)
     return files
+
+
+def packed(files: Bundle) -> Packed:
+    """Files for Ray, which sends arrays as they are, and copies bytes several times."""
+    import numpy as np
+
+    return {name: np.frombuffer(data, np.uint8) for name, data in files.items()}
+
+
+def unpacked(files: Packed) -> Bundle:
+    """What `packed` was given."""
+    return {name: data.tobytes() for name, data in files.items()}
 
 
 class NodeLoras:
