@@ -10,6 +10,7 @@ from rich.cells import get_character_cell_size
 from textual.geometry import Region
 
 from tui_loraswitch.app.changed_cells import ChangedCells
+from tui_loraswitch.images.kitty import PictureNumber, cell
 
 ATTRIBUTES = ["1", "2", "3", "4", "5", "7", "9", "53", "21"]
 OFF = {"22": "12", "23": "3", "24": ("4", "21"), "25": "5", "27": "7", "29": "9", "55": ("53",)}
@@ -160,3 +161,11 @@ def test_a_picture_passes_as_it_is():
     short.shortened("\x1b[1;1Hab")
     assert short.shortened(data + wrapped) == data + wrapped
     assert short.shortened("\x1b[1;1Hab") == ""
+
+
+def test_cells_of_a_picture_follow_one_another_without_moves():
+    number = PictureNumber(7)
+    cells = [cell(0, column, number) for column in range(3)]
+    row = "".join(f"\x1b[38;5;9m{text}\x1b[0m" for text in cells)
+    text = ChangedCells().shortened(f"\x1b[2;5H{row}\x1b[2;8Hx")
+    assert text == f"\x1b[2;5H\x1b[0;38;5;9m{''.join(cells)}\x1b[2;8H\x1b[0mx"

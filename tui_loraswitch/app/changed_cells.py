@@ -50,12 +50,15 @@ class ChangedCells:
         """Where the text goes; None: not known."""
         self._cursor: tuple[int, int] | None = None
         """Where the terminal's cursor is; None: not known."""
+        self._follows = False
+        """Whether the text goes on behind another whose width is not sure."""
         self._out: list[str] = []
 
     def forget(self) -> None:
         """Take nothing for granted: others may have written to the terminal."""
         self._rows.clear()
         self._shown = self._cursor = None
+        self._follows = False
 
     def forget_part(self, part: Region) -> None:
         """Take nothing for granted where something was painted."""
@@ -72,7 +75,7 @@ class ChangedCells:
             if kind == "style":
                 self._take_style(token["style"])
             elif kind == "column":
-                self._at = int(token["row"]), int(token["column"])
+                self._at, self._follows = (int(token["row"]), int(token["column"])), False
             elif kind == "text":
                 self._write(token[0])
             elif kind == "unseen":
@@ -100,10 +103,11 @@ class ChangedCells:
         self._out.append(begin)
         self._rows.clear()
         self._at = self._cursor = None
+        self._follows = False
 
     def _write(self, text: str) -> None:
         style = self._style
-        is_certain = _ONE_CELL_EACH.fullmatch(text) is not None
+        is_certain = not self._follows and _ONE_CELL_EACH.fullmatch(text) is not None
         if self._at is None or style is None or not is_certain:
             self._write_as_it_is(text, is_certain)
             return
@@ -133,6 +137,7 @@ class ChangedCells:
                 del cells[place]
             self._at = row, column + cell_len(text)
             self._cursor = self._at if is_certain else None
+            self._follows = not is_certain
 
     def _show_style(self, is_blank: bool = False) -> None:
         """Make the terminal's style the wanted one, as far as blanks show it."""
@@ -145,7 +150,7 @@ class ChangedCells:
     def _go(self) -> None:
         """Bring the terminal's cursor to where the text goes."""
         at, cursor = self._at, self._cursor
-        if at is None or at == cursor:
+        if at is None or at == cursor or self._follows:
             return
         move = f"\x1b[{at[0]};{at[1]}H"
         if cursor is not None and cursor[0] == at[0] and cursor[1] < at[1]:
