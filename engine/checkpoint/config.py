@@ -14,10 +14,11 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 
+from engine.checkpoint.prediction_in_files import prediction_in
 from engine.errors import CheckpointError
 from engine.files.header import Header
 from engine.files.json_text import parse_json
-from engine.sdxl.prediction import Prediction, prediction_in
+from engine.sdxl.prediction import Prediction
 
 METADATA_KEY = "loraswitch.config"
 Config = dict[str, dict[str, Any]]

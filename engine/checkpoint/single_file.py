@@ -8,10 +8,10 @@ from engine.checkpoint.config import Config, checkpoint_config, set_prediction
 from engine.checkpoint.kinds import require_sdxl
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.model_files import ModelFiles, open_weights
+from engine.checkpoint.prediction_in_files import prediction_beside, prediction_in
 from engine.checkpoint.spellings import spellings_of
 from engine.checkpoint.unet_layers import with_layers_of
 from engine.sdxl.layout import PARTS
-from engine.sdxl.prediction import prediction_beside, prediction_in
 
 
 def read_single_file(path: Path, like: Config | None = None) -> ModelFiles:

@@ -1,20 +1,12 @@
-"""What a diffusion model predicts in each step: the noise (epsilon), or v, and who says so.
+"""What a diffusion model predicts in each step: the noise (epsilon), or v.
 
-A picture drawn by the wrong one is nothing but noise. Files say it by marker tensors or in their
-metadata; of a model whose file does not, a configuration beside it may, as A1111 reads it.
+A picture drawn by the wrong one is nothing but noise.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Literal, NamedTuple, get_args
-
-from engine.errors import FileFormatError
-from engine.files.header import Header
-from engine.files.regular_file import read_regular
-from engine.sdxl.part_names import part_name
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 Prediction = Literal["epsilon", "v", "v-zsnr"]
 """`v-zsnr` is v at noise that ends in zero signal (zero terminal SNR, arXiv:2305.08891)."""
@@ -29,79 +21,3 @@ PREDICTION_WORDS: Mapping[PredictionChoice, str] = {
     "v-zsnr": "predicts v, with zero terminal SNR",
 }
 """Of a model, in words."""
-
-MAX_YAML_BYTES = 100_000
-"""Ten times what Stability's own configurations take."""
-
-
-class Found(NamedTuple):
-    """What was found, None for nothing, and a sentence where the user should hear of it."""
-
-    prediction: Prediction | None
-    note: str = ""
-
-
-def prediction_in(header: Header) -> Prediction | None:
-    """What a checkpoint's own file says: marker tensors, or ModelSpec's metadata.
-
-    See https://github.com/Stability-AI/ModelSpec. From pure noise the noise itself tells nothing,
-    so that zero terminal SNR goes with v alone.
-    """
-    names = {part_name(name).name for name in header.tensors}
-    said = _prediction(header.metadata.get("modelspec.prediction_type", ""))
-    if "v_pred" in names or said == "v":
-        return "v-zsnr" if "ztsnr" in names else "v"
-    return said
-
-
-def prediction_beside(checkpoint: Path) -> Found:
-    """What the YAML file beside a checkpoint says, which has the checkpoint's name."""
-    for ending in (".yaml", ".yml"):
-        path = checkpoint.with_suffix(ending)
-        if path.exists():
-            return _read_yaml(path)
-    return Found(None)
-
-
-def _read_yaml(path: Path) -> Found:
-    try:
-        text = read_regular(path, MAX_YAML_BYTES).decode("utf-8", errors="replace")
-    except FileFormatError as error:
-        return Found(None, f"{error} It may say what the model predicts; --prediction says it too.")
-    words = dict(reversed(list(_settings(text))))  # the first of each counts
-    said = _prediction(words.get("parameterization", ""))
-    if said == "v" and words.get("zero snr"):
-        said = "v-zsnr"
-    if said in ("v", "v-zsnr"):
-        return Found(said, f"{path.name} beside the model says that it predicts v.")
-    return Found(said)
-
-
-_NAMES = re.compile(r"(?:parameterization|prediction_type)[\"']?\s*:\s*[\"']?([\w-]{1,40})")
-_SCALING = re.compile(r"denoiser_scaling\.(V|Eps)Scaling\b")
-_ZERO_SNR = re.compile(
-    r"(?:ztsnr|zsnr|zero_snr|zero_terminal_snr)[\"']?\s*:\s*[\"']?(?:true|yes|on|1)\b",
-    re.IGNORECASE,
-)
-_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
-
-
-def _settings(text: str) -> Iterator[tuple[str, str]]:
-    """The settings of a configuration that bear on the prediction.
-
-    They are found line by line, in whatever structure they stand: nothing is built of a stranger's
-    YAML.
-    """
-    for line in text.splitlines():
-        bare = _COMMENT.sub("", line)
-        if (match := _NAMES.search(bare)) or (match := _SCALING.search(bare)):
-            yield "parameterization", match[1]
-        elif _ZERO_SNR.search(bare):
-            yield "zero snr", "true"
-
-
-def _prediction(word: str) -> Prediction | None:
-    word = word.strip().lower().replace("-", "_")
-    if word in ("v", "v_prediction", "vpred", "v_pred", "velocity"):
-        return "v"
-    return "epsilon" if word in ("eps", "epsilon") else None

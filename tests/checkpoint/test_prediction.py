@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.sdxl.prediction import MAX_YAML_BYTES, Prediction
+from engine.checkpoint.prediction_in_files import MAX_YAML_BYTES
+from engine.sdxl.prediction import Prediction
 from tests.checkpoint.conftest import open_float32
 from tests.support.tiny_checkpoint import rewrite_checkpoint
 

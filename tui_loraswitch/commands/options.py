@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
 from engine.errors import EngineError, FileFormatError
-from engine.generate.file_names import check_pattern
 from engine.protocol.modes import MODE_CHOICES
 from engine.protocol.request import EMPTY_NEGATIVES, PICTURE_FORMATS
 from engine.sdxl.prediction import PREDICTION_CHOICES
@@ -238,6 +237,9 @@ def _device(text: str) -> str:
 
 def _pattern(text: str) -> str:
     try:
+        # Here: most starts name no pattern.
+        from engine.generate.file_names import check_pattern
+
         check_pattern(text)
     except EngineError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

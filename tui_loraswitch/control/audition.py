@@ -18,7 +18,6 @@ from engine.protocol.stack_edits import Stack
 from engine.words.sampler_spellings import read_sampler_and_schedule
 from engine.words.sizes import shape_size
 from tui_loraswitch.config.audition import AuditionSettings
-from tui_loraswitch.control.asking import asked_pictures
 from tui_loraswitch.control.prompt_loras import require_fit
 
 if TYPE_CHECKING:
@@ -74,6 +73,9 @@ def full_look(control: Control, entry: LibraryEntry | None) -> Audition | None:
     seed = _SEED if state.seed == -1 else state.seed
     one = replace(state, batch=1, seed=seed)
     stack = _with(control, entry)
+    # Here: see `Control.generate`.
+    from tui_loraswitch.control.asking import asked_pictures
+
     asked = asked_pictures(one, control.settings, control.prompt_loras, stack, forever=False)
     draw = asked.draws[0]
     return Audition(draw.request, draw.stack or ())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.client.engine import Engine
 from engine.demo import DEMO_MODEL
@@ -42,17 +44,16 @@ from engine.protocol.stack_edits import (
 from engine.protocol.view import EngineView
 from engine.sdxl.prediction import PredictionChoice
 from engine.words.clean import clean_line
-from engine.words.lora_tags import split_tags
-from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.config.ui_state import UiState
-from tui_loraswitch.control.asking import asked_pictures
 from tui_loraswitch.control.backup_tiers import next_tier
 from tui_loraswitch.control.load_command import load_command
 from tui_loraswitch.control.pending_edits import PendingEdits
 from tui_loraswitch.control.prompt_loras import PromptLoras, require_fit
 from tui_loraswitch.control.strengths import bound_of
-from tui_loraswitch.control.trigger_cycle import Insertion, TriggerCycle
+
+if TYPE_CHECKING:
+    from tui_loraswitch.control.trigger_cycle import Insertion, TriggerCycle
 
 MAX_NEW_SEED = 2**32 - 1
 
@@ -88,7 +89,6 @@ class Control:
         self._asked_tier: Tier | None = None
         self._draft: GenerateRequest | None = None
         """The prompt and settings that all screens have."""
-        self._triggers = TriggerCycle()
         self.on_edit: Callable[[Stack], object] = lambda before: None
         """Called with the stack of before, when another one is asked for."""
         self.on_draw: Callable[[tuple[Path, ...]], object] = lambda paths: None
@@ -248,6 +248,9 @@ class Control:
             raise CannotError("The prompt is empty: write what the picture shall show.")
         seed = random.randint(0, MAX_NEW_SEED) if new_seed else self.state.seed
         state = replace(self.state, seed=seed)
+        # Here: the first frame does not wait for all that a prompt can say.
+        from tui_loraswitch.control.asking import asked_pictures
+
         asked = asked_pictures(state, self.settings, self.prompt_loras, self.view.wanted, forever)
         # One that is being cancelled may be asked for again.
         left = self.view.waiting if self.view.stopping else self.view.jobs
@@ -273,6 +276,10 @@ class Control:
 
         Tags that count for all of the picture are in the stack, and so no longer in the prompt.
         """
+        # Here: see `generate`.
+        from engine.words.lora_tags import split_tags
+        from engine.words.prompt_language.regions import read_regions
+
         prompt = request.prompt
         if not read_regions(prompt).regions:
             prompt = split_tags(prompt)[0].strip()
@@ -308,6 +315,13 @@ class Control:
         engine = self._engine()
         if engine is not None and self.view.model and self.view.is_idle and entry.fits_sdxl:
             engine.send(Prefetch(self.ref(entry)))
+
+    @cached_property
+    def _triggers(self) -> TriggerCycle:
+        # Here: see `generate`.
+        from tui_loraswitch.control.trigger_cycle import TriggerCycle
+
+        return TriggerCycle()
 
     def insert_trigger(self, entry: LibraryEntry) -> Insertion:
         """Put the LoRA's next group of trigger words into the prompt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -14,9 +14,11 @@ from textual.widgets import Static, TextArea
 
 from engine.words.clean import clean_line
 from tui_loraswitch.config.ui_state import UiState
-from tui_loraswitch.control.trigger_cycle import Insertion
 from tui_loraswitch.panes.base import Pane
 from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
+
+if TYPE_CHECKING:
+    from tui_loraswitch.control.trigger_cycle import Insertion
 
 
 class PromptField(TextArea):
