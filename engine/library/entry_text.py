@@ -35,8 +35,8 @@ def encode(entry: LibraryEntry) -> tuple[str, str, str]:
 def _encode_json(values: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(values).decode()
-    except UnicodeEncodeError:
-        # The bytes of a path that are not UTF-8: the form that escapes them.
+    except (UnicodeEncodeError, OverflowError):
+        # The bytes of a path that are not UTF-8, numbers of more than 64 bits.
         return json.dumps(values, separators=(",", ":"))
 
 

@@ -18,9 +18,6 @@ PART = "\x1f"
 _MAX_NOTES = 2_000
 """Characters of the notes that are searched."""
 
-_LATEST_NS = 2**63 - 1
-"""In the year 2262."""
-
 OTHER_MODEL, FITS, UNUSABLE = 0, 1, 2
 
 
@@ -74,8 +71,7 @@ def list_row(entry: LibraryEntry, folder: int) -> ListRow:
         sys.intern(folded(entry.family)),
         entry.rank or 0,
         entry.size,
-        # Clocks that are wrong write times of the year 2400, which the index cannot hold.
-        min(entry.mtime_ns, _LATEST_NS),
+        entry.mtime_ns,
         entry.added_ns,
         UNUSABLE if entry.error else FITS if entry.fits_sdxl else OTHER_MODEL,
         entry.favourite,

@@ -27,6 +27,14 @@ _LENGTH = 4
 """Bytes before each message, which say how long it is."""
 
 
+class Unread(NamedTuple):
+    """A file to be read, when the library saw it first, and whether it was in error then."""
+
+    file: FoundFile
+    added_ns: int
+    was_in_error: bool
+
+
 class _Asked(NamedTuple):
     """A file that is to be read; paths as bytes, which need not be text."""
 
@@ -67,19 +75,20 @@ class ReaderProcess:
             env=child_environment(),
         )
 
-    def read(self, files: Iterable[tuple[FoundFile, int]]) -> list[IndexedFile] | None:
-        """What is read of files, given with the times when they were added.
+    def read(self, files: Iterable[Unread]) -> list[IndexedFile] | None:
+        """What is read of files; None when it does not answer.
 
-        None when it does not answer: it was killed, or one of them ended it.
+        It may have been killed, or have been ended by one of them.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None, "it is a pipe"
         assert stdout is not None, "it is a pipe"
         try:
-            _send(stdin, _ENCODER.encode([_asked(file, added_ns) for file, added_ns in files]))
+            _send(stdin, _ENCODER.encode([_asked(one.file, one.added_ns) for one in files]))
             answer = _ANSWERS.decode(_received(stdout))
-        except (OSError, EOFError, msgspec.MsgspecError) as error:
-            log.warning("a process that reads files gives no answer: %s", error)
+        # Whatever it is: these files are read in another way, and the next ones here.
+        except Exception:
+            log.warning("a process that reads files gives no answer", exc_info=True)
             return None
         for line in answer.log:
             log.error(line)

@@ -7,13 +7,11 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from engine.library.indexed_file import IndexedFile, indexed
 from engine.library.outlines import Outlines
 from engine.library.read_entry import read_entry
-from engine.library.reader_process import ReaderProcess
-from engine.library.walk import FoundFile
+from engine.library.reader_process import ReaderProcess, Unread
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +19,6 @@ _MANY = 1_000
 """Files from which on it pays to start processes, which takes a fifth of a second."""
 _MOST_PROCESSES = 8
 _LOOK_SECONDS = 0.1
-
-
-class Unread(NamedTuple):
-    """A file to be read, when the library saw it first, and whether it was in error then."""
-
-    file: FoundFile
-    added_ns: int
-    was_in_error: bool
-
 
 Batch = list[Unread]
 
@@ -117,8 +106,7 @@ class Reading:
             log.warning("no process to read files beside this one: %s", error)
         try:
             while (batch := self._todo.get()) is not None and not self._is_over:
-                files = [(file, added_ns) for file, added_ns, _ in batch]
-                self._done.put((batch, process.read(files) if process is not None else None))
+                self._done.put((batch, process.read(batch) if process is not None else None))
         finally:
             if process is not None:
                 process.end()

@@ -11,7 +11,8 @@ from pathlib import Path
 from engine.library.entry import LibraryEntry
 from engine.library.index import KnownFile, LibraryIndex, absolute
 from engine.library.list_row import ListRow
-from engine.library.reading import Reading, Unread
+from engine.library.reader_process import Unread
+from engine.library.reading import Reading
 from engine.library.walk import Walk
 from engine.words.clean import clean_line
 

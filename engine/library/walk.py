@@ -13,6 +13,8 @@ from engine.library.beside import Beside
 from engine.words.clean import clean_line
 
 _ENDING = ".safetensors"
+_LATEST_NS = 2**63 - 1
+"""In the year 2262."""
 
 
 class FoundFile(NamedTuple):
@@ -115,7 +117,7 @@ class Walk:
             folder / item.name,
             self.root,
             status.st_size,
-            status.st_mtime_ns,
+            mtime_of(status),
             status.st_ino,
             sidecars,
             previews,
@@ -134,6 +136,14 @@ class Walk:
             self.unlisted[path] = f"{shown}: this is a file, not a folder."
         else:
             self.unlisted[path] = f"{shown}: cannot be read ({error.strerror})."
+
+
+def mtime_of(status: os.stat_result) -> int:
+    """When a file was changed, in nanoseconds; a time that no index can hold is the last it can.
+
+    Clocks that are wrong write times of the year 2400.
+    """
+    return max(-_LATEST_NS, min(status.st_mtime_ns, _LATEST_NS))
 
 
 def _stamp(path: Path) -> str:

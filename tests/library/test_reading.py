@@ -10,7 +10,7 @@ import pytest
 
 from engine.library import reading, scan
 from engine.library.index import LibraryIndex
-from engine.library.reader_process import ReaderProcess
+from engine.library.reader_process import ReaderProcess, Unread
 from engine.library.scan import scan_folders
 from engine.library.walk import Walk
 
@@ -73,7 +73,7 @@ def test_what_a_process_has_for_the_log_is_in_the_log(
     process = ReaderProcess()
     try:
         with caplog.at_level(logging.ERROR):
-            files = process.read([(odd, 1), (found, 1)])
+            files = process.read([Unread(odd, 1, False), Unread(found, 1, False)])
     finally:
         process.end()
     assert files is not None

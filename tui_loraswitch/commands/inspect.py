@@ -19,7 +19,7 @@ from engine.generate.picture_said import read_picture
 from engine.library.beside import Beside
 from engine.library.entry import LibraryEntry
 from engine.library.read_entry import read_entry
-from engine.library.walk import FoundFile
+from engine.library.walk import FoundFile, mtime_of
 from engine.lora.identify import Identity, identify
 from engine.lora.key_names import Module, group_modules, part_of
 from engine.protocol.text import file_size, plural
@@ -185,7 +185,7 @@ def _found(path: Path) -> FoundFile:
         path=path,
         root=path.parent,
         size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
+        mtime_ns=mtime_of(status),
         inode=status.st_ino,
         sidecars=sidecars,
         previews=previews,
