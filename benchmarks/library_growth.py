@@ -1,4 +1,4 @@
-"""What start, keys and memory of the app take from 1,000 files to 300,000; writes the plot."""
+"""What scans, start, keys and memory take from 1,000 files to 300,000; writes the plot."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
+from benchmarks.large_library import scans
 from benchmarks.library_app import figures_of_app, index_of
 from benchmarks.many_loras import write_many_loras
-from engine.library.index import LibraryIndex
-from engine.library.scan import refresh
 
 COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 PLOT = Path(__file__).parent / "library-growth.svg"
@@ -31,13 +30,11 @@ def measure(*, quick: bool) -> dict[str, Any]:
 
 
 def of_count(count: int) -> dict[str, Any]:
-    """Of one size, once the files are in the index."""
+    """Of one size: the scans, and the app once the files are in the index."""
     with tempfile.TemporaryDirectory() as name:
         home, loras = Path(name, "home"), Path(name, "loras")
         write_many_loras(loras, count)
-        with LibraryIndex(index_of(home)) as index:
-            refresh([loras], index)
-        return figures_of_app(home, loras, count)
+        return scans(loras, index_of(home), 1) | figures_of_app(home, loras, count)
 
 
 def plot(found: dict[str, dict[str, Any]], path: Path) -> None:

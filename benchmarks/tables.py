@@ -194,6 +194,30 @@ def _memory(figures: Figures) -> Iterator[str]:
     )
 
 
+def _library_growth(figures: Figures) -> Iterator[str]:
+    yield from _table(
+        (
+            "files",
+            "first scan ÷ bare reading",
+            "list after the first frame",
+            "memory more than without files",
+            "key to painted list, median",
+            "99th percentile",
+        ),
+        (
+            (
+                count,
+                f"{row['first_scan_to_bare_reading']:.2f}",
+                f"{row['list_after_first_frame_s']:.2f} s",
+                f"{row['memory_more_than_without_files_mib']:.0f} MiB",
+                f"{row['list_painted_median_ms']:.0f} ms",
+                f"{row['list_painted_percentile_99_ms']:.0f} ms",
+            )
+            for count, row in figures.items()
+        ),
+    )
+
+
 def _keys(figures: Figures) -> Iterator[str]:
     yield from _table(
         (f"with {figures['loras']:,} LoRAs", "keys", "median", "99th percentile", "slowest"),
@@ -243,6 +267,7 @@ _RENDERERS: Mapping[str, Callable[[Figures], Iterator[str]]] = {
     "stacks": _stacks,
     "memory": _memory,
     "merge_accuracy": _merge_accuracy,
+    "library_growth": _library_growth,
     "keys": _keys,
     "gpu": lambda figures: as_markdown(figures["results"]),
 }
