@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,17 @@ def figures_of_app(home: Path, loras: Path, count: int) -> dict[str, Any]:
         listed = time.perf_counter() - start
         terminal.seconds_until("loaded ")
         known = wait_for_list(home, loras)
-        first, whole = keys(terminal, known)
+        letters, lists, counts = zip(*keys(terminal, known), strict=True)
         memory = memory_of(terminal)
     return {
         "first_frame_s": round(frame, 3),
         "list_after_first_frame_s": round(listed - frame, 3),
         "memory_of_app_mib": round(memory, 1),
         "memory_more_than_without_files_mib": round(memory - memory_without_files(), 1),
-        "keys": len(whole),
-        "list_painted_median_ms": milliseconds(statistics.median(first)),
-        "list_painted_percentile_99_ms": milliseconds(percentile_99(first)),
-        "all_counted_median_ms": milliseconds(statistics.median(whole)),
-        "all_counted_percentile_99_ms": milliseconds(percentile_99(whole)),
+        "keys": len(letters),
+        **key_figures("letter_painted", letters),
+        **key_figures("list_painted", lists),
+        **key_figures("all_counted", counts),
     }
 
 
@@ -63,26 +62,26 @@ def wait_for_list(home: Path, loras: Path) -> SearchIndex:
         time.sleep(0.2)
 
 
-def keys(terminal: Terminal, known: SearchIndex) -> tuple[list[float], list[float]]:
-    """Seconds from each letter until the list is painted, and until all is counted."""
+def keys(terminal: Terminal, known: SearchIndex) -> list[tuple[float, ...]]:
+    """Seconds from each key until its letter is painted, the list, and the count of all."""
     terminal.press("/")
-    found: list[tuple[float, float]] = []
+    found: list[tuple[float, ...]] = []
     for query in QUERIES * ROUNDS:
         before = f"{len(known):,}"
-        for number, (letter, count) in enumerate(counted(query, known)):
+        for number, (letter, count) in enumerate(counted(query, known), 1):
             terminal.press(letter)
             if count == before:
                 # No other title is painted.
                 terminal.bytes_within(0.1)
                 continue
             before = count
-            first, whole = terminal.seconds_to_each("LoRAs ", f"LoRAs {count} of {len(known):,}")
-            found.append((first, whole))
+            texts = f"│ {query[:number]}", "LoRAs ", f"LoRAs {count} of {len(known):,}"
+            found.append(tuple(terminal.seconds_to_each(*texts)))
             # At all distances from what the last key set going.
             terminal.bytes_within(0.02 + 0.03 * (number % 5))
         terminal.press("\x15")
         terminal.bytes_within(0.4)
-    return [first for first, _ in found], [whole for _, whole in found]
+    return found
 
 
 def counted(query: str, known: SearchIndex) -> Iterator[tuple[str, str]]:
@@ -108,11 +107,19 @@ def memory_without_files() -> float:
             return memory_of(terminal)
 
 
+def key_figures(name: str, seconds: Sequence[float]) -> dict[str, float]:
+    """Median and 99th percentile."""
+    return {
+        f"{name}_median_ms": milliseconds(statistics.median(seconds)),
+        f"{name}_percentile_99_ms": milliseconds(percentile_99(seconds)),
+    }
+
+
 def milliseconds(seconds: float) -> float:
     """To a tenth."""
     return round(1000 * seconds, 1)
 
 
-def percentile_99(seconds: list[float]) -> float:
+def percentile_99(seconds: Sequence[float]) -> float:
     """The slowest but one of a hundred."""
     return sorted(seconds)[int(0.99 * (len(seconds) - 1))]

@@ -22,7 +22,7 @@ from engine.library.indexed_file import IndexedFile
 from engine.library.list_row import Folder, ListRow
 from engine.words.clean import clean_line
 
-_VERSION = 4
+_VERSION = 5
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
 _BUSY_SECONDS = 5.0
