@@ -126,9 +126,9 @@ async def test_large_flip_beside_and_difference(start: Any, pictures: list[Path]
         await driver.sees("2×")
         await driver.press("escape")
         await driver.press("left", "space", "right", "enter")
-        await driver.sees("b.png · 2 of 3")
+        await driver.sees("b.png · neon 0.80 · seed 7 · 64×64 · 2 of 3")
         await driver.press("right")
-        await driver.sees("a.png · 3 of 3")
+        await driver.sees("3 of 3")
 
 
 async def test_to_the_trash_and_back(start: Any, pictures: list[Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from engine.errors import EngineError
 from engine.store.pictures import PictureRow
 from engine.words.clean import clean_line
+from tui_loraswitch.control.caption import caption_of
 from tui_loraswitch.images.compare import Part, difference_of, part_of
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes.background import in_background
@@ -69,6 +70,7 @@ class PictureViewer(ModalScreen[None]):
         self._is_flipped = False
         self._mode: Mode = "one"
         self._part = Part()
+        self._heads: dict[Path, str] = {}
 
     def compose(self) -> ComposeResult:
         """Room for two, and a line of words."""
@@ -151,7 +153,6 @@ class PictureViewer(ModalScreen[None]):
     async def _shown_words(self) -> str:
         """Show what is to be seen; what is said of it."""
         own, other = self._pictures[self._number].path, self._other
-        name = clean_line(self.shown.name, 60)
         if self._mode == "difference" and other is not None:
             area = self._room("first")
             cells, found = await in_background(difference_of, own, other, self._part, *area)
@@ -165,14 +166,22 @@ class PictureViewer(ModalScreen[None]):
         sides = {"first": self.shown}
         if self._mode == "beside" and other is not None:
             sides["second"] = other
-            name = f"{clean_line(own.name, 40)} | {clean_line(other.name, 40)}"
-        elif other is None:
+            name = " | ".join([await self._named(path, 70) for path in (own, other)])
+        else:
+            name = await self._named(self.shown, 140)
+        if other is None:
             name += f" · {self._number + 1} of {len(self._pictures)}"
         for side, path in sides.items():
             self._cells(side).show(
                 await in_background(part_of, path, self._part, *self._room(side))
             )
         return name
+
+    async def _named(self, path: Path, most: int) -> str:
+        """The file's name, and the stack and the seed that it was drawn with."""
+        if path not in self._heads:
+            self._heads[path] = (await in_background(caption_of, path)).head
+        return clean_line(" · ".join((path.name, self._heads[path])), most)
 
     def _room(self, side: str) -> tuple[int, int]:
         size = self.query_one(f"#viewer-{side}").size
