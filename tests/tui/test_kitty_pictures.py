@@ -97,6 +97,14 @@ async def test_the_picture_pane_shows_placeholders_where_the_terminal_has_them(
             await driver.until(lambda has=has_placeholders: (PLACEHOLDER in driver.text) is has)
             assert has_placeholders or "▀" in driver.text
             assert len(driver.app.main.picture.query(KittyPicture)) == has_placeholders
+        shown, sent = driver.app.main.picture.query_one(KittyPicture), []
+        monkeypatch.setattr(driver.app._driver, "write", sent.append)
+        driver.app.app_focus = False
+        shown.send_again()
+        for is_seen in (True, False, True):
+            driver.app.app_focus = is_seen
+            await driver.pilot.pause()
+        assert len(sent) == 2, "once unseen, once when the window was seen again"
 
 
 class Outside:

@@ -22,6 +22,8 @@ class KittyPicture(FullPicture):
         self._in_tmux = in_tmux
         self._number = kitty.PictureNumber()
         self._is_sent = False
+        self._is_sent_unseen = False
+        """tmux drops what is sent to a window that is not seen."""
 
     def pack(self, picture: ProtocolPicture) -> Packed:
         """Make a picture ready to be sent; for a thread."""
@@ -34,10 +36,16 @@ class KittyPicture(FullPicture):
         if self._packed.sequence and self.is_attached:
             self._budget.spend(len(self._packed.sequence))
             self._is_sent = self._write(self._packed.sequence)
+            self._is_sent_unseen = self._in_tmux and not self.app.app_focus
 
     def on_mount(self) -> None:
         """What was shown before there was a screen is sent now."""
+        self.watch(self.app, "app_focus", self._look_again, init=False)
         if not self._is_sent:
+            self.send_again()
+
+    def _look_again(self) -> None:
+        if self.app.app_focus and self._is_sent_unseen:
             self.send_again()
 
     def on_unmount(self) -> None:
