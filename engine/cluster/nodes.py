@@ -70,13 +70,12 @@ def ask_nodes(
     digest = model_digest(model, FileContents(index))
     sizes = {path: _size(path) for path in loras}
     alive = [node for node in ray.nodes() if node["Alive"]]
-    task = ray.remote(look).options(num_cpus=0, max_retries=0)
+    task = ray.remote(look)
     asked = []
     for node in alive:
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked.append(
-            task.options(scheduling_strategy=here).remote(model, digest, sizes, index, cache)
-        )
+        there = task.options(num_cpus=0, max_retries=0, scheduling_strategy=here)
+        asked.append(there.remote(model, digest, sizes, index, cache))
     return [_answer(ray, node, ref, patience) for node, ref in zip(alive, asked, strict=True)]
 
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
@@ -30,6 +31,9 @@ def import_ray() -> Any:
     """Ray's module; raises `EngineError` with what to install where it is missing."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if _has_token():
+        # Clusters begun by `ray start` ask for it; given their address, Ray shows none of itself.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -89,6 +93,12 @@ def _attached(ray: Any, address: str) -> bool:
     except (ValueError, RuntimeError) as error:
         raise EngineError(f"“{address}” is no address of a Ray cluster: {_short(error)}") from error
     return True
+
+
+def _has_token() -> bool:
+    """Whether there is a token for clusters, in one of the places that Ray knows."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 class _IntoLog(io.TextIOBase):

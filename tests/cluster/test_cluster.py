@@ -16,6 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.cluster.nodes import ask_nodes
+from engine.cluster.start import cluster
 from tests.cli.conftest import home as home
 from tests.cli.conftest import runtime as runtime
 from tests.cli.terminal import ROOT
@@ -122,3 +124,15 @@ def test_without_room_for_a_worker_it_is_said(
     words = ["sweep", str(plan), "--model", str(tiny_checkpoint), "--loras", str(tiny_loras)]
     assert main([*words, "--out", str(tmp_path / "out"), "--ray", "10.255.255.1:x"]) == 1
     assert "10.255.255.1:x" in capsys.readouterr().err
+
+
+def test_nodes_are_asked_what_they_have(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
+    loras = sorted(tiny_loras.rglob("*.safetensors"))
+    with cluster("local", 1) as ray:
+        (node,) = ask_nodes(ray, tiny_checkpoint, loras, tmp_path / "index", tmp_path / "cache")
+    assert not node.fault
+    assert node.found is not None
+    assert (node.found.model, node.found.loras) == ("the same", len(loras))
+    assert node.resources["CPU"] == 1
