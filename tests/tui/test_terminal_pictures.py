@@ -140,7 +140,7 @@ def test_a_photograph_by_sixel_is_near_to_it():
     image = Image.linear_gradient("L").resize((64, 30)).convert("RGB")
     shown = seen(sixel(image))
     off = [abs(a - b) for a, b in zip(shown.tobytes(), image.tobytes(), strict=True)]
-    assert sum(off) / len(off) < 3
+    assert sum(off) / len(off) < 5
 
 
 def test_an_inline_picture_names_its_cells():

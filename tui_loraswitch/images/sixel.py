@@ -21,7 +21,7 @@ def sixel(image: Image) -> str:
     """The sequence that draws an RGB image where the cursor is."""
     from PIL.Image import Quantize
 
-    numbered = image.quantize(256, method=Quantize.MEDIANCUT)
+    numbered = image.quantize(256, method=Quantize.FASTOCTREE)
     levels = bytes(numbered.getpalette() or ())
     pixels = np.asarray(numbered)
     height, width = pixels.shape
@@ -29,14 +29,17 @@ def sixel(image: Image) -> str:
     for number in range(len(levels) // 3):
         red, green, blue = (round(level / 2.55) for level in levels[3 * number : 3 * number + 3])
         written.append(b"#%d;2;%d;%d;%d" % (number, red, green, blue))
+    columns, bits = np.arange(width), np.zeros((256, width), np.uint8)
     for top in range(0, height, _BAND):
-        band = pixels[top : top + _BAND]
-        bits = 1 << np.arange(len(band))[:, None]
-        rows = []
-        for number in np.unique(band):
-            row = ((band == number) * bits).sum(0).astype(np.uint8) + ord("?")
-            rows.append(b"#%d" % number + _LONG_RUN.sub(_repeated, row.tobytes().rstrip(b"?")))
+        for row, numbers in enumerate(pixels[top : top + _BAND]):
+            bits[numbers, columns] |= 1 << row
+        seen = np.flatnonzero(bits.any(1))
+        rows = (
+            b"#%d" % number + _LONG_RUN.sub(_repeated, (bits[number] + 63).tobytes().rstrip(b"?"))
+            for number in seen
+        )
         written.append(b"$".join(rows) + b"-")
+        bits[seen] = 0
     return b"".join((*written, b"\x1b\\")).decode("ascii")
 
 
