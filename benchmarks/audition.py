@@ -1,25 +1,29 @@
 """Auditions on the demo: from a key to the picture of what it leads to, and what the line carries.
 
-The real app runs on a pseudo-terminal of 120 x 36 and shows pictures in half cells. The title of a
-picture and its first cells are drawn in one frame; the title is what is waited for.
+The real app runs on a pseudo-terminal of 120 x 36 and shows pictures in half cells. What is waited
+for is the first cell of the picture that is another than before.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.keys import figures
 from benchmarks.terminal import Terminal, remember, started
 
-TITLE = "Audition "
+CELL, PICTURE_FROM = "▀", 50
+"""What a picture is made of; left of this column is that of the LoRA's details."""
 LORAS = 10
 """Of the demo; the list has rows for its three folders too."""
 STRENGTHS = 20
 SCROLLED = 40
 """Keys of a list that is gone through as fast as a held key does it."""
 HELD = 0.033
+PATIENCE = 1.5
+BETWEEN = 0.8
 REST = 5
 """Seconds in which the full picture comes."""
 
@@ -33,8 +37,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
             terminal.bytes_within(2.0)
             without = scroll(terminal)
             terminal.press("a")
-            terminal.seconds_until(TITLE)
-            terminal.bytes_within(1.0)
+            terminal.bytes_within(6.0)
             found = latencies(terminal, 2 if quick else LORAS, 3 if quick else STRENGTHS)
             return {**found, "scrolling_without_kib_per_s": without}
 
@@ -42,18 +45,20 @@ def measure(*, quick: bool) -> dict[str, Any]:
 def latencies(terminal: Terminal, loras: int, strengths: int) -> dict[str, Any]:
     """Through the list, back through what was seen, up with a strength, and scrolled fast."""
     terminal.press("\x1b[H")
-    terminal.bytes_within(3.0)
-    new = [to_picture(terminal, "\x1b[B") for _ in range(loras)]
-    seen = [to_picture(terminal, "\x1b[A") for _ in range(loras)]
+    terminal.bytes_within(5.0)
+    keys: list[float] = []
+    new = [to_picture(terminal, "\x1b[B", keys) for _ in range(loras)]
+    seen = [to_picture(terminal, "\x1b[A", keys) for _ in range(loras)]
     for _ in range(3):
-        to_picture(terminal, "\x1b[B")
-    stronger = [to_picture(terminal, "+") for _ in range(strengths)]
+        to_picture(terminal, "\x1b[B", keys)
+    stronger = [to_picture(terminal, "+", keys) for _ in range(strengths)]
     scrolled = scroll(terminal)
     rest = [terminal.bytes_within(1.0) for _ in range(REST)]
     return {
         "new": known(new),
         "seen_before": known(seen),
         "strength": known(stronger),
+        "keys": figures(keys),
         "scrolling_kib_per_s": scrolled,
         "most_kib_in_a_second_at_rest": round(max(rest) / 1024, 1),
     }
@@ -74,12 +79,17 @@ def scroll(terminal: Terminal) -> float:
     return round(drawn / (SCROLLED * HELD) / 1024, 1)
 
 
-def to_picture(terminal: Terminal, key: str) -> float | None:
-    """Seconds from a key to its picture; None where it led to a row without one, as a folder's."""
+def to_picture(terminal: Terminal, key: str, keys: list[float]) -> float | None:
+    """Seconds from a key to its picture; None where that is the same as before.
+
+    `keys` gets the seconds to the first that is drawn at all.
+    """
     terminal.press(key)
-    try:
-        seconds = terminal.seconds_until(TITLE, patience=1.9)
-    except TimeoutError:
-        return None
-    terminal.bytes_within(0.3)
+    start = time.perf_counter()
+    keys.append(terminal.seconds_until_anything())
+    seconds = terminal.seconds_until_cell(CELL, PICTURE_FROM, PATIENCE)
+    if seconds is not None:
+        seconds += keys[-1]
+    # Before the cursor has rested for so long that the full picture is drawn.
+    terminal.bytes_within(max(0.3, BETWEEN - (time.perf_counter() - start)))
     return seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
+from collections import deque
 
 from rich.cells import cell_len
 
@@ -15,6 +16,8 @@ _TOKENS = re.compile(
     r"|(?P<text>[^\x00-\x1f\x7f]+)"
     r"|(?P<other>[\x00-\x1a\x1c-\x1f\x7f])"
 )
+_KEPT = 5000
+"""Signs: more than a screen has."""
 
 
 class Shown:
@@ -25,6 +28,8 @@ class Shown:
         self._rest = ""
         self._lines: dict[int, dict[int, str]] = {}
         self._written: dict[int, int] = {}
+        self._last: deque[tuple[int, int, str]] = deque(maxlen=_KEPT)
+        """When which sign was written in which column."""
         self._row, self._column = 1, 1
         self.count = 0
         """Of what was fed."""
@@ -48,6 +53,13 @@ class Shown:
         """Whether a line that was written to since that count has a text."""
         return any(text in self._line(row) for row, count in self._written.items() if count > since)
 
+    def has_written(self, sign: str, column: int, since: int) -> bool:
+        """Whether a sign was written in this column, or right of it, since that count."""
+        return any(
+            count > since and place >= column and written == sign
+            for count, place, written in self._last
+        )
+
     def screen(self) -> str:
         """All lines."""
         return "\n".join(self._line(row) for row in sorted(self._lines))
@@ -62,5 +74,6 @@ class Shown:
         for sign in text:
             width = cell_len(sign)
             cells[self._column] = sign
+            self._last.append((self.count, self._column, sign))
             cells |= dict.fromkeys(range(self._column + 1, self._column + width), "")
             self._column += width

@@ -64,6 +64,23 @@ class Terminal:
             found |= {t: now for t in texts if t not in found and self._shown.has(t, before)}
         return [found[text] for text in texts]
 
+    def seconds_until_cell(self, sign: str, column: int, patience: float) -> float | None:
+        """Seconds until a sign is written in this column or right of it; None where it is not."""
+        start, before = time.perf_counter(), self._shown.count
+        self._forget()
+        while (left := start + patience - time.perf_counter()) > 0 and self._read(left):
+            if self._shown.has_written(sign, column, before):
+                return time.perf_counter() - start
+        return None
+
+    def seconds_until_anything(self, patience: float = PATIENCE) -> float:
+        """Seconds until a byte is drawn."""
+        start = time.perf_counter()
+        self._forget()
+        if not self._read(patience):
+            raise TimeoutError("nothing was drawn")
+        return time.perf_counter() - start
+
     def bytes_within(self, seconds: float) -> int:
         """Bytes drawn from now on for some time."""
         end = time.perf_counter() + seconds

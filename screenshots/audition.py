@@ -29,9 +29,9 @@ PATIENCE = 60.0
 LAST = 2.0
 """Seconds of the last frame before it begins again."""
 KEYS = (
-    *[("Down", 0.9)] * 4,
-    ("+", 0.7), ("+", 0.7), ("+", 0.7), ("-", 0.5), ("-", 0.5), ("-", 0.9),
-    *[("Down", 0.25)] * 4, ("Down", 0.9), *[("Up", 0.5)] * 2, ("Up", 4.5),
+    *[("J", 1.2)] * 4,
+    *[("+", 0.9)] * 3, *[("-", 0.6)] * 3, ("-", 1.0),
+    *[("J", 0.25)] * 3, ("J", 1.2), *[("K", 0.6)] * 2, ("K", 5.0),
 )  # fmt: skip
 """What is pressed, and the seconds until the next."""
 _FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
@@ -110,8 +110,10 @@ def main() -> None:
     """Go through the list, change a strength, hurry, and rest."""
     with tempfile.TemporaryDirectory() as name, demo(Path(name)) as tmux:
         tmux.press("Home")
+        tmux.press("J")
+        tmux.film(0.5)
         tmux.press("a")
-        tmux.film(1.5)
+        tmux.film(3.0)
         for key, seconds in KEYS:
             tmux.press(key)
             tmux.film(seconds)

@@ -91,6 +91,16 @@ class Audition(msgspec.Struct, frozen=True):
     stack: tuple[LoraRef, ...] = ()
 
 
+class AuditionAhead(msgspec.Struct, frozen=True):
+    """Draw what is likely to be looked at next, while nothing else is to be done.
+
+    It is told to nobody: an audition of the same finds it. In place of the one asked for before.
+    """
+
+    request: GenerateRequest
+    stack: tuple[LoraRef, ...] = ()
+
+
 class KeepAudition(msgspec.Struct, frozen=True):
     """Save the picture of an audition that was drawn among the pictures, with what made it."""
 
@@ -164,6 +174,7 @@ Command = (
     | StackEdit
     | Draw
     | Audition
+    | AuditionAhead
     | KeepAudition
     | MovePicture
     | JobCommand

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from engine.errors import EngineError
-from engine.files.saving import in_words, replace_file
+from engine.files.saving import in_words
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ class AuditionCache:
         """The picture of a key, if it was drawn before."""
         path = self._folder / f"{key}.png"
         try:
+            if not _is_whole(path):
+                return None
             # Finer than the system's own, which is the same for some milliseconds.
             os.utime(path, ns=(time.time_ns(),) * 2)
         except OSError:
@@ -48,7 +50,10 @@ class AuditionCache:
         path = self._folder / f"{key or f'other-{uuid.uuid4().hex}'}.png"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(path, data)
+            # No harm is done if it is lost, so nobody waits until it has reached the disk.
+            unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
             self._make_room(len(data))
         except OSError as error:
             raise EngineError(
@@ -82,3 +87,13 @@ class AuditionCache:
         with os.scandir(self._folder) as entries:
             found = [(entry.stat(), Path(entry)) for entry in entries if entry.name[-4:] == ".png"]
         return [(status.st_mtime_ns, status.st_size, path) for status, path in found]
+
+
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a PNG has its end; a loss of power may have taken it. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(_END)))
+        return file.read() == _END

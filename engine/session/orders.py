@@ -11,6 +11,7 @@ from engine.generate.check import check_request
 from engine.protocol.commands import (
     AdjustStrength,
     Audition,
+    AuditionAhead,
     CancelAll,
     CancelJob,
     ChangeMember,
@@ -49,7 +50,7 @@ from engine.protocol.jobs import Job
 from engine.protocol.request import GenerateRequest, draw_seed
 from engine.protocol.stack_edits import Stack, adjusted, changed, toggled
 from engine.protocol.view import EngineView
-from engine.session.work import AuditionWork, PrefetchWork, UpkeepWork, Waiting, Work
+from engine.session.work import AheadWork, AuditionWork, PrefetchWork, UpkeepWork, Waiting, Work
 
 MOST_JOBS = 10_000
 
@@ -85,6 +86,13 @@ class Orders:
                 self._queue(id, command)
             case Audition(request=request, stack=stack):
                 self._audition(id, request, tuple(stack))
+            case AuditionAhead(request=request, stack=stack):
+                self._drop_ahead()
+                ahead = AheadWork(id, request.with_seeds(draw_seed), tuple(stack))
+                if self._view().model is None:
+                    self._tell(Superseded(), id)
+                else:
+                    self.waiting.ahead = ahead
             case KeepAudition(request=request, stack=stack):
                 kept = KeepAudition(request.with_seeds(draw_seed), tuple(stack))
                 self.waiting.upkeep.append(UpkeepWork(id, kept))
@@ -148,6 +156,7 @@ class Orders:
     def _audition(self, id: str, request: GenerateRequest | None, stack: Stack) -> None:
         self._drop_audition()
         if request is None:
+            self._drop_ahead()
             self._tell(Done(), id)
             return
         try:
@@ -167,6 +176,12 @@ class Orders:
         if isinstance(self.running, AuditionWork):
             self.stopped.add(self.running.id)
 
+    def _drop_ahead(self) -> None:
+        """Forget the picture that may be looked at next, if it waits."""
+        waiting, self.waiting.ahead = self.waiting.ahead, None
+        if waiting is not None:
+            self._tell(Superseded(), waiting.id)
+
     def _require_room(self, id: str) -> None:
         if self._view().model is None and not self._loads():
             raise EngineError("No model is loaded, so there is nothing to draw with.")
@@ -177,6 +192,9 @@ class Orders:
 
     def _cancel_all(self, id: str) -> None:
         self._drop_audition()
+        self._drop_ahead()
+        if isinstance(self.running, AheadWork):
+            self.stopped.add(self.running.id)
         for job in self._view().jobs:
             self._stop(job)
         self._cancel_loads()

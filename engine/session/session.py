@@ -48,7 +48,15 @@ from engine.protocol.stack_edits import Stack
 from engine.protocol.view import EngineView
 from engine.session.orders import Orders
 from engine.session.read_ahead import ReadAhead, next_loras
-from engine.session.work import AuditionWork, DrawWork, PrefetchWork, SwitchWork, UpkeepWork, Work
+from engine.session.work import (
+    AheadWork,
+    AuditionWork,
+    DrawWork,
+    PrefetchWork,
+    SwitchWork,
+    UpkeepWork,
+    Work,
+)
 
 if TYPE_CHECKING:
     from engine.session.worker import Worker
@@ -200,6 +208,8 @@ class Session:
                 self._draw(worker, job, cancelled)
             case AuditionWork():
                 self._audition(worker, work, cancelled)
+            case AheadWork():
+                self._audition_ahead(worker, work, cancelled)
             case PrefetchWork(id=id, command=command):
                 self._prefetch(worker, command.ref, cancelled)
                 self.tell(Done(), id)
@@ -238,6 +248,22 @@ class Session:
             if worker.live != before:
                 # The wanted stack is to be live again, after the next picture to look at.
                 waiting.tried = worker.live
+
+    def _audition_ahead(
+        self, worker: Worker, work: AheadWork, cancelled: Callable[[], bool]
+    ) -> None:
+        waiting, before = self._orders.waiting, worker.live
+        try:
+            worker.audition_ahead(
+                work.request, work.stack, cancelled, lambda: waiting.audition is not None
+            )
+        except EngineError as error:
+            # Nobody asked for this picture yet; whoever does will hear what is wrong.
+            log.info("not drawn ahead: %s", error)
+        finally:
+            if worker.live != before:
+                waiting.tried = worker.live
+        self.tell(Done(), work.id)
 
     def _draw(self, worker: Worker, job: Job, cancelled: Callable[[], bool]) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)

@@ -82,7 +82,21 @@ class AuditionWork:
     name: CommandName = "audition"
 
 
-Work = UpkeepWork | SwitchWork | DrawWork | AuditionWork | PrefetchWork
+@dataclass(frozen=True)
+class AheadWork:
+    """Draw a picture that may be looked at next."""
+
+    id: str
+    request: GenerateRequest
+    stack: Stack
+    name: CommandName = "audition"
+
+    def is_for(self, work: AuditionWork | AheadWork | None) -> bool:
+        """Whether this is the picture that is asked for there."""
+        return work is not None and (work.request, work.stack) == (self.request, self.stack)
+
+
+Work = UpkeepWork | SwitchWork | DrawWork | AuditionWork | PrefetchWork | AheadWork
 
 
 @dataclass
@@ -97,6 +111,7 @@ class Waiting:
     audition: AuditionWork | None = None
     """The newest one; there is no other."""
     prefetch: PrefetchWork | None = None
+    ahead: AheadWork | None = None
     tried: Stack = ()
     """The stack that was last asked of the model: by a wish or by a job, whether it was taken."""
 
@@ -105,7 +120,8 @@ class Waiting:
 
         Commands about the model go first, but another model waits for the jobs of the one before;
         then a new wish, since somebody looks at it; then the jobs; then the users' model again,
-        where a job left its own; then a picture to look at; then the wanted stack again.
+        where a job left its own; then a picture to look at; then the wanted stack again; at last
+        what may be of use later.
         """
         if self.upkeep and _is_due(self.upkeep[0], view):
             return self.upkeep.popleft()
@@ -125,8 +141,11 @@ class Waiting:
             return audition
         if view.wanted != self.tried:
             return SwitchWork(None, view.wanted)
-        prefetch, self.prefetch = self.prefetch, None
-        return prefetch
+        if self.prefetch is not None:
+            prefetch, self.prefetch = self.prefetch, None
+            return prefetch
+        ahead, self.ahead = self.ahead, None
+        return ahead
 
     def _way_home(self) -> UpkeepWork | None:
         home, self.home = self.home, None
@@ -140,13 +159,18 @@ class Waiting:
         if isinstance(work, AuditionWork):
             asked = self.upkeep or self.wish or self.audition
             return bool(asked) or bool(view.waiting and not view.paused)
+        if isinstance(work, AheadWork):
+            others = [one for one in (self.audition, self.ahead) if one and not work.is_for(one)]
+            return bool(self.upkeep or self.wish or others or (view.waiting and not view.paused))
         if not isinstance(work, PrefetchWork):
             return False
         if self.upkeep or (view.waiting and not view.paused):
             return True
-        if self.wish is None:
-            return self.prefetch is not None and self.prefetch.command.ref != work.command.ref
-        return all(ref.path != work.command.ref.path for ref in view.wanted)
+        if self.wish is not None or self.audition is not None:
+            wanted = view.wanted if self.wish is not None else ()
+            looked_at = self.audition.stack if self.audition is not None else ()
+            return all(ref.path != work.command.ref.path for ref in (*wanted, *looked_at))
+        return self.prefetch is not None and self.prefetch.command.ref != work.command.ref
 
 
 def _is_due(work: UpkeepWork, view: EngineView) -> bool:

@@ -45,6 +45,7 @@ from engine.session.drawing import Drawer  # noqa: E402
 from engine.session.loading import model_path, open_model  # noqa: E402
 from engine.session.opened import OpenedModel  # noqa: E402
 from engine.session.orders import Tell  # noqa: E402
+from engine.session.threads import Threads  # noqa: E402
 from engine.store.drawn import DrawnPictures  # noqa: E402
 from engine.switch.switcher import LoraSwitcher  # noqa: E402
 
@@ -65,6 +66,9 @@ class Worker:
         self._drawer = Drawer(self._hashes, DrawnPictures(store))
         self._auditions = Auditions(self._drawer, self._hashes, index)
         self._told = StateChanged("empty")
+        self._passing: StateChanged | None = None
+        """What is live of an audition that another follows; nobody is told."""
+        self._threads = Threads()
 
     @property
     def live(self) -> Stack:
@@ -81,6 +85,7 @@ class Worker:
         self._model = opened = open_model(
             command, self._tell, cancelled, self._drop_model, self._hashes
         )
+        self._threads.fit(opened)
         seconds = time.monotonic() - start
         notes = (*opened.checkpoint.notes, *opened.notes)
         self._tell(ModelLoaded(opened.describe(), seconds, notes), id)
@@ -145,11 +150,25 @@ class Worker:
     ) -> None:
         """Draw a picture to look at; the stack of before is live again unless another follows."""
         model = self._require_known("draw with")
-        with self._telling_state(model.switcher):
+        with self._telling_state(model.switcher, goes_on):
             self._auditions.draw(
                 model, _sized(request, model), stack, cancelled, goes_on,
                 lambda picture: self._tell(picture, id),
             )  # fmt: skip
+
+    def audition_ahead(
+        self,
+        request: GenerateRequest,
+        stack: Stack,
+        cancelled: Cancelled,
+        goes_on: Callable[[], bool],
+    ) -> None:
+        """The same for a picture that may be looked at next; nobody is told."""
+        model = self._require_known("draw with")
+        with self._telling_state(model.switcher, goes_on):
+            self._auditions.draw(
+                model, _sized(request, model), stack, cancelled, goes_on, lambda picture: None
+            )
 
     def keep_audition(self, request: GenerateRequest, stack: Stack, id: str) -> None:
         """Save a picture that was drawn to look at among the pictures."""
@@ -216,19 +235,31 @@ class Worker:
         return model
 
     @contextmanager
-    def _telling_state(self, switcher: LoraSwitcher) -> Iterator[None]:
-        """Tell of the state when what is done inside, or what it found, is not what was told."""
+    def _telling_state(
+        self, switcher: LoraSwitcher, passes: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Tell of the state when what is done inside, or what it found, is not what was told.
+
+        A stack that `passes` is nobody's wish: the one of before will be live again.
+        """
         try:
             yield
         finally:
-            if StateChanged(switcher.state, switcher.stack) != self._told:
+            now = StateChanged(switcher.state, switcher.stack)
+            if now == self._told:
+                self._passing = None
+            elif now != self._passing:
                 self._drawer.embeddings.clear()
-                self._tell_state()
+                if switcher.state != "recovering" and passes():
+                    self._passing = now
+                else:
+                    self._tell_state()
 
     def _tell_state(self) -> None:
         if self._model is not None:
             switcher = self._model.switcher
             self._told = StateChanged(switcher.state, switcher.stack)
+            self._passing = None
             self._tell(self._told)
         self._tell_memory()
 

@@ -14,10 +14,12 @@ from PIL import Image
 from engine.files.picture_texts import MAKING, read_picture_texts
 from engine.protocol.commands import (
     Audition,
+    AuditionAhead,
     CancelAll,
     Draw,
     KeepAudition,
     Load,
+    Prefetch,
     SetStack,
     Verify,
 )
@@ -35,8 +37,10 @@ from engine.protocol.events import (
 )
 from engine.protocol.making import decode_making
 from engine.protocol.refs import LoraRef
+from engine.protocol.view import EngineView
 from engine.session import Session
 from engine.session.audition_cache import AuditionCache
+from engine.session.work import AheadWork, AuditionWork, PrefetchWork, Waiting
 from engine.store.database import Database
 from engine.store.pictures import PICTURES, PictureStore
 from engine.switch.switcher import LoraSwitcher
@@ -260,3 +264,43 @@ def test_a_file_that_was_written_anew_is_heard_anew(
         look(watched, Audition(request(tmp_path), (LoraRef(ink.path, 0.8),))).path
     )
     assert after != before
+
+
+def test_what_was_drawn_ahead_is_there_at_once(
+    watched: WatchedWithIndex, neon: LoraRef, tmp_path: Path
+) -> None:
+    session, wanted = watched.session, request(tmp_path)
+    session.send(AuditionAhead(wanted, (neon,)))
+    watched.wait(Done)
+    watched.wait(WorkEnded)
+    assert session.view.live == session.view.wanted == ()
+    seen = look(watched, Audition(wanted, (neon,)))
+    assert not seen.is_new
+    session.send(Draw(request(tmp_path / "out"), (neon,)))
+    assert pixels(seen.path) == pixels(watched.wait(PictureSaved).path)
+    watched.wait(GenerationFinished)
+    # What cannot be drawn is nobody's fault yet.
+    session.send(AuditionAhead(wanted, (LoraRef(tmp_path / "none.safetensors"),)))
+    watched.wait(Done)
+
+
+def test_drawing_ahead_gives_way_to_all_but_the_same_picture(tmp_path: Path) -> None:
+    one, other = LoraRef(Path("/one.safetensors")), LoraRef(Path("/other.safetensors"))
+    waiting, work = Waiting(), AheadWork("1", request(tmp_path), (one,))
+    assert not waiting.delays(work, EngineView())
+    waiting.audition = AuditionWork("2", request(tmp_path), (one,))
+    assert not waiting.delays(work, EngineView()), "it is found when it is drawn"
+    waiting.audition = AuditionWork("2", request(tmp_path), (other,))
+    assert waiting.delays(work, EngineView())
+    waiting.audition, waiting.wish = None, "3"
+    assert waiting.delays(work, EngineView())
+
+
+def test_reading_ahead_gives_way_to_a_look_at_another_file(tmp_path: Path) -> None:
+    one, other = LoraRef(Path("/one.safetensors")), LoraRef(Path("/other.safetensors"))
+    waiting, work = Waiting(), PrefetchWork("1", Prefetch(one))
+    assert not waiting.delays(work, EngineView())
+    waiting.audition = AuditionWork("2", request(tmp_path), (other,))
+    assert waiting.delays(work, EngineView())
+    waiting.audition = AuditionWork("2", request(tmp_path), (other, one))
+    assert not waiting.delays(work, EngineView()), "it is what the look needs"

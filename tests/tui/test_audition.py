@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.demo import DEMO_LORAS
-from engine.protocol.commands import Audition, Draw, KeepAudition
+from engine.protocol.commands import Audition, AuditionAhead, Draw, KeepAudition
 from engine.protocol.events import (
     Auditioned,
     CommandFailed,
@@ -126,6 +126,26 @@ async def test_only_the_newest_picture_is_shown(start, no_rest, picture: Path) -
         assert "Audition ink" not in driver.text
         await driver.emit(Auditioned(picture, 0.2, True))
         await driver.sees("Audition neon")
+
+
+async def test_what_is_likely_next_is_drawn_ahead(start, no_rest, picture: Path) -> None:
+    async with start() as driver:
+        await ready(driver)
+        await driver.highlight("ink")
+        await driver.press("a")
+        assert driver.session.sent(AuditionAhead) == [], "what is wished goes first"
+        await driver.emit(Auditioned(picture, 0.2, True))
+        await driver.until(lambda: driver.session.sent(AuditionAhead))
+        ahead = driver.session.sent(AuditionAhead)[-1]
+        await driver.press("down")
+        wished = auditions(driver)[-1]
+        assert (wished.request, wished.stack) == (ahead.request, ahead.stack), "the next row"
+        await driver.press("plus")
+        await driver.emit(Auditioned(picture, 0.2, True))
+        await driver.until(lambda: len(driver.session.sent(AuditionAhead)) == 2)
+        ahead = driver.session.sent(AuditionAhead)[-1]
+        await driver.press("plus")
+        assert auditions(driver)[-1].stack == ahead.stack, "the next strength"
 
 
 async def test_the_picture_that_is_seen_can_be_kept(start, no_rest, picture: Path) -> None:

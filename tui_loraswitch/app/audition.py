@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
-from engine.protocol.commands import Audition, KeepAudition
+from engine.protocol.commands import Audition, AuditionAhead, KeepAudition
 from engine.protocol.events import Auditioned, CommandFailed, EventMessage
 from engine.protocol.text import stack_words
 from engine.words.clean import clean_line
+from tui_loraswitch.app.audition_ahead import further
 from tui_loraswitch.control.audition import full_look, quick_look
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class Auditioning:
         self._is_answered = False
         self._seen: Audition | None = None
         """What the picture that is shown was asked for with."""
+        self._before: Audition | None = None
+        """What was asked for before `_quick`."""
+        self._row, self._direction = 0, 1
+        """Of the list, and where the cursor came from."""
         self._timer: Timer | None = None
 
     def keep(self) -> None:
@@ -48,7 +54,7 @@ class Auditioning:
     def toggle(self) -> None:
         """Turn it on, or off: then the stack that was chosen is live."""
         self.is_on = not self.is_on
-        self._quick = self._seen = None
+        self._quick = self._seen = self._before = None
         self._app.main.picture.say_audition(self.is_on)
         if self.is_on:
             self._app.main.show_pane("picture", take_focus=False)
@@ -66,7 +72,8 @@ class Auditioning:
             quick = quick_look(control, self._entry, control.settings.audition)
             if quick is None or quick == self._quick:
                 return
-            self._quick = quick
+            self._before, self._quick = self._quick, quick
+            self._follow_cursor()
             self._ask(quick)
         except EngineError as error:
             self._say(error)
@@ -78,18 +85,48 @@ class Auditioning:
         """Show a picture that has come, if it is the newest."""
         if not self.is_on or answer.answers != self._asked or self._shown is None:
             return
-        self._is_answered = True
         match answer.event:
             case Auditioned(path=path):
-                request = self._shown.request
-                assert request is not None, "asked for"
-                words = stack_words(self._shown.stack)
-                facts = f"{request.steps} steps · {request.sampler} · seed {request.seed}"
-                is_full = self._shown is not self._quick
-                self._seen = self._shown
-                self._app.main.picture.show_audition(path, words, facts, is_full)
+                self._show(path)
             case CommandFailed(message=message, cancelled=False):
+                self._is_answered = True
                 self._app.main.picture.say_no_audition(clean_line(message))
+            case _:
+                self._is_answered = True
+
+    def _show(self, path: Path) -> None:
+        """Show the picture of what was asked for last."""
+        shown = self._seen = self._shown
+        self._is_answered = True
+        assert shown is not None, "a picture has come"
+        request = shown.request
+        assert request is not None, "asked for"
+        words = stack_words(shown.stack)
+        facts = f"{request.steps} steps · {request.sampler} · seed {request.seed}"
+        is_full = shown is not self._quick
+        self._app.main.picture.show_audition(path, words, facts, is_full)
+        if not is_full:
+            self._draw_ahead()
+
+    def _draw_ahead(self) -> None:
+        """Have what is likely next drawn: the next strength, or the next row."""
+        control, before, now = self._app.control, self._before, self._quick
+        likely = further(before, now) if before is not None and now is not None else None
+        if likely is None:
+            entry = self._app.main.library.lora_beside(self._direction)
+            if entry is None:
+                return
+            try:
+                likely = quick_look(control, entry, control.settings.audition)
+            except EngineError:
+                return  # whoever goes there is told
+        if likely is not None and likely.request is not None and likely != now:
+            control.send(AuditionAhead(likely.request, likely.stack))
+
+    def _follow_cursor(self) -> None:
+        before, self._row = self._row, self._app.main.library.cursor
+        if before != self._row:
+            self._direction = 1 if self._row > before else -1
 
     @property
     def _entry(self) -> LibraryEntry | None:
@@ -98,6 +135,8 @@ class Auditioning:
     def _ask(self, audition: Audition) -> None:
         self._asked = self._app.control.send(audition)
         self._shown, self._is_answered = audition, False
+        if audition is self._quick:
+            self._app.main.picture.say_auditioning(stack_words(audition.stack))
 
     def _look_closer(self) -> None:
         """Ask for the full picture: nothing has moved for a while."""
@@ -112,7 +151,7 @@ class Auditioning:
 
     def _say(self, error: EngineError) -> None:
         """Say why there is no picture of what the cursor is on."""
-        self._quick = self._shown = self._seen = None
+        self._quick = self._shown = self._seen = self._before = None
         self._stop_timer()
         self._app.main.picture.say_no_audition(clean_line(str(error)))
 

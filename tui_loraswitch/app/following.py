@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.protocol.commands import Audition, Draw, KeepAudition
+from engine.protocol.commands import Audition, AuditionAhead, Draw, KeepAudition
 from engine.protocol.events import (
     CommandFailed,
     EventMessage,
@@ -84,7 +84,7 @@ class Following:
         """Say how a command of this screen has ended, where the log does not say it all."""
         app = self._app
         asked = app.control.asked.pop(answer.answers or "", None)
-        if asked is None:
+        if asked is None or isinstance(asked, AuditionAhead):
             return
         if isinstance(asked, Audition):
             app.auditioning.take(answer)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from tui_loraswitch.config.audition import KIB_PER_SECOND
 from tui_loraswitch.images.fit import HalfCells
+
+if TYPE_CHECKING:
+    from numpy import uint8
+    from numpy.typing import NDArray
 
 _RUNGS = ((1, 8, 0), (1, 5, 6), (1, 4, 12), (2, 4, 12), (3, 4, 16), (5, 3, 24), (8, 3, 32))
 """Cells a block is wide and high, bits of a colour, and how far a colour may be off what is there
@@ -77,9 +81,7 @@ def first_rows(cells: HalfCells, shown: HalfCells, allowance: float) -> tuple[Ha
     if not _are_alike(cells, shown):
         shown = HalfCells(cells.width, cells.rows, bytes(len(cells.rgb)))
     spent, stride = 0, cells.width * 6
-    for y in range(cells.rows):
-        rows = slice(y * stride, (y + 1) * stride)
-        cost = _row_bytes(cells.rgb[rows], shown.rgb[rows], cells.width)
+    for y, cost in enumerate(_costs(cells, shown)):
         if spent and cost and spent + cost > allowance:
             rgb = cells.rgb[: y * stride] + shown.rgb[y * stride :]
             return HalfCells(cells.width, cells.rows, rgb), spent
@@ -89,13 +91,35 @@ def first_rows(cells: HalfCells, shown: HalfCells, allowance: float) -> tuple[Ha
 
 def bytes_of(cells: HalfCells, shown: HalfCells) -> int:
     """About how many bytes it takes to show a picture where another is."""
-    stride = cells.width * 6
-    same_size = _are_alike(cells, shown)
-    before = shown.rgb if same_size else b""
-    return sum(
-        _row_bytes(cells.rgb[start : start + stride], before[start : start + stride], cells.width)
-        for start in range(0, len(cells.rgb), stride)
-    )
+    return sum(_costs(cells, shown))
+
+
+def _costs(cells: HalfCells, shown: HalfCells) -> list[int]:
+    """The bytes of each row: all at once, since a picture is tried in many ways."""
+    import numpy as np
+
+    width, new = cells.width, _by_cell(cells)
+    if _are_alike(cells, shown):
+        differs = (new != _by_cell(shown)).any(axis=2)
+    else:
+        differs = np.ones((cells.rows, width), bool)
+    first = differs.argmax(axis=1)
+    last = width - differs[:, ::-1].argmax(axis=1)
+    # How many cells until each have other colours than the one before.
+    changes = np.zeros((cells.rows, width), int)
+    changes[:, 1:] = (new[:, 1:] != new[:, :-1]).any(axis=2).cumsum(axis=1)
+    rows = np.arange(cells.rows)
+    runs = 1 + changes[rows, last - 1] - changes[rows, first]
+    costs = _SPAN + _COLOURS * runs + _CELL * (last - first)
+    return [int(cost) for cost in np.where(differs.any(axis=1), costs, 0)]
+
+
+def _by_cell(cells: HalfCells) -> NDArray[uint8]:
+    """The two colours of each cell, [rows, width, 6]."""
+    import numpy as np
+
+    grid = np.frombuffer(cells.rgb, np.uint8).reshape(cells.rows, 2, cells.width, 3)
+    return grid.transpose(0, 2, 1, 3).reshape(cells.rows, cells.width, 6)
 
 
 def changed_span(row: bytes, before: bytes, width: int) -> tuple[int, int]:
@@ -115,15 +139,6 @@ def _are_alike(cells: HalfCells, shown: HalfCells) -> bool:
     """Whether rows of one can stand beside rows of the other."""
     is_plain = not shown.symbols and not shown.has_numbered_colours
     return is_plain and (cells.width, cells.rows) == (shown.width, shown.rows)
-
-
-def _row_bytes(row: bytes, before: bytes, width: int) -> int:
-    first, last = changed_span(row, before, width)
-    if first == last:
-        return 0
-    cells = list(_cells(row, width))[first:last]
-    changes = 1 + sum(one != other for one, other in pairwise(cells))
-    return _SPAN + _COLOURS * changes + _CELL * len(cells)
 
 
 def _cells(row: bytes, width: int) -> Iterator[tuple[bytes, bytes]]:
@@ -150,15 +165,10 @@ def _coarse(cells: HalfCells, block: int, bits: int) -> HalfCells:
 
 def _kept(cells: HalfCells, shown: HalfCells, off: int) -> HalfCells:
     """With the colours that are there already where they are off by no more."""
+    import numpy as np
+
     if not off or not _are_alike(cells, shown):
         return cells
-    rgb = bytearray(cells.rgb)
-    old = shown.rgb
-    for start in range(0, len(rgb), 3):
-        if (
-            abs(rgb[start] - old[start]) <= off
-            and abs(rgb[start + 1] - old[start + 1]) <= off
-            and abs(rgb[start + 2] - old[start + 2]) <= off
-        ):
-            rgb[start : start + 3] = old[start : start + 3]
-    return HalfCells(cells.width, cells.rows, bytes(rgb))
+    new, old = (np.frombuffer(one.rgb, np.uint8).reshape(-1, 3) for one in (cells, shown))
+    is_near = (np.abs(new.astype(np.int16) - old) <= off).all(axis=1, keepdims=True)
+    return HalfCells(cells.width, cells.rows, np.where(is_near, old, new).tobytes())

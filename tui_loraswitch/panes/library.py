@@ -120,6 +120,15 @@ class LibraryPane(Pane):
         """The LoRA under the cursor."""
         return self.query_one(LoraList).highlighted
 
+    @property
+    def cursor(self) -> int:
+        """The row under the cursor, counted from 0."""
+        return self.query_one(LoraList).cursor
+
+    def lora_beside(self, step: int) -> LibraryEntry | None:
+        """The LoRA in the row that is `step` further, where there is one."""
+        return self.query_one(LoraList).lora_beside(step)
+
     def move_to(self, row: int) -> None:
         """Put the cursor on a row, counted from 0."""
         self.query_one(LoraList).move_to(row)

@@ -114,6 +114,17 @@ class LoraList(Lines):
         return row.entry if isinstance(row, LoraRow) else None
 
     @property
+    def cursor(self) -> int:
+        """The row under the cursor, counted from 0."""
+        return self._cursor
+
+    def lora_beside(self, step: int) -> LibraryEntry | None:
+        """The LoRA in the row that is `step` further, where there is one."""
+        number = self._cursor + step
+        row = self._rows[number] if 0 <= number < len(self._rows) else None
+        return row.entry if isinstance(row, LoraRow) else None
+
+    @property
     def marked_or_highlighted(self) -> list[LibraryEntry]:
         """The marked LoRAs, else the one under the cursor."""
         entries = [entry for id in self._marked if (entry := self._rows.entry(id)) is not None]

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -213,11 +214,17 @@ class PicturePane(Pane, can_focus=True):
         """Say that what the cursor is on will be seen here, or show the last picture again."""
         if is_on:
             self.show_title(Content("Audition"))
+            # The first picture needs it, and is not there yet.
+            self.run_worker(in_background(import_module, "numpy"), group="import")
         elif self._pictures:
             self._show_saved(self._shown)
         else:
             self._drawn = None
             self._show_words(READY, Drawn(b"", self.TITLE))
+
+    def say_auditioning(self, stack: str) -> None:
+        """Say what will be seen; until then the picture is that of before."""
+        self.show_title(Content(f"Audition {stack} …"))
 
     def say_no_audition(self, reason: str) -> None:
         """Say why there is no picture of what the cursor is on."""

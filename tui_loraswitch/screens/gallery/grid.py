@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,6 +84,8 @@ class GalleryGrid(ScrollView, can_focus=True):
         self.marked: list[Path] = []
         self._days = Days((), 1, _HEIGHT)
         self._small: OrderedDict[bytes, list[Strip] | None] = OrderedDict()
+        """The lines of thumbnails, each with the gap behind it."""
+        self._base = Style()
 
     @property
     def row(self) -> PictureRow | None:
@@ -162,7 +165,7 @@ class GalleryGrid(ScrollView, can_focus=True):
         """Take a thumbnail."""
         message.stop()
         raw = os.fsencode(message.path)
-        self._small[raw] = _lines(message.cells) if message.cells else None
+        self._small[raw] = _lines(message.cells, self._base) if message.cells else None
         while len(self._small) > _MOST_KEPT:
             self._small.popitem(last=False)
         for number in self._seen():
@@ -211,12 +214,17 @@ class GalleryGrid(ScrollView, can_focus=True):
             region = Region(x, block.top, WIDTH + _GAP, _HEIGHT)
             self.refresh(region.translate(-self.scroll_offset))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a part of the screen; the style is looked up once for all of them."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """A line of headings, thumbnails or names."""
         line = y + int(self.scroll_offset.y)
         block = self._days.block_at(line)
         width = self.size.width
-        base = self.rich_style
+        base = self._base
         if block is None:
             return Strip.blank(width, base)
         if block.heading:
@@ -241,26 +249,29 @@ class GalleryGrid(ScrollView, can_focus=True):
             return Strip([*words.adjust_cell_length(WIDTH, style), Segment(" " * _GAP, base)])
         edge = Segment("▌ " if is_here else " " * _GAP, base)
         lines = self._small.get(row.raw_path, ())
+        if lines and line < len(lines):
+            own = lines[line]
+            return Strip([*list(own)[:-1], edge], WIDTH + _GAP) if is_here else own
         if lines:
-            own = list(lines[line]) if line < len(lines) else [Segment(" " * WIDTH, base)]
-            return Strip([*own, edge], WIDTH + _GAP)
+            return Strip([Segment(" " * WIDTH, base), edge], WIDTH + _GAP)
         sign = "?" if lines is None else "…"
         middle = sign.center(WIDTH) if line == ROWS // 2 else " " * WIDTH
         return Strip([Segment(middle, base + _DIM), edge], WIDTH + _GAP)
 
 
-def _lines(cells: HalfCells) -> list[Strip]:
-    """The lines of a thumbnail, in the middle of its place."""
+def _lines(cells: HalfCells, base: Style) -> list[Strip]:
+    """The lines of a thumbnail, in the middle of its place, each with the gap behind it."""
     left = (WIDTH - cells.width) // 2
-    sides = Segment(" " * left), Segment(" " * (WIDTH - left - cells.width))
+    before = [Segment(" " * left, base)] if left else []
+    right = WIDTH - left - cells.width
+    behind = [*([Segment(" " * right, base)] if right else []), Segment(" " * _GAP, base)]
     stride = cells.width * 3
     lines = []
     for y in range(cells.rows):
         upper, lower = (cells.rgb[n * stride : (n + 1) * stride] for n in (2 * y, 2 * y + 1))
-        row = [
-            Segment("▀", _style(upper[x : x + 3], lower[x : x + 3])) for x in range(0, stride, 3)
-        ]
-        lines.append(Strip([side for side in (sides[0], *row, sides[1]) if side.text], WIDTH))
+        colours = [(upper[x : x + 3], lower[x : x + 3]) for x in range(0, stride, 3)]
+        row = [Segment("▀" * len(list(run)), _style(*pair)) for pair, run in groupby(colours)]
+        lines.append(Strip([*before, *row, *behind], WIDTH + _GAP))
     return lines
 
 
