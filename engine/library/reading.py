@@ -1,4 +1,4 @@
-"""Reading files for the index: here, or by processes beside this one where there are many."""
+"""Reading files for the index: here, or by processes beside this one where that takes long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from engine.library.indexed_file import IndexedFile, indexed
@@ -15,8 +16,11 @@ from engine.library.reader_process import ReaderProcess, Unread
 
 log = logging.getLogger(__name__)
 
-_MANY = 1_000
-"""Files from which on it pays to start processes, which takes a fifth of a second."""
+_SLOW = 0.0005
+"""Seconds that a file takes from which on processes pay: headers of a few modules take less, and
+then most of the time goes by with what is done here in any case."""
+_LONG = 2.0
+"""Seconds that all files take from which on they pay: to start them takes a fifth of a second."""
 _MOST_PROCESSES = 8
 _LOOK_SECONDS = 0.1
 
@@ -26,8 +30,8 @@ Batch = list[Unread]
 class Reading:
     """Files that are to be read, and what is read of them, batch by batch.
 
-    Where there are many, processes begin with them as soon as they are added: reading headers is
-    Python's work, and on a thread of this process it would hold up the screen.
+    Reading large headers is Python's work: on a thread of this process thousands of them would
+    take all of one processor, and hold up the screen.
     """
 
     def __init__(self, at_once: int, stopped: Callable[[], bool]) -> None:
@@ -35,43 +39,30 @@ class Reading:
         self._at_once = at_once
         self._stopped = stopped
         self._outlines = Outlines()
-        self._rest: Batch = []
-        self._added = 0
+        self._files: Batch = []
         self._todo: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Batch, list[IndexedFile] | None]] = queue.SimpleQueue()
-        self._under_way = 0
         self._threads: list[threading.Thread] = []
         self._is_over = False
 
     def add(self, files: Iterable[Unread]) -> None:
         """Have files read."""
-        before = len(self._rest)
-        self._rest += files
-        self._added += len(self._rest) - before
-        if self._added >= _MANY:
-            if not self._threads:
-                self._start()
-            while len(self._rest) >= self._at_once:
-                self._pass_on(self._rest[: self._at_once])
-                del self._rest[: self._at_once]
+        self._files += files
 
     def results(self) -> Iterator[tuple[Batch, list[IndexedFile]]]:
         """What is read of all of them; of a batch in which it was stopped, the first few."""
-        if self._threads and self._rest:
-            self._pass_on(self._rest)
-            self._rest = []
-        for start in range(0, len(self._rest), self._at_once):
-            if not self._stopped():
-                yield self._read_here(self._rest[start : start + self._at_once])
-        self._rest = []
-        while self._under_way and not self._stopped():
-            try:
-                batch, files = self._done.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                continue
-            self._under_way -= 1
-            yield (batch, files) if files is not None else self._read_here(batch)
-        self.close()
+        files, self._files = self._files, []
+        batches = [files[at : at + self._at_once] for at in range(0, len(files), self._at_once)]
+        seconds = 0.0
+        while batches and not self._stopped():
+            if seconds > _SLOW and seconds * self._at_once * len(batches) > _LONG:
+                yield from self._read_beside(batches)
+                return
+            batch = batches.pop(0)
+            start = time.perf_counter()
+            found = self._read_here(batch)
+            seconds = (time.perf_counter() - start) / len(batch)
+            yield batch, found
 
     def close(self) -> None:
         """End the processes."""
@@ -79,23 +70,29 @@ class Reading:
         for _ in self._threads:
             self._todo.put(None)
 
-    def _read_here(self, batch: Batch) -> tuple[Batch, list[IndexedFile]]:
+    def _read_here(self, batch: Batch) -> list[IndexedFile]:
         found: list[IndexedFile] = []
         for file, added_ns, _ in batch:
             if self._stopped():
                 break
             found.append(indexed(file.stamp, read_entry(file, self._outlines, added_ns)))
-        return batch, found
+        return found
 
-    def _pass_on(self, batch: Batch) -> None:
-        self._under_way += 1
-        self._todo.put(batch)
-
-    def _start(self) -> None:
-        for _ in range(min(os.cpu_count() or 1, _MOST_PROCESSES)):
+    def _read_beside(self, batches: list[Batch]) -> Iterator[tuple[Batch, list[IndexedFile]]]:
+        for batch in batches:
+            self._todo.put(batch)
+        for _ in range(min(os.cpu_count() or 1, _MOST_PROCESSES, len(batches))):
             thread = threading.Thread(target=self._feed, name="reading", daemon=True)
             self._threads.append(thread)
             thread.start()
+        left = len(batches)
+        while left and not self._stopped():
+            try:
+                batch, files = self._done.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            left -= 1
+            yield batch, self._read_here(batch) if files is None else files
 
     def _feed(self) -> None:
         """Give batches to a process, one after the other; those that it does not read come back."""

@@ -1,4 +1,4 @@
-"""Many files are read by processes beside this one, which find what is found without them."""
+"""What takes long is read by processes beside this one, which find what is found without them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def test_processes_find_what_is_found_here(
     odd_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = scanned(odd_library, tmp_path / "here.sqlite")
-    monkeypatch.setattr(reading, "_MANY", 1)
+    monkeypatch.setattr(reading, "_SLOW", -1.0)
+    monkeypatch.setattr(reading, "_LONG", -1.0)
     monkeypatch.setattr(scan, "BATCH", 2)
     monkeypatch.setattr(reading, "read_entry", None)
     assert scanned(odd_library, tmp_path / "beside.sqlite") == here
@@ -57,7 +58,8 @@ def test_what_a_killed_process_leaves_is_read_here(
             super().__init__()
             self._process.kill()
 
-    monkeypatch.setattr(reading, "_MANY", 1)
+    monkeypatch.setattr(reading, "_SLOW", -1.0)
+    monkeypatch.setattr(reading, "_LONG", -1.0)
     monkeypatch.setattr(reading, "ReaderProcess", Killed)
     assert scanned(odd_library, tmp_path / "beside.sqlite") == here
 
