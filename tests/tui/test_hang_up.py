@@ -23,7 +23,8 @@ def test_a_terminal_that_hangs_up_without_a_signal(
     done = threading.Event()
     monkeypatch.setattr("os._exit", lambda code: (ended.append(code), done.set()))
     master, terminal = os.openpty()
-    hang_up = HangUp(lambda: ended.append("saved"), lambda: ended.append("left"), terminal)
+    hang_up = HangUp(lambda: ended.append("saved"), lambda: ended.append("left"))
+    hang_up.watch(terminal)
     assert not ended
     os.close(master)
     assert done.wait(10)
@@ -32,16 +33,17 @@ def test_a_terminal_that_hangs_up_without_a_signal(
     assert ended == ["saved", "left", 129]
 
 
-def test_nothing_happens_once_the_app_has_left(
+def test_nothing_is_watched_once_the_app_has_left(
     ended: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os._exit", ended.append)
     before = set(threading.enumerate())
     master, terminal = os.openpty()
-    hang_up = HangUp(lambda: ended.append("saved"), lambda: ended.append("left"), terminal)
+    hang_up = HangUp(lambda: ended.append("saved"), lambda: ended.append("left"))
+    hang_up.watch(terminal)
     (watcher,) = set(threading.enumerate()) - before
     hang_up.forget()
-    os.close(master)
     watcher.join(10)
+    os.close(master)
     os.close(terminal)
     assert (watcher.is_alive(), ended) == (False, [])

@@ -182,12 +182,13 @@ class LoraSwitchApp(
     def on_load(self) -> None:
         """Take the signals, before the terminal is taken."""
         if threading.current_thread() is threading.main_thread():
-            keyboard = None if self.is_headless else sys.__stdin__
-            terminal = keyboard.fileno() if keyboard is not None else None
-            self._hang_up = HangUp(self._leaving.without_screen, self.exit, terminal)
+            self._hang_up = HangUp(self._leaving.without_screen, self.exit)
 
     def on_mount(self) -> None:
         """Show what is remembered; start the rest when the first frame is out."""
+        # Earlier it is not known whether there is a terminal.
+        if self._hang_up is not None and not self.is_headless and sys.__stdin__ is not None:
+            self._hang_up.watch(sys.__stdin__.fileno())
         self.run_worker(self._key_order.run(), name="keys")
         self.app_resume_signal.subscribe(self, lambda _: redraw(self))
         self.call_after_refresh(self._start)

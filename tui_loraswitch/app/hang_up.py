@@ -18,7 +18,7 @@ GRACE = 1.0
 class HangUp:
     """On a signal: `save`, then `leave`, and after `GRACE` seconds the process ends.
 
-    So it is when `terminal` (a file descriptor) hangs up: a process that it does not control, as
+    So it is when the terminal given to `watch` hangs up: a process that it does not control, as
     under `setsid` or in some containers, gets no signal.
 
     A thread of its own does it: without a terminal Textual's writer thread is dead, and the event
@@ -28,39 +28,43 @@ class HangUp:
     `signal` is the one that came first, for the process to end with 128 + its number.
     """
 
-    def __init__(
-        self,
-        save: Callable[[], object],
-        leave: Callable[[], object],
-        terminal: int | None = None,
-    ) -> None:
+    def __init__(self, save: Callable[[], object], leave: Callable[[], object]) -> None:
         self._save = save
         self._leave = leave
         self.signal: int | None = None
         self._forgotten = False
+        self._wakes: int | None = None
         self._noticing = threading.Lock()
-        if terminal is not None:
-            threading.Thread(target=self._watch, args=(terminal,), daemon=True).start()
         self._before = {
             number: signal.signal(number, self._notice)
             for number in SIGNALS
             if signal.getsignal(number) is not signal.SIG_IGN
         }
 
+    def watch(self, terminal: int) -> None:
+        """Do the same when this file descriptor hangs up."""
+        woken, self._wakes = os.pipe()
+        threading.Thread(target=self._watch, args=(terminal, woken), daemon=True).start()
+
     def forget(self) -> None:
-        """Give the signals back to whom they belonged."""
+        """Give the signals back to whom they belonged, and watch no longer."""
         self._forgotten = True
+        if self._wakes is not None:
+            os.close(self._wakes)
+            self._wakes = None
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._end, args=(number,), daemon=True).start()
 
-    def _watch(self, terminal: int) -> None:
-        """Wait for the terminal's end; nothing is read from it."""
+    def _watch(self, terminal: int, woken: int) -> None:
+        """Wait for the terminal's end, or that of the pipe; nothing is read from them."""
         poll = select.poll()
-        poll.register(terminal, 0)
+        for number in (terminal, woken):
+            poll.register(number, 0)
         poll.poll()
+        os.close(woken)
         if not self._forgotten:
             self._end(signal.SIGHUP)
 
