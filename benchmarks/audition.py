@@ -38,11 +38,11 @@ def measure(*, quick: bool) -> dict[str, Any]:
             without = scroll(terminal)
             terminal.press("a")
             terminal.bytes_within(6.0)
-            found = latencies(terminal, 2 if quick else LORAS, 3 if quick else STRENGTHS)
+            found = latencies(terminal, *((1, 1, 1) if quick else (LORAS, STRENGTHS, REST)))
             return {**found, "scrolling_without_kib_per_s": without}
 
 
-def latencies(terminal: Terminal, loras: int, strengths: int) -> dict[str, Any]:
+def latencies(terminal: Terminal, loras: int, strengths: int, seconds: int) -> dict[str, Any]:
     """Through the list, back through what was seen, up with a strength, and scrolled fast."""
     terminal.press("\x1b[H")
     terminal.bytes_within(5.0)
@@ -53,7 +53,7 @@ def latencies(terminal: Terminal, loras: int, strengths: int) -> dict[str, Any]:
         to_picture(terminal, "\x1b[B", keys)
     stronger = [to_picture(terminal, "+", keys) for _ in range(strengths)]
     scrolled = scroll(terminal)
-    rest = [terminal.bytes_within(1.0) for _ in range(REST)]
+    rest = [terminal.bytes_within(1.0) for _ in range(seconds)]
     return {
         "new": known(new),
         "seen_before": known(seen),

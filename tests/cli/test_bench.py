@@ -14,12 +14,19 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.bench import limits
 from engine.bench.results import BenchReport, Limits, Peer, Switching, TierMemory
 from tests.cli.terminal import loraswitch_in_terminal
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands.bench_table import LiveTable
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products are timed for as long as it takes to see that they are."""
+    monkeypatch.setattr(limits, "_PRODUCT_SECONDS", 0.001)
 
 
 def bench(*words: object) -> int:
@@ -200,11 +207,21 @@ def test_a_rank_is_a_number(text: str, capsys) -> None:
     assert "is not a whole number from 1 to 1024" in capsys.readouterr().err
 
 
-def test_a_lost_connection_leaves_no_files(tmp_path: Path) -> None:
+def small(checkpoint: Path, loras: Path) -> list[str]:
+    """A run on two small LoRAs, quick but for what is repeated."""
+    files = [str(loras / f"{name}.safetensors") for name in ("neon", "styles/ink")]
+    options = [word for path in files for word in ("--lora", path)]
+    return ["bench", "--model", str(checkpoint), *options, "--no-peers"]
+
+
+def test_a_lost_connection_leaves_no_files(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
+) -> None:
     number = signal.SIGHUP
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [sys.executable, "-m", "tui_loraswitch", "bench", "--demo", "--no-peers"]
+    words = [*small(tiny_checkpoint, tiny_loras), "--repeat", "1000"]
+    command = [sys.executable, "-m", "tui_loraswitch", *words]
     environment = {**os.environ, "TMPDIR": str(scratch)}
     # Shells start what runs in the background with some signals ignored.
     with subprocess.Popen(
@@ -227,8 +244,8 @@ def test_a_lost_connection_leaves_no_files(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_ctrl_c_shows_what_was_measured() -> None:
-    words = ("bench", "--demo", "--repeat", "2", "--no-peers")
+def test_ctrl_c_shows_what_was_measured(tiny_checkpoint: Path, tiny_loras: Path) -> None:
+    words = [*small(tiny_checkpoint, tiny_loras), "--repeat", "9"]
     with loraswitch_in_terminal(*words) as terminal:
         terminal.read_until(lambda: re.search(rb"A to B +device", terminal.screen))
         terminal.process.send_signal(signal.SIGINT)

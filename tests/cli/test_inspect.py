@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from tests.cli.conftest import SDXL_KEY
 from tui_loraswitch.cli import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_outline() -> Iterator[None]:
+    """A command makes the outline of a model once; here each is made once for all of them."""
+    from engine.switch import examine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examine, "outline_of", cache(examine.outline_of))
+        yield
 
 
 def test_a_lora_in_words(home: Path, loras: Path, capsys) -> None:

@@ -14,7 +14,7 @@ from engine.client.model_checks import ModelChecks
 from engine.errors import CheckpointError, EngineError
 
 
-def test_a_model_is_right_and_others_say_what_they_are(
+def test_models_are_told_from_others_and_a_check_that_breaks_off_is_said(
     tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
 ) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
@@ -26,11 +26,6 @@ def test_a_model_is_right_and_others_say_what_they_are(
             checks.check(tiny_loras / "neon.safetensors")
         with pytest.raises(EngineError, match="gone"):
             checks.check(tmp_path / "gone.safetensors")
-        checks.check(tiny_checkpoint)
-
-
-def test_a_check_that_breaks_off_is_said_and_the_next_works(tiny_checkpoint: Path) -> None:
-    with ModelChecks() as checks:
         checks.check(tiny_checkpoint)
         assert checks._process is not None
         checks._process.send_signal(signal.SIGKILL)

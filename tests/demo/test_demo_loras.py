@@ -29,7 +29,7 @@ _NAMES = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_two_hundred_random_switches_leave_no_trace(demo_parts: Parts, dtype: torch.dtype) -> None:
+def test_a_hundred_random_switches_leave_no_trace(demo_parts: Parts, dtype: torch.dtype) -> None:
     parts = demo_parts(dtype)
     before = {
         (part, name): parameter.detach().clone()
@@ -39,7 +39,7 @@ def test_two_hundred_random_switches_leave_no_trace(demo_parts: Parts, dtype: to
     switcher = LoraSwitcher(**parts)
     chance = random.Random(17)
     files = demo_loras()
-    for _ in range(200):
+    for _ in range(100):
         chosen = chance.sample(files, chance.choice((0, 1, 1, 2, 3)))
         stack = [LoraRef(path, chance.uniform(-1.5, 1.5), chance.uniform(0, 1)) for path in chosen]
         switcher.apply(stack)
@@ -66,7 +66,7 @@ def test_merged_weights_are_the_reference_rounded_once(
         assert report.merged == len(exact)
         right = total = 0
         # Of a few in a row, no two are of one kind.
-        for (part, module), weight in list(exact.items())[::5]:
+        for (part, module), weight in list(exact.items())[::8]:
             live = parts[part].get_submodule(module).get_parameter("weight").detach()
             right += int((live == weight().to(dtype)).sum())
             total += live.numel()

@@ -22,6 +22,7 @@ from engine.switch.switcher import LoraSwitcher
 
 Draw = Callable[..., np.ndarray]
 STAR = "a large red star on a blue background"
+STEPS = 10
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,12 @@ def switcher(demo: Checkpoint) -> LoraSwitcher:
     return LoraSwitcher(pipe.unet, pipe.text_encoder, pipe.text_encoder_2)
 
 
-@pytest.fixture
-def draw(demo: Checkpoint, switcher: LoraSwitcher, tmp_path: Path) -> Draw:
+@pytest.fixture(scope="module")
+def draw(
+    demo: Checkpoint, switcher: LoraSwitcher, tmp_path_factory: pytest.TempPathFactory
+) -> Draw:
     """Draw a prompt with a stack of (name, strength): float pixels [side, side, 3] in 0..255."""
+    folder = tmp_path_factory.mktemp("pictures")
 
     def picture(
         prompt: str, *stack: tuple[str, float], seed: int = 7, **settings: object
@@ -45,7 +49,7 @@ def draw(demo: Checkpoint, switcher: LoraSwitcher, tmp_path: Path) -> Draw:
         switcher.apply([LoraRef(DEMO_LORAS / f"{name}.safetensors", s) for name, s in stack])
         found: list[GeneratedPicture] = []
         side = demo.default_size
-        request = GenerateRequest(prompt, tmp_path, seed=seed, steps=16, width=side, height=side)
+        request = GenerateRequest(prompt, folder, seed=seed, steps=STEPS, width=side, height=side)
         request = replace(request, **settings)
         generate(
             demo.pipeline,
@@ -58,6 +62,12 @@ def draw(demo: Checkpoint, switcher: LoraSwitcher, tmp_path: Path) -> Draw:
         return np.asarray(found[0].image, dtype=np.float64)
 
     return picture
+
+
+@pytest.fixture(scope="module")
+def star(draw: Draw) -> np.ndarray:
+    """The star of the model alone."""
+    return draw(STAR)
 
 
 def corners(pixels: np.ndarray) -> np.ndarray:
@@ -103,23 +113,21 @@ def test_shapes_have_clean_edges_and_flat_colours(draw: Draw, seed: int) -> None
     assert pixels[middle].std(axis=0).max() < 10
 
 
-def test_the_base_picture_comes_back(draw: Draw) -> None:
-    before = draw(STAR)
-    for name in ("styles/neon_glow", "styles/ink_outline", "styles/moods/night_sky"):
-        assert np.abs(draw(STAR, (name, 1.0)) - before).mean() > 8, name
-    assert np.array_equal(draw(STAR), before)
-
-
-def test_styles_look_as_they_are_called(draw: Draw) -> None:
-    base, neon = draw(STAR), draw(STAR, ("styles/neon_glow", 1.0))
+def test_styles_look_as_they_are_called_and_the_base_picture_comes_back(
+    draw: Draw, star: np.ndarray
+) -> None:
+    base, neon = star, draw(STAR, ("styles/neon_glow", 1.0))
     assert corners(neon).mean() < 60, "the dark behind the tubes"
     outline = draw(STAR, ("styles/ink_outline", 1.0))
     assert np.ptp(corners(outline)) < 40 < np.ptp(corners(base)), "paper has no colour"
     assert draw(STAR, ("styles/moods/pastel", 1.0)).mean() > base.mean() + 40, "pale"
     night = draw(STAR, ("styles/moods/night_sky", 1.0))
     assert night.mean() < base.mean() - 25, "dark"
+    for styled in (neon, outline, night):
+        assert np.abs(styled - base).mean() > 8
     for name in ("pixel_blocks", "watercolour", "stripes", "kawaii_faces"):
         assert np.abs(draw(STAR, (f"styles/{name}", 1.0)) - base).mean() > 6, name
+    assert np.array_equal(draw(STAR), base)
 
 
 def test_the_slider_means_the_opposite_below_zero(draw: Draw) -> None:
@@ -157,9 +165,9 @@ def test_four_steps_look_like_twenty(draw: Draw) -> None:
 
 
 def test_a_picture_drawn_anew_keeps_its_place_and_takes_the_colour_of_the_prompt(
-    draw: Draw, demo: Checkpoint, tmp_path: Path
+    draw: Draw, star: np.ndarray, demo: Checkpoint, tmp_path: Path
 ) -> None:
-    before, path = draw(STAR), tmp_path / "star.png"
+    before, path = star, tmp_path / "star.png"
     image = Image.fromarray(before.astype(np.uint8))
     image.save(path)
     green = draw(STAR.replace("red", "green"), start=StartPicture(path, 0.6), seed=11, steps=8)
@@ -173,8 +181,10 @@ def test_a_picture_drawn_anew_keeps_its_place_and_takes_the_colour_of_the_prompt
     assert np.abs(nothing - there_and_back).mean() < 2
 
 
-def test_a_mask_opens_a_place_for_something_else(draw: Draw, tmp_path: Path) -> None:
-    before, path, mask = draw(STAR), tmp_path / "star.png", tmp_path / "mask.png"
+def test_a_mask_opens_a_place_for_something_else(
+    draw: Draw, star: np.ndarray, tmp_path: Path
+) -> None:
+    before, path, mask = star, tmp_path / "star.png", tmp_path / "mask.png"
     Image.fromarray(before.astype(np.uint8)).save(path)
     side = len(before)
     closed = Image.new("L", (side, side))

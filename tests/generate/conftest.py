@@ -14,16 +14,12 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from hypothesis import settings
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from engine.generate.quiet import quiet_libraries
 from engine.generate.run import GeneratedPicture, generate
 from engine.protocol.request import GenerateRequest
-
-settings.register_profile("steady", deadline=None, derandomize=True)
-settings.load_profile("steady")
 
 SDXL_SCHEDULER = {
     "num_train_timesteps": 1000,

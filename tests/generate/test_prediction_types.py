@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ SDXL_NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled
 
 @pytest.fixture(scope="module")
 def open_marked(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Open a copy of the tiny checkpoint with marker tensors and metadata."""
+    """Open a copy of the tiny checkpoint with marker tensors and metadata; each only once."""
 
+    @cache
     def build(*markers: str, **metadata: str) -> Any:
         folder = tmp_path_factory.mktemp("marked")
 
@@ -139,7 +141,9 @@ def test_every_sampler_draws_from_pure_noise(
     assert np.asarray(image).std() > 1
 
 
-def test_euler_in_v_prediction_step_by_step(open_marked: Any, request_of: Any) -> None:
+def test_euler_in_v_prediction_step_by_step(
+    open_marked: Any, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against the formulas of arXiv:2202.00512 with k-diffusion's scaling, without a scheduler."""
     pipe = open_marked("v_pred", "ztsnr")
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
@@ -158,7 +162,7 @@ def test_euler_in_v_prediction_step_by_step(open_marked: Any, request_of: Any) -
         states.append((float(timestep), sample.clone(), velocity.clone()))
         return (velocity,)
 
-    pipe.unet.forward = note
+    monkeypatch.setattr(pipe.unet, "forward", note)
     draw(pipe, request_of(sampler="Euler", steps=4, cfg_scale=1))
     assert [timestep for timestep, _, _ in states] == pytest.approx(timesteps, abs=1e-3)
     for number, (_, scaled, velocity) in enumerate(states[:-1]):

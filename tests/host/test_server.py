@@ -215,6 +215,7 @@ def test_a_job_that_was_announced_is_on_the_disk(loads: threading.Event, host: R
     assert isinstance(screen.until_answered(id).event, JobQueued)
     assert [job.id for job in read_saved(host.state).jobs] == [id]
     screen.engine.close(5)
+    loads.set()
 
 
 def test_an_unreadable_state_is_set_aside(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _convolution(layer: nn.Conv2d, forward: Forward) -> dict[str, torch.Tensor]:
     (height, width), (stride, _), (padding, _) = layer.kernel_size, layer.stride, layer.padding
     # The output at (1, 1) sees a whole window, which starts inside the picture.
     start = stride - padding
-    side = start + max(height, width) + stride
+    side = start + max(height, width)
     count = layer.in_channels * height * width
     windows = torch.eye(count, dtype=layer.weight.dtype)
     inputs = torch.zeros(count, layer.in_channels, side, side, dtype=layer.weight.dtype)

@@ -158,8 +158,9 @@ def _make(family: Family, name: str, layer: nn.Module) -> nn.Module:
     if family.algo == "norm":
         return NormModule(name, layer)
     settings: dict[str, Any] = {"lora_dim": RANK, "alpha": ALPHA, **family.options}
-    # T-LoRA takes the base weight apart when it is made.
-    with _float64_throughout() if family.algo == "tlora" else nullcontext():
+    # T-LoRA takes the base weight apart when it is made, and then looks for garbage for a second.
+    is_tlora = family.algo == "tlora"
+    with _float64_throughout() if is_tlora else nullcontext(), patch("gc.collect"):
         adapter: nn.Module = network_module_dict[family.algo](name, layer, **settings)
     return adapter
 

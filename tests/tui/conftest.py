@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from textual import _wait
 from textual.pilot import Pilot
 
 from engine.protocol.commands import Command, Load
@@ -47,11 +48,12 @@ from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import LoraRow
 
-# What is tested is the outcome; a busy machine may take its time.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+# After each key Textual's pilot waits, twice, until the process has rested for 20 ms. 5 are enough:
+# what takes longer is waited for by name.
+_wait.SLEEP_GRANULARITY = 0.005
+_wait.SLEEP_IDLE = 0.001
 
-PATIENCE = 500
+PATIENCE = 3000
 """Turns of the event loop, ten milliseconds each, before a condition counts as never met."""
 
 SDXL_KEY = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
@@ -252,6 +254,13 @@ def switched(stack: tuple[LoraRef, ...]) -> Switched:
     phases = (("plan", 0.4), ("merge", 5.6))
     report = SwitchReport(stack, (), 1, 10, 0, 0, 100, 100, "device", False, phases)
     return Switched(report)
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """What the app takes out of searches for garbage would else be kept here for ever."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

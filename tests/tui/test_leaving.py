@@ -52,6 +52,8 @@ async def test_a_signal_ends_all_even_when_the_screen_hangs(
     codes: list[int] = []
     monkeypatch.setattr("os._exit", codes.append)
     monkeypatch.setattr("tui_loraswitch.app.hang_up.GRACE", 0.0)
+    # Under nohup the hang-up is ignored, here as in the program.
+    outside = signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
     async with start() as driver:
         await driver.press("p", *"kept", "enter")
@@ -61,6 +63,7 @@ async def test_a_signal_ends_all_even_when_the_screen_hangs(
     assert session.is_closed
     assert json.loads(settings.state_path.read_text())["prompt"] == "kept"
     assert signal.getsignal(number) is before
+    signal.signal(number, outside)
 
 
 async def test_a_state_that_cannot_be_written_is_said_and_no_reason_to_stay(start, settings):

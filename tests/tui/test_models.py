@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from engine.client.model_checks import ModelChecks
 from engine.demo import DEMO_LORAS
 from engine.protocol.commands import Load
 from engine.protocol.events import (
@@ -39,6 +42,14 @@ UNET = {
         np.zeros((640, 2048), np.float16),
     "model.diffusion_model.label_emb.0.0.weight": ZEROS,
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_process_checks() -> Iterator[None]:
+    """To start it takes longer than all that it is asked here."""
+    with ModelChecks() as checks, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tui_loraswitch.control.model_files.ModelChecks", lambda: nullcontext(checks))
+        yield
 
 
 def found_in(folders: list[Path], beside: Path | None = None) -> tuple[list[ModelFile], list[str]]:
