@@ -146,6 +146,8 @@ async def test_what_is_likely_next_is_drawn_ahead(start, no_rest, picture: Path)
         ahead = driver.session.sent(AuditionAhead)[-1]
         await driver.press("plus")
         assert auditions(driver)[-1].stack == ahead.stack, "the next strength"
+        await driver.emit(Auditioned(picture, 3.0, True))
+        assert len(driver.session.sent(AuditionAhead)) == 2, "each of its steps takes too long"
 
 
 async def test_the_picture_that_is_seen_can_be_kept(start, no_rest, picture: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 REST_SECONDS = 2.0
 """How long nothing moves before the full picture is drawn."""
+AHEAD_SECONDS = 1.0
+"""Where a picture takes longer, its steps do too, and what is asked for next would wait for one."""
 
 
 class Auditioning:
@@ -40,6 +41,8 @@ class Auditioning:
         """What the picture that is shown was asked for with."""
         self._before: Audition | None = None
         """What was asked for before `_quick`."""
+        self._seconds = 0.0
+        """How long the last quick picture took that was drawn."""
         self._row, self._direction = 0, 1
         """Of the list, and where the cursor came from."""
         self._timer: Timer | None = None
@@ -85,27 +88,27 @@ class Auditioning:
         """Show a picture that has come, if it is the newest."""
         if not self.is_on or answer.answers != self._asked or self._shown is None:
             return
+        self._is_answered = True
         match answer.event:
-            case Auditioned(path=path):
-                self._show(path)
+            case Auditioned() as picture:
+                self._show(picture)
             case CommandFailed(message=message, cancelled=False):
-                self._is_answered = True
                 self._app.main.picture.say_no_audition(clean_line(message))
-            case _:
-                self._is_answered = True
 
-    def _show(self, path: Path) -> None:
+    def _show(self, picture: Auditioned) -> None:
         """Show the picture of what was asked for last."""
         shown = self._seen = self._shown
-        self._is_answered = True
-        assert shown is not None, "a picture has come"
+        assert shown is not None, "asked for"
         request = shown.request
         assert request is not None, "asked for"
         words = stack_words(shown.stack)
         facts = f"{request.steps} steps · {request.sampler} · seed {request.seed}"
         is_full = shown is not self._quick
-        self._app.main.picture.show_audition(path, words, facts, is_full)
-        if not is_full:
+        self._app.main.picture.show_audition(picture.path, words, facts, is_full)
+        if is_full:
+            return
+        self._seconds = picture.seconds if picture.is_new else self._seconds
+        if self._seconds <= AHEAD_SECONDS:
             self._draw_ahead()
 
     def _draw_ahead(self) -> None:
