@@ -62,7 +62,7 @@ class LoraSearch(_Search):
     async def search(self, query: str) -> Hits:
         """Those found, as many as are worth showing."""
         app = self.loraswitch
-        for entry in app.main.library.view.matching(query)[:MOST]:
+        for entry in app.main.library.view.matching(query, MOST):
             run = partial(app.attempt, partial(app.control.choose, entry))
             name, help = clean_line(entry.name), f"switch to this LoRA · {clean_line(entry.key)}"
             for hit in self.hit(query, name, help, run, least=0.1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tui_loraswitch.app.app_base import AppBase
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 def edit_prompts(app: AppBase) -> None:
     """Edit the prompt and the negative prompt on the whole screen."""
-    from tui_loraswitch.control.prompt_completion import Completion
+    from tui_loraswitch.control.prompt_completion import MOST, Completion
     from tui_loraswitch.screens.prompt_editor import PromptEditor, Prompts
 
     control = app.control
-    completion = Completion(app.main.library.view.matching)
+    completion = Completion(partial(app.main.library.view.matching, most=MOST))
 
     async def read_folders() -> None:
         folders = control.settings.embeddings, control.settings.wildcards

@@ -76,9 +76,10 @@ class LibraryView:
         self.query = query
         self._rebuild()
 
-    def matching(self, query: str) -> list[LibraryEntry]:
-        """The LoRAs that match, by name; what is shown stays."""
-        return self.index.find(query, show_hidden=False, order="name").entries
+    def matching(self, query: str, most: int) -> list[LibraryEntry]:
+        """The first LoRAs that match, by name; what is shown stays."""
+        found = self.index.find(query, show_hidden=False, order="name")
+        return list(map(self.index.entry, found.numbers[:most]))
 
     def show_near(self, found: Found) -> None:
         """Show names near to what was typed, as nothing matches."""
