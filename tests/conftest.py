@@ -23,7 +23,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Python's own 700 new objects, after which it looks for garbage, are made by every other line of
 # PyTorch: a sixth of the time went there.
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(20_000, 10, 10)
 
 # A shell that starts the tests in the background has Ctrl-C ignored, here and in what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -40,6 +40,12 @@ seed = [1, 2]
 """
 
 
+@pytest.fixture(autouse=True)
+def no_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's workers let everything else go first: beside other tests they would get nowhere."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 def cells(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted((folder / "cells").glob("*.png")):
@@ -65,9 +71,7 @@ def until_drawn(folder: Path, count: int, process: subprocess.Popen[str]) -> Non
 @contextmanager
 def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
     """The program while it runs; whatever fails, it does not stay."""
-    # Ray's workers let everything else go first, and other tests leave them nothing.
-    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
-    environment = {**os.environ, **own}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     program = [sys.executable, "-m", "tui_loraswitch", *words]
     with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
