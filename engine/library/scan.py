@@ -127,9 +127,9 @@ class _Scan:
         finally:
             self._reading.close()
 
-    def _compare(self, walk: Walk, known: Mapping[Path, KnownFile]) -> None:
+    def _compare(self, walk: Walk, known: Mapping[str, KnownFile]) -> None:
         """Take down what is gone or out of sight, and have the rest read."""
-        seen: set[Path] = set()
+        seen: set[str] = set()
         missing: dict[int, str] = {}
         same = 0
         for files in walk:
@@ -138,14 +138,14 @@ class _Scan:
                 return
             to_read: list[Unread] = []
             for file in files:
-                before = known.get(file.path)
+                before = known.get(str(file.path))
                 if before is None or before.stamp != file.stamp:
                     added = before.added_ns if before else self._begun
                     to_read.append(Unread(file, added, before is not None and not before.stamp))
                 if before is not None and before.missing:
                     missing[before.id] = ""
             if known:
-                seen.update(file.path for file in files)
+                seen.update(str(file.path) for file in files)
             same += len(files) - len(to_read)
             self._reading.add(to_read)
         unlisted = dict(walk.unlisted)
@@ -154,7 +154,7 @@ class _Scan:
             words = f"{clean_line(str(walk.root))}: it is empty; is its drive mounted?"
             unlisted[walk.root] = words
         unseen = [path for path in known if path not in seen]
-        reasons = {path: _why_unseen(path, unlisted) for path in unseen}
+        reasons = {path: _why_unseen(Path(path), unlisted) for path in unseen}
         gone = tuple(known[path].id for path, reason in reasons.items() if not reason)
         for path, reason in reasons.items():
             if reason and reason != known[path].missing:

@@ -44,7 +44,7 @@ BARE = LibraryEntry(ROOT / "b.safetensors", ROOT, 0, 0, 0, error="b: truncated."
 
 
 def stamps(index: LibraryIndex) -> dict[Path, str]:
-    return {path: file.stamp for path, file in index.known(ROOT).items()}
+    return {Path(path): file.stamp for path, file in index.known(ROOT).items()}
 
 
 def test_entries_come_back_equal(tmp_path: Path) -> None:
