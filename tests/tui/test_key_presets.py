@@ -78,6 +78,8 @@ async def test_vim_moves_as_hands_expect(start, settings):
         assert at() == len(rows) - 1
         await driver.press("g", "g")
         assert at() == 0
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.sees("^g generate")
         await driver.press("3", "j")
         assert at() == 3
         await driver.press("2", "k", "5", "G")

@@ -10,11 +10,15 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
+from tui_loraswitch.look.keys import APP_BINDINGS
 from tui_loraswitch.panes.base import Line
 
 ALWAYS = ("app.list", "app.help", "app.quit")
 """Bindings that keep their place at the end when the line is short of room."""
 GAP = "  "
+_ORDER: dict[str | None, int] = {
+    binding.id: place for place, binding in enumerate(APP_BINDINGS) if isinstance(binding, Binding)
+}
 
 
 class KeyBar(Line):
@@ -66,9 +70,11 @@ class KeyBar(Line):
             if self._is_shown(active):
                 shown.setdefault(active.binding.id or active.binding.action, active.binding)
         last = [shown.pop(name) for name in ALWAYS if name in shown]
+        # Keys of the user's own come after all others: what they do keeps its place.
+        in_order = sorted(shown.values(), key=lambda binding: _ORDER.get(binding.id, -1))
         room = self.content_size.width - sum(self._width(binding) for binding in last)
         chosen: list[Binding] = []
-        for binding in shown.values():
+        for binding in in_order:
             room -= self._width(binding)
             if room < -len(GAP):
                 break
