@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tui_loraswitch.control.control import Control
 
 _DEMO_LORA = DEMO_LORAS / "speed" / "four_steps.safetensors"
+_DEMO_STEPS, _DEMO_SIZE = 3, 160
+"""What the demo needs for shapes that can be known: half of its size is too little."""
 _SMALLEST = 64
 _SEED = 1
 """Where every picture has a new one: two LoRAs are compared by the same."""
@@ -61,7 +63,10 @@ def quick_look(
 def _on(settings: AuditionSettings, model: ModelInfo) -> AuditionSettings:
     """The settings for a model; the demo brings a LoRA for four steps along."""
     if model.is_demo and settings.lora is None:
-        return replace(settings, lora=_DEMO_LORA, sampler="LCM", cfg_scale=1.0)
+        steps, size = min(settings.steps, _DEMO_STEPS), settings.size or _DEMO_SIZE
+        return replace(
+            settings, steps=steps, size=size, lora=_DEMO_LORA, sampler="LCM", cfg_scale=1.0
+        )
     return settings
 
 

@@ -46,7 +46,9 @@ PREVIEW_SECONDS = 1.0
 """Previews are the bulk of what is sent over SSH: no more than one in this time."""
 
 ROWS_SECONDS = 0.25
-"""Between two parts of a full picture that the line does not take at once."""
+"""Between two parts of a picture that the line does not take at once."""
+MOVING_SECONDS = 0.5
+"""How long a small picture stays coarse: the next one may come, and needs the line."""
 
 _ROWS_FOR_PROMPT = 14
 """Of the pane: in a lower one the picture needs them all."""
@@ -233,7 +235,7 @@ class PicturePane(Pane, can_focus=True):
 
     @work(exclusive=True, group="picture")
     async def show_audition(self, path: Path, stack: str, facts: str, is_full: bool) -> None:
-        """Show a picture to look at: as fine as the line allows; the full one is whole at last.
+        """Show a picture to look at: as fine as the line allows, and whole where it stays.
 
         The full one comes in the terminal's own protocol where it has one; else row by row, no
         faster than the line takes it.
@@ -258,7 +260,9 @@ class PicturePane(Pane, can_focus=True):
         self._show_only("half-cells", drawn)
         widget.show(part)
         self._line.spend(cost)
-        while is_full and part != cells:
+        if not is_full:
+            await asyncio.sleep(MOVING_SECONDS)
+        while part != cells:
             await asyncio.sleep(ROWS_SECONDS)
             part, cost = first_rows(cells, part, self._line.left)
             widget.show(part)
