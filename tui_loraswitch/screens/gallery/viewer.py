@@ -83,9 +83,9 @@ class PictureViewer(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the first."""
-        keys = "z Z zoom · arrows pan or go on · Esc back"
+        keys = "z Z zoom · arrows move · Esc back"
         if self._other is not None:
-            keys = f"Space flips · c side by side · d difference · {keys}"
+            keys = f"Space flips · c both · d difference · {keys}"
         self.query_one("#viewer-keys", Line).show(Content(keys))
         self.query_one("#viewer-second").display = False
         self.call_after_refresh(self._draw)
