@@ -22,7 +22,7 @@ def test_help_names_the_files_and_the_exit_codes(config: Path, capsys) -> None:
         assert words in text
 
 
-@pytest.mark.parametrize("name", ["generate", "list", "inspect", "verify", "bench"])
+@pytest.mark.parametrize("name", ["generate", "list", "inspect", "sweep", "verify", "bench"])
 def test_each_command_has_help_that_fits_80_columns(name: str, capsys) -> None:
     with pytest.raises(SystemExit) as leaving:
         main([name, "--help"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from textwrap import fill
 
 from engine.errors import EngineError
 from engine.library.names import LibraryNames
@@ -36,8 +37,9 @@ is drawn twice, and when all are there it ends at once.
 
 Above [axes] stands what is the same in every cell, below it lists of what
 differs. The first axis runs to the right, the second down, the third by blocks,
-others by pages. A plan may say {", ".join(READERS)};
-axes are {", ".join(AXES)}.
+others by pages.
+
+{fill(f"A plan may say {', '.join(READERS)}; axes are {', '.join(AXES)}.", 79)}
 
 lora names LoRAs as --lora of generate does; a list in the list is a stack, ""
 is the base. filter has search words in its place: every LoRA of the library
