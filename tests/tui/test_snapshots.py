@@ -12,6 +12,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from engine.monitor.reading import Reading
@@ -20,6 +21,13 @@ from tests.tui.test_events import saved
 FOLDER = Path(__file__).with_name("snapshots")
 SIZES = ((40, 10), (60, 15), (80, 24), (100, 30), (120, 36), (200, 50))
 THEMES = ("ink", "textual-light")
+STATES = {
+    "main": (),
+    "help": ("question_mark",),
+    "settings": ("o",),
+    "sweep": ("W",),
+}
+"""The keys that lead there."""
 _TIME = re.compile(r"\d\d:\d\d:\d\d")
 
 
@@ -34,7 +42,9 @@ def drawn(driver) -> str:
     return _TIME.sub("00:00:00", out.getvalue())
 
 
-async def test_the_screen_is_as_it_was_looked_at(start, session, tmp_path):
+@pytest.mark.parametrize("state", STATES)
+async def test_the_screen_is_as_it_was_looked_at(start, session, tmp_path, monkeypatch, state):
+    monkeypatch.setattr("tui_loraswitch.app.sweep_keys.find_spec", lambda name: name)
     async with start(120, 36) as driver:
         await driver.load()
         driver.app.main.gauges.show_reading(Reading(0.0, 9 << 30, 24 << 30, 1 << 30))
@@ -42,6 +52,7 @@ async def test_the_screen_is_as_it_was_looked_at(start, session, tmp_path):
         await driver.press("p", *"a fox in a neon city", "enter")
         await driver.emit(await saved(driver, tmp_path, "00042", (90, 60, 160)))
         await driver.highlight("ink")
+        await driver.press(*STATES[state])
         seen: dict[str, str] = {}
         for width, height in SIZES:
             await driver.pilot.resize_terminal(width, height)
@@ -54,7 +65,7 @@ async def test_the_screen_is_as_it_was_looked_at(start, session, tmp_path):
                     for worker in driver.app.workers
                 ))  # fmt: skip
                 await driver.pilot.pause()
-                seen[f"{width}x{height}-{theme}"] = drawn(driver)
+                seen[f"{state}-{width}x{height}-{theme}"] = drawn(driver)
         if os.environ.get("LORASWITCH_SNAPSHOTS") == "write":
             FOLDER.mkdir(exist_ok=True)
             for name, screen in seen.items():
