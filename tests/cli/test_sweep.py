@@ -68,8 +68,10 @@ def test_all_cells_are_drawn_once_and_the_next_time_none(
     plan: Path, own: list[str], home: Path, loads: list[object], tmp_path: Path, capsys
 ) -> None:
     words = ["sweep", str(plan), *own, "--json"]
-    assert main([*words, "--device", "cpu"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    assert main([*words, "--json-lines", "--device", "cpu"]) == 0
+    *progress, said = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {line["drawn"] for line in progress} >= set(range(2, 8, 2))
+    assert {"neon" in line["now"] for line in progress} == {True, False}
     folder = home / "outputs/foxes"
     assert said["folder"] == str(folder)
     assert (said["cells"], said["drawn"], said["found"]) == (8, 8, 0)

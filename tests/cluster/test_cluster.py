@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from engine.cluster.nodes import ask_nodes
-from engine.cluster.start import cluster
+from engine.cluster.start import cluster, import_ray
 from tests.cli.conftest import home as home
 from tests.cli.conftest import runtime as runtime
 from tests.cli.terminal import ROOT
@@ -114,13 +114,15 @@ def test_a_sweep_on_ray_is_the_same_whatever_dies(
     before = drawn(tmp_path / "ray")
 
     # A worker dies: another draws its cell.
-    with started(words("ray", "--ray", "local", "--workers", "2")) as second:
+    with started(words("ray", "--ray", "local", "--workers", "2", "--json-lines")) as second:
         until_drawn(tmp_path / "ray", len(before) + 1, second)
         os.kill(workers_of(second)[0].pid, signal.SIGKILL)
-        said = json.loads(second.communicate(timeout=PATIENCE)[0])
+        *lines, said = map(json.loads, second.communicate(timeout=PATIENCE)[0].splitlines())
     assert second.returncode == 0
     assert said["drawn"] + said["found"] == 8
     assert said["failed"] == []
+    assert lines[-1]["drawn"] == 8
+    assert any(worker["cell"] for line in lines for worker in line["workers"])
     assert sum(worker["lost"] is not None for worker in said["workers"]) == 1
     after = drawn(tmp_path / "ray")
     assert after[: len(before)] == before
@@ -148,3 +150,16 @@ def test_nodes_are_asked_what_they_have(
     assert node.found is not None
     assert (node.found.model, node.found.loras) == ("the same", len(loras))
     assert node.resources["CPU"] == 1
+
+
+def test_a_token_for_clusters_is_shown_to_them(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    import_ray()
+    assert "RAY_AUTH_MODE" not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    import_ray()
+    assert os.environ["RAY_AUTH_MODE"] == "token"

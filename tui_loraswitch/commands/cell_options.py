@@ -9,12 +9,7 @@ from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, draw_sweep
 from tui_loraswitch.commands.hosts import add_own_engine_option
 from tui_loraswitch.commands.options import (
-    add_embeddings_option,
-    add_empty_negative_option,
-    add_library_option,
-    add_model_options,
-    add_output_option,
-    add_wildcards_and_styles_options,
+    add_drawing_options,
 )
 from tui_loraswitch.config.settings import AppSettings
 
@@ -29,12 +24,7 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print how far it is as JSON, a line for each change; the last is that of --json",
     )
-    add_empty_negative_option(parser)
-    add_output_option(parser)
-    add_library_option(parser)
-    add_embeddings_option(parser)
-    add_wildcards_and_styles_options(parser)
-    add_model_options(parser)
+    add_drawing_options(parser)
     add_own_engine_option(parser)
     _add_ray_options(parser)
 

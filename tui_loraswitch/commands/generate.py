@@ -18,12 +18,7 @@ from tui_loraswitch.commands.hosts import add_own_engine_option, settings_at, us
 from tui_loraswitch.commands.lora_names import Library
 from tui_loraswitch.commands.model_json import model_as_json
 from tui_loraswitch.commands.options import (
-    add_embeddings_option,
-    add_empty_negative_option,
-    add_library_option,
-    add_model_options,
-    add_output_option,
-    add_wildcards_and_styles_options,
+    add_drawing_options,
     settings_from,
 )
 from tui_loraswitch.commands.outcome import OK, UsageError, say
@@ -118,12 +113,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="leave the pictures to the queue of the host that runs, and print a line of JSON "
         "with the id of each job; “loraswitch queue” shows them",
     )
-    add_empty_negative_option(parser)
-    add_output_option(parser)
-    add_library_option(parser)
-    add_embeddings_option(parser)
-    add_wildcards_and_styles_options(parser)
-    add_model_options(parser)
+    add_drawing_options(parser)
     add_own_engine_option(parser)
 
 

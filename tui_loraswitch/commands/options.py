@@ -38,6 +38,16 @@ DEFAULT_OUTPUT = Path("outputs")
 _ABSENT = argparse.SUPPRESS
 
 
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """What each command that draws needs to know: which files there are, and on what to draw."""
+    add_empty_negative_option(parser)
+    add_output_option(parser)
+    add_library_option(parser)
+    add_embeddings_option(parser)
+    add_wildcards_and_styles_options(parser)
+    add_model_options(parser)
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Which model to open, and on what."""
     group = parser.add_argument_group("model")
