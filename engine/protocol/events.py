@@ -293,6 +293,8 @@ class BackupMoved(msgspec.Struct, frozen=True):
     tier: Tier
     bytes: int
     seconds: float
+    beside: int = 0
+    """Of them in main memory, where the tier is a device that has no room for all."""
 
 
 class MemoryChanged(msgspec.Struct, frozen=True):

@@ -96,9 +96,10 @@ def _describe(event: Event) -> list[LogLine]:
                 return [_line("failure", words)]
             words = f"base verified: 0 of {report.weights:,} weights differ · {duration(seconds)}"
             return [LogLine("done", words)]
-        case BackupMoved(tier=tier, bytes=count, seconds=seconds):
+        case BackupMoved(tier=tier, bytes=count, seconds=seconds, beside=beside):
             amount = f"{gib(count)} GiB" if count else "0"
-            words = f"backup {amount} {TIER_WORDS[tier]} now · {duration(seconds)}"
+            rest = f", {gib(beside)} of it {TIER_WORDS['cpu']}" if beside else ""
+            words = f"backup {amount} {TIER_WORDS[tier]} now{rest} · {duration(seconds)}"
             return [LogLine("done", words)]
         case CommandFailed(message=message, cancelled=True):
             return [_line("warning", message)]

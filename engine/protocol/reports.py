@@ -140,3 +140,5 @@ class MemoryReport:
     """The model's weights rest in main memory and visit the device."""
     lora_on_gpu: int = 0
     """LoRA files that were sent to the GPU too."""
+    backup_on_gpu: int = 0
+    """What of `backup` lies on the GPU."""

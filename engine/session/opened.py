@@ -81,6 +81,7 @@ class OpenedModel:
             model=self.bytes,
             backup=self.switcher.backup_bytes,
             backup_tier=self.switcher.tier,
+            backup_on_gpu=self.switcher.backup_bytes_on_gpu,
             lora_cache=self.switcher.cache_bytes,
             lora_on_gpu=self.switcher.device_cache_bytes,
             torch_allocated=torch.cuda.memory_allocated(self.device) if cuda else 0,

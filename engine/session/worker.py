@@ -189,8 +189,9 @@ class Worker:
         start = time.monotonic()
         model.switcher.set_backup(tier)
         self._tell_memory()
-        moved = model.switcher.backup_bytes
-        self._tell(BackupMoved(tier, moved, time.monotonic() - start), id)
+        moved, on_gpu = model.switcher.backup_bytes, model.switcher.backup_bytes_on_gpu
+        beside = moved - on_gpu if tier == "device" and model.device.type == "cuda" else 0
+        self._tell(BackupMoved(tier, moved, time.monotonic() - start, beside), id)
 
     def verify(self, id: str) -> None:
         """Compare the base with its fingerprints."""

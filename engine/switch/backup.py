@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from engine.errors import SwitchError
 from engine.host_memory import HostMemory
 from engine.protocol.reports import Tier
 from engine.switch.plan import WeightName
+from engine.switch.tier import Room, room_on
 
 Live = Callable[[WeightName], torch.Tensor]
 """Finds the live weight of a name."""
@@ -46,14 +47,22 @@ class BaseSource(ModelFile, Protocol):
 class Backups:
     """Base weights of changed parameters, in one tier; the tier can be moved at any time.
 
-    `device`: copies beside the live weights. `cpu`: copies in host memory, pinned when the weights
-    live on CUDA. `file`: no copies; `source` reads them again.
+    `device`: copies beside the live weights, as many as it has room for, and the rest in host
+    memory. `cpu`: copies in host memory, pinned when the weights live on CUDA. `file`: no copies;
+    `source` reads them again.
 
     Copies that no live LoRA needs are kept up to `idle_limit` bytes, the longest unneeded out
-    first: they spare the next switch a copy.
+    first: they spare the next switch a copy. Those on a GPU are kept only with `idle_on_gpu`.
     """
 
-    def __init__(self, tier: Tier, source: BaseSource | None = None, idle_limit: int = 0) -> None:
+    def __init__(
+        self,
+        tier: Tier,
+        source: BaseSource | None = None,
+        idle_limit: int = 0,
+        *,
+        idle_on_gpu: bool = False,
+    ) -> None:
         if tier == "file" and source is None:
             raise SwitchError(_NO_SOURCE)
         self._tier: Tier = tier
@@ -62,6 +71,7 @@ class Backups:
         self._saved: dict[WeightName, torch.Tensor | None] = {}
         self._idle: dict[WeightName, None] = {}
         self.idle_limit = idle_limit
+        self._idle_on_gpu = idle_on_gpu
 
     @property
     def tier(self) -> Tier:
@@ -74,6 +84,12 @@ class Backups:
         # At once, since other threads may ask.
         saved = tuple(self._saved.values())
         return sum(tensor.nbytes for tensor in saved if tensor is not None)
+
+    @property
+    def bytes_on_gpu(self) -> int:
+        """Bytes of the copies that are not in host memory."""
+        saved = tuple(self._saved.values())
+        return sum(tensor.nbytes for tensor in saved if tensor is not None and is_on_gpu(tensor))
 
     def __contains__(self, name: WeightName) -> bool:
         return name in self._saved
@@ -89,7 +105,8 @@ class Backups:
             self._saved.update(dict.fromkeys(weights))
         elif weights:
             sources = list(weights.values())
-            copies = [self._room_for(weight, self._tier, weight.device) for weight in sources]
+            room = Room(room_on(sources[0].device))
+            copies = [self._place(weight, self._tier, weight.device, room) for weight in sources]
             copy_all(copies, sources)
             self._saved.update(zip(weights, copies, strict=True))
 
@@ -119,7 +136,7 @@ class Backups:
             return
         targets = {name: live(name) for name in names}
         if targets:
-            copy_all(list(targets.values()), [self.get(name) for name in targets])
+            copy_all([*targets.values()], [self.get(name) for name in targets])
 
     def read_source(self, name: WeightName) -> torch.Tensor:
         """Read a base weight from the source; raises `EngineError` when that cannot be."""
@@ -146,6 +163,9 @@ class Backups:
         for name in names:
             if name in self._saved:
                 self._idle[name] = None
+        if not self._idle_on_gpu:
+            saved = ((name, self._saved[name]) for name in self._idle)
+            self.forget([name for name, copy in saved if copy is not None and is_on_gpu(copy)])
         excess = sum(self._bytes_of(name) for name in self._idle) - self.idle_limit
         for name in tuple(self._idle):
             if excess <= 0 < self.idle_limit:
@@ -175,31 +195,41 @@ class Backups:
         moved: list[WeightName] = []
         try:
             check()
+            room = Room(room_on(device))
             for name in self._saved:
-                self._saved[name] = self._copy(self.get(name), tier, device)
+                self._saved[name] = self._copy(self.get(name), tier, device, room)
                 moved.append(name)
             if self._tier == "file":
                 check()
         except BaseException:
+            room = Room(room_on(device))
             for name in moved:
-                self._saved[name] = self._copy(self.get(name), self._tier, device)
+                self._saved[name] = self._copy(self.get(name), self._tier, device, room)
             raise
         self._tier = tier
 
-    def _copy(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor | None:
+    def _copy(
+        self, tensor: torch.Tensor, tier: Tier, device: torch.device, room: Room
+    ) -> torch.Tensor | None:
         if tier == "file":
             return None
-        copy = self._room_for(tensor, tier, device)
+        copy = self._place(tensor, tier, device, room)
         copy_all([copy], [tensor])
         if device.type == "cuda":
             # The tensor that it was copied from is dropped next.
             torch.cuda.synchronize(device)
         return copy
 
-    def _room_for(self, tensor: torch.Tensor, tier: Tier, device: torch.device) -> torch.Tensor:
+    def _place(
+        self, tensor: torch.Tensor, tier: Tier, device: torch.device, room: Room
+    ) -> torch.Tensor:
         """Memory for a copy in a tier, for a model on `device`."""
-        if tier == "device" and device.type != "cpu":
-            return torch.empty_like(tensor, device=device)
+        if tier == "device" and room.take(tensor.nbytes):
+            try:
+                return torch.empty_like(tensor, device=device)
+            except torch.OutOfMemoryError:
+                # What is free lies in pieces that are too small, or somebody else took it.
+                room.close()
         memory = self._pinned if device.type == "cuda" else self._pageable
         return memory.like(tensor)
 
@@ -213,15 +243,30 @@ class Backups:
         self._saved.pop(name, None)
 
 
-def copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+def is_on_gpu(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is not in host memory."""
+    return tensor.device.type != "cpu"
+
+
+def is_beside(copy: torch.Tensor, live: torch.Tensor) -> bool:
+    """Whether a copy is where the live weight is: it takes no way over the bus."""
+    return copy.get_device() == live.get_device()
+
+
+def copy_all(targets: Sequence[torch.Tensor], sources: Sequence[torch.Tensor]) -> None:
     """Copy tensors, few at a time or hundreds, with as few launches as the device allows.
 
     Waits for copies from a GPU to main memory: nothing reads those before they are whole. Those to
     a GPU are in the order of its work; what they are read from must be kept until it is done.
     """
+    pairs = list(zip(targets, sources, strict=True))
     kinds = {tensor.device.type for tensor in (*targets, *sources)}
-    torch._foreach_copy_(targets, sources, non_blocking=kinds <= {"cpu", "cuda"})
-    pairs = zip(targets, sources, strict=True)
+    # Apart, since only what stays on a device is copied all at once.
+    for stays in (True, False):
+        group = [(t, s) for t, s in pairs if is_beside(s, t) == stays]
+        if group:
+            to, from_ = map(list, zip(*group, strict=True))
+            torch._foreach_copy_(to, from_, non_blocking=kinds <= {"cpu", "cuda"})
     for device in {s.device for t, s in pairs if (t.device.type, s.device.type) == ("cpu", "cuda")}:
         torch.cuda.synchronize(device)
 

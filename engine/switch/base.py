@@ -12,7 +12,7 @@ from engine.errors import EngineError, SwitchError
 from engine.host_memory import is_out_of_memory
 from engine.pinned_memory import IDLE_SHARE, give_back_pinned
 from engine.protocol.reports import Tier, VerifyReport
-from engine.switch.backup import Backups, BaseSource
+from engine.switch.backup import Backups, BaseSource, is_beside
 from engine.switch.fingerprint import fingerprint, fingerprints, joined
 from engine.switch.mapped_files import MappedFiles
 from engine.switch.pages import FilePages
@@ -43,7 +43,9 @@ class BaseModel:
         weights = self._all_live()
         self._pages = FilePages(source or MappedFiles(weights), weights)
         self._asked_idle_limit = idle_limit
-        self._backups = Backups(tier, source, self._idle_limit(tier))
+        self._backups = Backups(
+            tier, source, self._idle_limit(tier), idle_on_gpu=idle_limit is not None
+        )
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
         self._doubted: set[WeightName] = set()
@@ -72,6 +74,11 @@ class BaseModel:
     def backup_bytes(self) -> int:
         """Bytes of backups held."""
         return self._backups.bytes
+
+    @property
+    def backup_bytes_on_gpu(self) -> int:
+        """Bytes of backups that lie beside weights on a GPU."""
+        return self._backups.bytes_on_gpu
 
     @property
     def fingerprint(self) -> str:
@@ -105,8 +112,8 @@ class BaseModel:
         is written first. Raises `EngineError` when the file has changed.
         """
         live = self.live(name)
-        if self.tier == "device" or (live.device.type == "cpu" and self.tier == "cpu"):
-            return self._backups.get(name)
+        if self.tier != "file" and is_beside(copy := self._backups.get(name), live):
+            return copy
         self._backups.bring_back([name], self.live)
         return live
 
@@ -119,12 +126,17 @@ class BaseModel:
         """
         slots = [self._slots[name] for name in names]
         lives: list[torch.Tensor] = [held[kind] for held, kind in slots]  # type: ignore[misc]
-        if self.tier == "device":
-            get = self._backups.get
-            bases = [get(n) if n in changed else w for n, w in zip(names, lives, strict=True)]
-            return lives, bases
-        self.restore([name for name in names if name in changed])
-        return lives, lives
+        if self.tier == "file":
+            self.restore([name for name in names if name in changed])
+            return lives, lives
+        get = self._backups.get
+        bases = [get(n) if n in changed else w for n, w in zip(names, lives, strict=True)]
+        is_here = list(map(is_beside, bases, lives))
+        if not all(is_here):
+            self.restore([name for name, here in zip(names, is_here, strict=True) if not here])
+            placed = zip(bases, lives, is_here, strict=True)
+            bases = [base if here else live for base, live, here in placed]
+        return lives, bases
 
     def back_up(self, names: Iterable[WeightName]) -> None:
         """Keep W0 of parameters, of which those without a backup must not have been changed yet.
@@ -306,7 +318,7 @@ class BaseModel:
         """
         if self._asked_idle_limit is not None:
             return self._asked_idle_limit
-        is_pinned = tier == "cpu" and self.device.type == "cuda"
+        is_pinned = tier != "file" and self.device.type == "cuda"
         return int(psutil.virtual_memory().total * IDLE_SHARE) if is_pinned else 0
 
     def prove_source(self, names: Iterable[WeightName], tier: Tier | None = None) -> object:

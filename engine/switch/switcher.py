@@ -59,10 +59,11 @@ class LoraSwitcher:
     weights must be the base model's when the switcher is made: their fingerprints are taken then.
     A model has one switcher: the newest, which can be made only while the base is live.
 
-    `backup` says where the base weights of changed tensors are kept: `device` (fast), `cpu` (saves
-    GPU memory), `file` (no memory at all: they are read again from the model's file by `source`)
-    or `auto` (by free memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which
-    spare the next switch a copy; None keeps some in pinned memory, and none elsewhere.
+    `backup` says where the base weights of changed tensors are kept: `device` (fast; on a GPU as
+    many as leave room for drawing, the rest in main memory), `cpu` (saves GPU memory), `file` (no
+    memory at all: they are read again from the model's file by `source`) or `auto` (by free
+    memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which spare the next switch
+    a copy; None keeps some in pinned memory, and none elsewhere.
 
     Threads: all methods may be called from any. One lock lets one call at a time at the weights;
     the others wait, and properties answer at once. Whoever draws keeps other threads' switches
@@ -151,6 +152,11 @@ class LoraSwitcher:
     def backup_bytes(self) -> int:
         """Bytes of backups held."""
         return self._base.backup_bytes
+
+    @property
+    def backup_bytes_on_gpu(self) -> int:
+        """Bytes of them that lie on the GPU; the others are in main memory."""
+        return self._base.backup_bytes_on_gpu
 
     @property
     def cache_bytes(self) -> int:

@@ -1,7 +1,8 @@
-"""Where backups go when the user leaves the choice to the program."""
+"""Where backups go: what a GPU has room for, and the tier when the user leaves it to us."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import psutil
@@ -25,44 +26,69 @@ def lora_bytes(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).total_memory * LORA_SHARE)
 
 
+def room_on(device: torch.device) -> float:
+    """Bytes that new backups may take of a device's own memory; a CPU has none beside the main one.
+
+    On a GPU what a generation needs stays free. An Apple GPU's memory is the main one: there is no
+    bound of its own.
+    """
+    if device.type != "cuda":
+        return 0 if device.type == "cpu" else math.inf
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(0, free - HEADROOM_BYTES)
+
+
+class Room:
+    """The room on a device for some copies, of which each takes its part while there is enough."""
+
+    def __init__(self, count: float) -> None:
+        self._left = count
+
+    def take(self, count: int) -> bool:
+        """Whether there was room for so many bytes more, which are taken then."""
+        if count > self._left:
+            return False
+        self._left -= count
+        return True
+
+    def close(self) -> None:
+        """Give no more."""
+        self._left = 0
+
+
 def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module], *, has_source: bool) -> Tier:
     """Pick the fastest tier in which a backup of everything fits beside a generation."""
     if choice != "auto":
         return choice
     device = next(parts["unet"].parameters()).device
     model = sum(p.nbytes for part in parts.values() for p in part.parameters())
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if free > model + HEADROOM_BYTES:
-            return "device"
-    fits = psutil.virtual_memory().available > model + HEADROOM_BYTES
-    if has_source and not fits:
-        return "file"
-    return "cpu" if device.type == "cuda" else "device"
+    in_memory = model - min(model, room_on(device)) if device.type == "cuda" else model
+    if not in_memory or psutil.virtual_memory().available > in_memory + HEADROOM_BYTES:
+        return "device"
+    return "file" if has_source else "device"
 
 
 def require_memory(tier: Tier, device: torch.device, backups: int, copies: int = 0) -> None:
     """Raise `SwitchError` with numbers unless what a switch keeps fits, in bytes.
 
-    `backups` go into the tier. `copies` are weights on the CPU that were the mapped file until now,
-    and take main memory once they are written to.
+    `backups` go into the tier: in `device` on a GPU, into main memory where that has no room.
+    `copies` are weights on the CPU that were the mapped file until now, and take main memory once
+    they are written to.
     """
-    if tier == "device" and device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        where, advice, needed = "the GPU", " Move the backups to the CPU.", backups
-        what = "The backups"
-    elif tier == "file":
-        free, needed = psutil.virtual_memory().available, copies
-        where, advice, what = "main memory", "", "Changed weights"
-    else:
-        free, needed = psutil.virtual_memory().available, backups + copies
-        if device.type == "cuda":
-            free += free_pinned()
-        where, advice = "main memory", " Move the backups to the file."
-        what = "Backups and changed weights" if copies else "The backups"
+    free = int(psutil.virtual_memory().available)
+    what, advice = "The backups", " Move the backups to the file."
+    if device.type == "cuda":
+        free += free_pinned()
+    if tier == "file":
+        what, advice, backups = "Changed weights", "", 0
+    elif tier == "device" and device.type == "cuda":
+        what, backups = "Backups beside the GPU", backups - int(min(backups, room_on(device)))
+    elif copies:
+        what = "Backups and changed weights"
+    needed = backups + copies
     if needed > free:
         raise SwitchError(
-            f"{what} need {needed / 2**30:.1f} GiB of {where}, and {free / 2**30:.1f} GiB are "
+            f"{what} need {needed / 2**30:.1f} GiB of main memory, and {free / 2**30:.1f} GiB are "
             f"free; nothing was changed.{advice}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from engine.checkpoint import open_checkpoint
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import Tier
-from engine.switch import grouped
+from engine.switch import backup, grouped
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import same_bits
 
@@ -48,10 +49,17 @@ class OnGpu:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
-@pytest.mark.parametrize("tier", ["device", "cpu", "file"])
+@pytest.mark.parametrize("tier", ["device", "a part", "cpu", "file"])
 def test_every_tier_goes_back_to_the_exact_base_in_the_same_memory(
-    tiny_checkpoint: Path, tiny_loras: Path, tier: Tier, dtype: torch.dtype
+    tiny_checkpoint: Path,
+    tiny_loras: Path,
+    tier: Literal["a part"] | Tier,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if tier == "a part":
+        tier = "device"
+        monkeypatch.setattr(backup, "room_on", lambda device: 200_000)
     model = OnGpu(tiny_checkpoint, tiny_loras, tier, dtype)
     addresses = model.addresses()
     pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype).pipeline

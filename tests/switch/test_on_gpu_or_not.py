@@ -183,5 +183,5 @@ def test_idle_copies_are_kept_where_they_are_pinned(
     monkeypatch.setattr(type(base), "device", CUDA)
     memory = SimpleNamespace(total=8 << 30)
     monkeypatch.setattr(base_module.psutil, "virtual_memory", lambda: memory)
-    assert base._idle_limit("cpu") == 2 << 30
-    assert base._idle_limit("device") == base._idle_limit("file") == 0
+    assert base._idle_limit("cpu") == base._idle_limit("device") == 2 << 30
+    assert base._idle_limit("file") == 0

@@ -209,6 +209,10 @@ async def test_the_backup_tells_where_it_went(start):
         await driver.emit(BackupMoved("cpu", 4 << 30, 0.5))
         assert "▸" not in driver.screen[0]
         assert driver.log[-1] == "backup 4.0 GiB in main memory now · 0.5 s"
+        await driver.emit(BackupMoved("device", 4 << 30, 0.5, beside=1 << 30))
+        assert (
+            driver.log[-1] == "backup 4.0 GiB on the device now, 1.0 of it in main memory · 0.5 s"
+        )
         await driver.emit(BackupMoved("file", 0, 0.002))
         assert driver.log[-1] == "backup 0 in the file now · 2 ms"
 

@@ -115,7 +115,10 @@ GPU = GpuReading("RTX 4090", int(11.2 * GIB), 24 * GIB, 97, 71, 312.4, 450.0)
 
 def figures(gpu: GpuReading | None, on_gpu: bool, note: str = "", tier="device") -> Figures:
     reading = Reading(0.0, int(9.8 * GIB), 64 * GIB, int(3.2 * GIB), gpu, note)
-    memory = MemoryReport(int(6.6 * GIB), int(4.1 * GIB), tier, int(0.4 * GIB), GIB, 2 * GIB)
+    there = int(4.1 * GIB) if tier == "device" else 0
+    memory = MemoryReport(
+        int(6.6 * GIB), int(4.1 * GIB), tier, int(0.4 * GIB), GIB, 2 * GIB, backup_on_gpu=there
+    )
     return Figures(reading, memory, on_gpu, (0.0, 0.5, 1.0))
 
 
@@ -142,6 +145,14 @@ def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
     lines = [line.plain for line in gauge_lines(figures(GPU, True, tier="cpu"), 46)]
     assert "▓" not in lines[0]
     assert "▓" in lines[2]
+
+
+def test_a_backup_that_the_gpu_has_no_room_for_is_drawn_where_it_is():
+    there = figures(GPU, True)
+    there = replace(there, memory=replace(there.memory, backup_on_gpu=2 * GIB))
+    vram, _, ram, *_ = (line.plain for line in gauge_lines(there, 60))
+    assert 0 < vram.count("▓") < gauge_lines(figures(GPU, True), 60)[0].plain.count("▓")
+    assert "▓" in ram
 
 
 def test_a_backup_in_the_file_is_said_to_be_there():

@@ -76,7 +76,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--backup",
         choices=BACKUPS,
         default=_ABSENT,
-        help="where the base weights of changed layers are kept; cpu saves GPU memory, file "
+        help="where the base weights of changed layers are kept; device is as many on the GPU as "
+        "leave room to draw, the rest in main memory, cpu saves GPU memory, file "
         "needs none at all (they are read from the model's file again), auto (the default) "
         "decides by what is free",
     )

@@ -77,14 +77,15 @@ def _vram(figures: Figures, width: int) -> Content:
 def _parts(figures: Figures, on_device: bool) -> list[tuple[str, int]]:
     """The engine's shares of the GPU's memory, or of the machine's.
 
-    LoRAs are cached in the machine's, the last ones on the GPU too. Without a GPU all is there.
+    LoRAs are cached in the machine's, the last ones on the GPU too; backups may lie in both.
+    Without a GPU all is there.
     """
     memory, together = figures.memory, not figures.on_gpu
     shares = []
     if together or on_device != memory.offloaded:
         shares.append((MODEL, memory.model))
-    if together or on_device == (memory.backup_tier == "device"):
-        shares.append((BACKUP, memory.backup))
+    backup = memory.backup_on_gpu if on_device else memory.backup - memory.backup_on_gpu
+    shares.append((BACKUP, memory.backup if together else backup))
     shares.append((LORA, memory.lora_on_gpu if on_device else memory.lora_cache))
     return shares
 
