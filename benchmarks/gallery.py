@@ -8,6 +8,7 @@ import random
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from engine.generate.picture_bytes import encode_picture
 from engine.protocol.making import Making, encode_making
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
+from tui_loraswitch.images.budget import PictureBudget
+from tui_loraswitch.images.terminal import TerminalImages
+from tui_loraswitch.panes.picture_area import PictureArea
 from tui_loraswitch.screens.gallery.grid import GalleryGrid
 from tui_loraswitch.screens.gallery.records import GalleryRecords
 from tui_loraswitch.screens.gallery.screen import GalleryScreen
@@ -60,7 +64,8 @@ async def _measure(folder: Path, keys: int) -> tuple[float, list[float], int]:
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
         records = GalleryRecords(folder / "store.db", (folder / "pictures",))
-        screen = GalleryScreen(records, Thumbnails(folder / "thumbnails"), _Nobody())
+        area = partial(PictureArea, TerminalImages("halfcell"), PictureBudget())
+        screen = GalleryScreen(records, Thumbnails(folder / "thumbnails"), _Nobody(), area)
         start = time.perf_counter()
         app.push_screen(screen)
         while not (screen.is_mounted and screen.grid.rows):

@@ -48,7 +48,7 @@ class Show(App[None]):
         picture = fit_protocol(Path(sys.argv[1]), 20, 10, self._terminal)
         shown = self.screen.query_one(FullPicture)
         if isinstance(shown, KittyPicture):
-            shown._number = PictureNumber(int(sys.argv[2]))
+            shown._numbers = [PictureNumber(int(sys.argv[2]))]
         shown.show(shown.pack(picture))
 
     def action_dialog(self) -> None:
@@ -58,8 +58,11 @@ class Show(App[None]):
         self.screen.query_one(FullPicture).send_again()
 
 
-found = detect_image_protocol("auto")
-if found.protocol == "halfcell":
-    # A terminal that says it is kitty, but not in tmux, was asked for its protocol by name here.
-    found = TerminalImages("kitty")
-Show(found).run()
+def found_terminal() -> TerminalImages:
+    """What the terminal says; Kitty's where it only says its name, as outside of tmux."""
+    found = detect_image_protocol("auto")
+    return TerminalImages("kitty") if found.protocol == "halfcell" else found
+
+
+if __name__ == "__main__":
+    Show(found_terminal()).run()

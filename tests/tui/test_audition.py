@@ -19,7 +19,6 @@ from engine.protocol.events import (
 from tests.tui.conftest import MODEL, Driver
 from tui_loraswitch.app import audition as audition_module
 from tui_loraswitch.config.audition import AuditionSettings, read_audition
-from tui_loraswitch.images.halfcell import HalfCellPicture
 
 PROMPT = "a fox in the snow"
 
@@ -67,7 +66,7 @@ async def test_the_picture_follows_the_cursor(start, no_rest, picture: Path) -> 
         assert driver.session.view.wanted == (), "the stack that was chosen stays"
         await driver.emit(Auditioned(picture, 0.2, True))
         await driver.sees("Audition ink 1.00", "4 steps")
-        await driver.until(lambda: driver.app.main.query_one(HalfCellPicture).cells.rows)
+        await driver.until(lambda: driver.app.main.picture.area.half_cells.cells.rows)
         await driver.press("a")
         assert auditions(driver)[-1] == Audition(None)
         await driver.highlight("aya")

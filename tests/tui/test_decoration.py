@@ -16,7 +16,7 @@ from PIL import Image
 
 from engine.protocol.events import PictureSaved
 from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.panes import details, picture
+from tui_loraswitch.panes import details, picture_area
 from tui_loraswitch.panes.background import in_background
 
 from .conftest import write_lora
@@ -122,7 +122,7 @@ async def test_a_picture_that_fails_in_any_way_is_said_in_its_place(
     def fail(source, *size_and_colours):
         raise error
 
-    monkeypatch.setattr(picture, "fit_half_cells", fail)
+    monkeypatch.setattr(picture_area, "fit_half_cells", fail)
     async with start() as driver:
         await driver.load()
         await driver.emit(PictureSaved(tmp_path / "1.png", 7, 64, 64, 28, ""))

@@ -111,7 +111,7 @@ async def test_large_flip_beside_and_difference(start: Any, pictures: list[Path]
         assert isinstance(viewer, PictureViewer)
 
         def colour(side: str = "first") -> bytes:
-            return viewer.query_one(f"#viewer-{side}-cells", HalfCellPicture)._cells.rgb[:3]
+            return viewer.query_one(f"#viewer-{side} > #half-cells", HalfCellPicture).cells.rgb[:3]
 
         red, blue = b"\xff\0\0", b"\0\0\xff"
         await driver.until(lambda: colour() == red)

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual.geometry import Region
 
 from tui_loraswitch.app.short_styles import PLAIN, Style, after, change, for_blanks
+from tui_loraswitch.images.marks import MARKS
 
 Cell = tuple[str, Style]
 
@@ -26,9 +27,10 @@ _TOKENS = re.compile(
 _ONE_CELL_EACH = re.compile(
     "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2190-\u2319"
     "\u2320-\u23cf\u2500-\u25fc\u2713\u2717\u2800-\u28ff"
-    "\U0001cd00-\U0001cde5\U0001fb00-\U0001fbaf]+"
+    f"\U0001cd00-\U0001cde5\U0001fb00-\U0001fbaf{MARKS}]+"
 )
-"""Characters that are as wide as one cell in every terminal; of others it is not sure."""
+"""Characters that are as wide as one cell in every terminal; of others it is not sure. Marks are
+written as blanks."""
 _MOVE_BYTES = 4
 """Of a move by some cells: as many that look as before are written again instead."""
 

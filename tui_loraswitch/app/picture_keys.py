@@ -37,7 +37,9 @@ class PictureKeys(AppBase):
             return
         settings = self.control.settings
         records = GalleryRecords(settings.store_path, (settings.output, *settings.pictures))
-        self.push_screen(GalleryScreen(records, Thumbnails(settings.thumbnails_path), self))
+        thumbnails = Thumbnails(settings.thumbnails_path)
+        area = self.main.picture.another_area
+        self.push_screen(GalleryScreen(records, thumbnails, self, area))
 
     def action_copy(self) -> None:
         """Copy something of the picture that is shown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.terminal_driver import Terminal
+from tui_loraswitch.panes.picture_area import ShowsPictures
 
 _CLEAR = "\x1b[2J"
 
@@ -15,4 +16,6 @@ def redraw(app: AppBase) -> None:
     if app._driver is not None:
         app._driver.write(_CLEAR)
     app.refresh(layout=True)
-    app.main.picture.draw_again()
+    for shown in (app.main.picture, *app.screen_stack):
+        if isinstance(shown, ShowsPictures):
+            shown.draw_again()

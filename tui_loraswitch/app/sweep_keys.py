@@ -243,7 +243,8 @@ class SweepKeys(AppBase):
                 self.action_sweep()
 
         self._sweep_seen = not task.is_running
-        self.push_screen(SweepScreen(task.title, task.progress, task.stop, go_on, new))
+        area = self.main.picture.another_area
+        self.push_screen(SweepScreen(area, task.title, task.progress, task.stop, go_on, new))
 
     def _restart(self, task: CellTask) -> None:
         from tui_loraswitch.screens.sweep_progress import SweepScreen

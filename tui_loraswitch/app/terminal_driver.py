@@ -19,7 +19,7 @@ from textual.widgets import Input, TextArea
 
 from tui_loraswitch.app.changed_cells import ChangedCells
 from tui_loraswitch.app.pastes import PasteBrackets
-from tui_loraswitch.images.marks import MARK
+from tui_loraswitch.images.marks import ANY_MARK
 
 _READ_BYTES = 4096
 _MOST_AT_ONCE = 1 << 20
@@ -43,10 +43,10 @@ class Terminal(LinuxDriver):
         self._is_resized = False
         self._size_written = self._app.size
         self._frame: Literal["none", "begun", "open"] = "none"
-        self.picture_over_marks: Callable[[], str] = lambda: ""
+        self.pictures: dict[str, Callable[[], str]] = {}
 
     def write(self, data: str) -> None:
-        """Write to the terminal what differs; and a picture over what was written below it."""
+        """Write to the terminal what differs; and pictures over what was written below them."""
         if data == SYNC_START:
             self._frame = "begun"
         elif data == SYNC_END:
@@ -65,7 +65,10 @@ class Terminal(LinuxDriver):
         focused = self._app.focused if self._app.screen_stack else None
         is_written_into = isinstance(focused, Input | TextArea)
         text = self._cells.shortened(data, is_written_into)
-        return text.replace(MARK, " ") + self.picture_over_marks() if MARK in text else text
+        if not (marks := set(ANY_MARK.findall(text))):
+            return text
+        painted = (self.pictures[mark]() for mark in sorted(marks & self.pictures.keys()))
+        return ANY_MARK.sub(" ", text) + "".join(painted)
 
     def _end_frame(self) -> None:
         if self._frame == "open":
@@ -77,7 +80,7 @@ class Terminal(LinuxDriver):
         self._cells.forget()
 
     def forget_part(self, part: Region) -> None:
-        """A picture was painted there: take nothing below it for granted."""
+        """A picture was painted there, or is to be: take nothing for granted."""
         self._cells.forget_part(part)
 
     def start_application_mode(self) -> None:

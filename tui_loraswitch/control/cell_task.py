@@ -35,6 +35,11 @@ class SweepProgress:
     workers: tuple[str, ...] = ()
     """What each worker of a cluster is at."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is drawn unless somebody says so."""
+        return self.state in ("done", "stopped", "failed")
+
 
 class CellTask(ABC):
     """Draws one sweep; `on_change` gets its progress, on the task's own thread.
@@ -72,7 +77,7 @@ class CellTask(ABC):
     @property
     def is_running(self) -> bool:
         """Whether it is at work, or waits for an engine."""
-        return self.progress.state in ("preparing", "drawing", "waiting")
+        return not self.progress.is_over
 
     def prepared(self) -> Sweep:
         """The sweep, made once; for the next task, which goes on with it. Raises `EngineError`."""

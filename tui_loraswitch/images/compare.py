@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.files.picture_file import picture_of
-from tui_loraswitch.images.fit import HalfCells, fit_half_cells
+from tui_loraswitch.images.fit import Pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,22 +56,18 @@ class Part:
 class Difference:
     """Where two pictures differ, and how much."""
 
-    pixels: tuple[int, int, bytes]
-    """Width, height and RGB of the heat map."""
     largest: int
     """Of 255, in any channel."""
     share: float
     """Of the pixels that differ at all."""
 
 
-def part_of(path: Path, part: Part, width: int, rows: int) -> HalfCells:
-    """A part of a picture in `width` × `rows` cells. Raises `FileFormatError`."""
-    return fit_half_cells(_cropped(_pixels(path), part), width, rows)
+def part_of(path: Path, part: Part) -> Pixels:
+    """A part of a picture. Raises `FileFormatError`."""
+    return _cropped(_pixels(path), part)
 
 
-def difference_of(
-    one: Path, other: Path, part: Part, width: int, rows: int
-) -> tuple[HalfCells, Difference]:
+def difference_of(one: Path, other: Path, part: Part) -> tuple[Pixels, Difference]:
     """The heat map of a part; the second picture is brought to the size of the first.
 
     Raises `FileFormatError`.
@@ -89,20 +85,18 @@ def difference_of(
     share = 1 - counts[0] / max(1, sum(counts))
     scale = [value / max(1, largest) for value in range(256)]
     heat = Image.merge("RGB", [most.point([_heat(s)[c] for s in scale]) for c in range(3)])
-    pixels = (*heat.size, heat.tobytes())
-    shown = fit_half_cells(_cropped(pixels, part), width, rows)
-    return shown, Difference(pixels, largest, share)
+    return _cropped((*heat.size, heat.tobytes()), part), Difference(largest, share)
 
 
-def _pixels(path: Path) -> tuple[int, int, bytes]:
-    def read(image: Image) -> tuple[int, int, bytes]:
+def _pixels(path: Path) -> Pixels:
+    def read(image: Image) -> Pixels:
         rgb = image.convert("RGB")
         return (*rgb.size, rgb.tobytes())
 
     return picture_of(path, read)
 
 
-def _cropped(pixels: tuple[int, int, bytes], part: Part) -> tuple[int, int, bytes]:
+def _cropped(pixels: Pixels, part: Part) -> Pixels:
     if part.zoom == 1:
         return pixels
     from PIL import Image

@@ -48,8 +48,10 @@ class ProtocolPicture:
     image: Image
 
 
-Source = Path | bytes | tuple[int, int, bytes]
-"""A file, a file's bytes, or width, height and RGB bytes."""
+Pixels = tuple[int, int, bytes]
+"""Width, height and RGB."""
+Source = Path | bytes | Pixels
+"""A file, a file's bytes, or pixels."""
 
 
 def fit_half_cells(

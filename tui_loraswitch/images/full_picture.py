@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.fit import ProtocolPicture
+from tui_loraswitch.images.kitty import PictureNumber
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Packed:
     columns: int
     rows: int
     sequence: str = field(repr=False)
+    number: PictureNumber | None = None
+    """Kitty's, by which its cells know it."""
 
 
 NOTHING = Packed(0, 0, "")
@@ -40,15 +43,21 @@ class FullPicture(Widget):
     def pack(self, picture: ProtocolPicture) -> Packed:
         """Make a picture ready to be sent; for a thread."""
 
+    def send(self) -> None:
+        """Send what is shown, as far as the terminal has not got it."""
+        self.send_again()
+
     @abstractmethod
     def send_again(self) -> None:
         """Send what is shown to a terminal that may have lost it."""
 
     def show(self, picture: Packed) -> None:
         """Show another picture."""
+        if picture is self._packed:
+            return
         is_like = (picture.columns, picture.rows) == (self._packed.columns, self._packed.rows)
         self._packed = picture
-        self.send_again()
+        self.send()
         if not is_like:
             self.styles.width, self.styles.height = picture.columns, picture.rows
             self.refresh(layout=True)

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 _NAME = re.compile(rb"\x1bP>\|([\w.]+)")
 _NAMES = (b"iTerm2", b"WezTerm", b"mintty")
 _PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
-_MULTIPLEXERS = ("tmux", "screen")
+MULTIPLEXERS = ("tmux", "screen")
+"""How `TERM` begins in them."""
 
 
 def inline(png: bytes, columns: int, rows: int) -> str:
@@ -30,7 +31,7 @@ def is_known(answers: bytes, environment: Mapping[str, str], *, draws_sixel: boo
     name = _NAME.search(answers)
     if name is not None:
         return name[1] in _NAMES or (name[1] == b"xterm.js" and draws_sixel)
-    if environment.get("TERM", "").startswith(_MULTIPLEXERS):
+    if environment.get("TERM", "").startswith(MULTIPLEXERS):
         return False
     program = environment.get("TERM_PROGRAM", "")
     is_likely = program == "vscode" or environment.get("LC_TERMINAL") == "iTerm2"

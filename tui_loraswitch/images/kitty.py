@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from base64 import standard_b64encode
 from functools import cache
+from itertools import count
+from typing import ClassVar, Self
 
 PLACEHOLDER = "\U0010eeee"
 MOST_CELLS = 297
@@ -29,16 +31,22 @@ _DIACRITICS = (
 
 
 class PictureNumber:
-    """The number of this program's one picture, unlike those of other programs in the terminal.
+    """The number of a picture, unlike those of other programs in the terminal.
 
     Its lowest byte is a colour of the 256, which any tmux passes on as it is; its highest is the
     third diacritic of a cell.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        seed = os.getpid() if seed is None else seed
+    _made: ClassVar = count()
+
+    def __init__(self, seed: int) -> None:
         self.colour = 16 + seed % 240
         self.third = 1 + seed // 240 % (MOST_CELLS - 42)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Another number of this program, which has two hundred."""
+        return cls(os.getpid() + 240 * next(cls._made))
 
     def __int__(self) -> int:
         return self.third << 24 | self.colour

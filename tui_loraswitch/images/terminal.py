@@ -29,7 +29,7 @@ _KITTY_QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _CELL_SIZE_QUESTION = "\x1b[16t"
 _NAME_QUESTION = "\x1b[>q"
 _ATTRIBUTES_QUESTION = "\x1b[c"
-_QUESTIONS = _KITTY_QUESTION + _CELL_SIZE_QUESTION + _NAME_QUESTION + _ATTRIBUTES_QUESTION
+_QUESTIONS = _CELL_SIZE_QUESTION + _NAME_QUESTION + _ATTRIBUTES_QUESTION
 
 _KITTY_ANSWER = re.compile(rb"\x1b_Gi=31;OK")
 _CELL_SIZE_ANSWER = re.compile(rb"\x1b\[6;(\d{1,4});(\d{1,4})t")
@@ -64,7 +64,10 @@ def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
         return TerminalImages("halfcell", symbols=setting)
     if setting == "halfcell" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return TerminalImages("halfcell")
-    return settled(setting, _ask(_QUESTIONS), tmux.around(), os.environ)
+    # Multiplexers take it for a title, and show it.
+    is_direct = not os.environ.get("TERM", "").startswith(iterm2.MULTIPLEXERS)
+    questions = (_KITTY_QUESTION if is_direct else "") + _QUESTIONS
+    return settled(setting, _ask(questions), tmux.around(), os.environ)
 
 
 def settled(

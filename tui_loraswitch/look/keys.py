@@ -117,7 +117,7 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The keys of the focused pane, and of all"),
     Binding("colon,ctrl+p", "command_palette", "palette", id="app.palette", key_display=":",
             show=False, tooltip="Find by words what keys do, LoRAs, models and settings"),
-    Binding("ctrl+l", "redraw", "redraw", id="app.redraw", show=False,
+    Binding("ctrl+l", "redraw", "redraw", id="app.redraw", show=False, priority=True,
             tooltip="Draw the whole screen again, as the terminal can that is here now"),
     Binding("ctrl+z", "suspend_process", "suspend", id="app.suspend", show=False,
             tooltip="Back to the shell; fg comes back here"),

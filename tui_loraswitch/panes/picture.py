@@ -16,7 +16,6 @@ from msgspec import structs
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -31,14 +30,12 @@ from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.audition import KIB_PER_SECOND
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.desktop import open_outside
-from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells, fit_protocol
-from tui_loraswitch.images.full_picture import FullPicture, Packed
-from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.images.in_full import new_picture
+from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells
 from tui_loraswitch.images.line_budget import LineBudget, as_fine_as_fits, first_rows
-from tui_loraswitch.images.terminal import TerminalImages, looked_at_again
+from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line, Pane
+from tui_loraswitch.panes.picture_area import Fitted, PictureArea
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +92,7 @@ class PicturePane(Pane, can_focus=True):
     DEFAULT_CSS = """
     PicturePane {
         padding: 0;
-        & > #picture-area { height: 1fr; align: center middle; }
+        & > #picture-area { height: 1fr; }
         & #picture-words {
             height: 1fr; color: $text-muted; text-align: center; content-align: center middle;
         }
@@ -122,8 +119,8 @@ class PicturePane(Pane, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self._line = LineBudget(audition_kib_per_second)
-        self._terminal = terminal
         self._budget = budget
+        self.area = PictureArea(terminal, budget, id="picture-area")
         self._pictures: list[Drawn] = []
         self._shown = -1
         self._drawn: Drawn | None = None
@@ -131,12 +128,10 @@ class PicturePane(Pane, can_focus=True):
         self._said = ""
         self._preview: Preview | None = None
         self._last_preview = -math.inf
-        self._full: FullPicture | None = None
 
     def compose(self) -> ComposeResult:
         """The picture or words in its place; below it progress, or facts of the picture."""
-        with Container(id="picture-area"):
-            yield HalfCellPicture(self._budget, id="half-cells")
+        with self.area:
             yield Static("", id="picture-words", markup=False)
         yield Line(id="picture-prompt")
         yield Line(id="picture-line")
@@ -201,16 +196,8 @@ class PicturePane(Pane, can_focus=True):
     @work(exclusive=True, group="look at the terminal")
     async def draw_again(self) -> None:
         """Send the picture again, as the terminal can show it that is there now."""
-        terminal = await in_background(looked_at_again, self._terminal)
-        if terminal != self._terminal:
-            self._terminal = terminal
-            if self._full is not None:
-                await self._full.remove()
-                self._full = None
-            if self._drawn is not None:
-                self._draw(self._drawn)
-        elif self._full is not None and self._full.display:
-            self._full.send_again()
+        if await self.area.send_again() and self._drawn is not None:
+            self._draw(self._drawn)
 
     def say_audition(self, is_on: bool) -> None:
         """Say that what the cursor is on will be seen here, or show the last picture again."""
@@ -241,24 +228,24 @@ class PicturePane(Pane, can_focus=True):
         faster than the line takes it.
         """
         drawn = self._drawn = Drawn(path, f"Audition {stack}", facts)
-        room = self.query_one("#picture-area").size
+        area = self.area
+        protocol, size = area.terminal.protocol, area.size
         try:
-            if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
+            if protocol == "off" or not area.has_room:
                 self._show_words(clean_line(str(path)), drawn)
-            elif is_full and self._terminal.protocol != "halfcell":
-                await self._draw_in_full(drawn, room.width, room.height)
+            elif is_full and protocol != "halfcell":
+                self._show(await area.fitted(lambda: path), drawn)
             else:
-                cells = await in_background(fit_half_cells, path, room.width, room.height)
+                cells = await in_background(fit_half_cells, path, *size)
                 await self._show_cells(cells, drawn, is_full)
         except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
 
     async def _show_cells(self, cells: HalfCells, drawn: Drawn, is_full: bool) -> None:
         """Show it as fine as the line allows now, then row by row what it takes to be whole."""
-        widget = self.query_one(HalfCellPicture)
+        widget = self.area.half_cells
         part, cost = await in_background(as_fine_as_fits, cells, widget.cells, self._line.left)
-        self._show_only("half-cells", drawn)
-        widget.show(part)
+        self._show(part, drawn)
         self._line.spend(cost)
         if not is_full:
             await asyncio.sleep(MOVING_SECONDS)
@@ -278,7 +265,7 @@ class PicturePane(Pane, can_focus=True):
         # Work that is none of this pane's begins and ends with every step of the list's cursor.
         if self._drawn is None and words != self._said:
             self._said = words
-            self.query_one("#picture-words", Static).update(words, layout=False)
+            self._words.update(words, layout=False)
 
     def _show_progress(self, drawing: Drawing) -> None:
         step, total, seconds = drawing.step, drawing.total_steps, drawing.seconds
@@ -316,22 +303,13 @@ class PicturePane(Pane, can_focus=True):
     async def _draw(self, drawn: Drawn) -> None:
         """Scale in a thread, then show: previews in half cells, files as well as can be."""
         self._drawn = drawn
-        room = self.query_one("#picture-area").size
         try:
-            if self._terminal.protocol == "off" or room.width < 4 or room.height < 2:
+            if self.area.terminal.protocol == "off" or not self.area.has_room:
                 words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
                 self._show_words(words, drawn)
-            elif drawn.is_file and self._terminal.protocol != "halfcell":
-                await self._draw_in_full(drawn, room.width, room.height)
             else:
-                size = (room.width, room.height)
-                is_thrifty = self._budget.is_thrifty
-                symbols = self._terminal.symbols
-                cells = await in_background(
-                    fit_half_cells, drawn.source, *size, is_thrifty, symbols
-                )
-                self._show_only("half-cells", drawn)
-                self.query_one(HalfCellPicture).show(cells)
+                picture = await self.area.fitted(lambda: drawn.source, in_full=drawn.is_file)
+                self._show(picture, drawn)
         except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
         # It only decorates: whatever goes wrong with a picture, the app goes on.
@@ -340,31 +318,28 @@ class PicturePane(Pane, can_focus=True):
             self._show_words("the picture cannot be shown; the log file has the details", drawn)
 
     def _show_words(self, words: str, drawn: Drawn) -> None:
-        self._show_only("picture-words", drawn)
-        self.query_one("#picture-words", Static).update(words, layout=False)
+        self._show_said(drawn)
+        self._words.update(words, layout=False)
+        self.area.show_only(self._words)
 
-    async def _draw_in_full(self, drawn: Drawn, width: int, height: int) -> None:
-        if self._full is None:
-            self._full = new_picture(self._terminal, self._budget, id="full-picture")
-            self._full.display = False
-            await self.query_one("#picture-area").mount(self._full)
-        widget = self._full
+    def _show(self, picture: Fitted, drawn: Drawn) -> None:
+        """Show a picture with its words, in the same frame."""
+        self._show_said(drawn)
+        self.area.show(picture)
 
-        def pack() -> Packed:
-            return widget.pack(fit_protocol(drawn.source, width, height, self._terminal))
-
-        picture = await in_background(pack)
-        widget.show(picture)
-        self._show_only("full-picture", drawn)
-
-    def _show_only(self, name: str, drawn: Drawn) -> None:
-        """Show one of the ways to draw, with its words in the same frame."""
+    def _show_said(self, drawn: Drawn) -> None:
         self.show_title(Content(drawn.title))
         if drawn.is_file:
             self._show_line(Content(drawn.facts))
         self._show_prompt(drawn)
-        for child in self.query_one("#picture-area").children:
-            child.display = child.id == name
+
+    def another_area(self, *, keeps: int = 1, id: str) -> PictureArea:
+        """Room for a picture on another screen, as the terminal and the line are."""
+        return PictureArea(self.area.terminal, self._budget, keeps=keeps, id=id)
+
+    @property
+    def _words(self) -> Static:
+        return self.query_one("#picture-words", Static)
 
 
 def _unplaced(picture: PictureSaved) -> PictureSaved:

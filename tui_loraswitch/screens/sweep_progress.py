@@ -21,14 +21,14 @@ from engine.errors import EngineError
 from engine.protocol.text import bar, plural
 from engine.words.clean import clean_line
 from tui_loraswitch.control.cell_task import SweepProgress
-from tui_loraswitch.images.fit import fit_half_cells
-from tui_loraswitch.images.halfcell import HalfCellPicture
-from tui_loraswitch.panes.background import in_background
+from tui_loraswitch.panes.picture_area import NewArea
 
 log = logging.getLogger(__name__)
 
 SHEET_SECONDS = 2.0
 """Between two drawings of the sheet: it is the bulk of what is sent over SSH."""
+_NOTHING = (-1, False)
+"""Before anything is drawn."""
 _WORDS = {
     "preparing": "the cells are being looked at",
     "waiting": "waiting",
@@ -49,7 +49,7 @@ class SweepScreen(ModalScreen[None]):
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
-        & #sweep-sheet { height: 1fr; align: center middle; }
+        & #sweep-sheet { height: 1fr; }
         & #sweep-workers { height: auto; max-height: 40%; }
         & #sweep-line { height: 1; }
         & #sweep-words { height: 1; color: $text-muted; }
@@ -68,6 +68,7 @@ class SweepScreen(ModalScreen[None]):
 
     def __init__(
         self,
+        new_area: NewArea,
         title: str,
         progress: SweepProgress,
         stop: Callable[[], object],
@@ -75,19 +76,19 @@ class SweepScreen(ModalScreen[None]):
         new: Callable[[], object],
     ) -> None:
         super().__init__()
+        self._sheet = new_area(id="sweep-sheet")
         self._title = title
         self._progress = progress
         self._stop, self._go_on, self._new = stop, go_on, new
         self._shown = -math.inf
-        self._drawn = -1
+        self._drawn = _NOTHING
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """The sheet, and two lines."""
         with Vertical() as box:
             box.border_subtitle = "x stops · g goes on · Escape leaves it to be drawn"
-            with Vertical(id="sweep-sheet"):
-                yield HalfCellPicture(id="sweep-cells")
+            yield self._sheet
             yield Static(id="sweep-workers", markup=False)
             yield Static(id="sweep-line", markup=False)
             yield Static(id="sweep-words", markup=False)
@@ -98,7 +99,7 @@ class SweepScreen(ModalScreen[None]):
 
     def on_resize(self) -> None:
         """The sheet is as large as fits."""
-        self._drawn = -1
+        self._drawn = _NOTHING
         self.show_progress(self._progress)
 
     def show_progress(self, progress: SweepProgress) -> None:
@@ -117,14 +118,15 @@ class SweepScreen(ModalScreen[None]):
         said = _WORDS.get(progress.state, "")
         words = ": ".join(filter(None, (said, clean_line(progress.now, 300))))
         self.query_one("#sweep-words", Static).update(Content(words))
-        if progress.drawn != self._drawn and progress.sheet is not None and self._timer is None:
-            is_last = progress.state in ("done", "stopped", "failed")
-            left = 0.0 if is_last else self._shown + SHEET_SECONDS - time.monotonic()
+        is_new = (progress.drawn, progress.is_over) != self._drawn
+        if is_new and progress.sheet is not None and self._timer is None:
+            left = 0.0 if progress.is_over else self._shown + SHEET_SECONDS - time.monotonic()
             self._timer = self.set_timer(max(left, 0.01), self._show_sheet_now)
 
     def _show_sheet_now(self) -> None:
         self._timer = None
-        self._drawn, self._shown = self._progress.drawn, time.monotonic()
+        self._drawn = self._progress.drawn, self._progress.is_over
+        self._shown = time.monotonic()
         self._show_sheet()
 
     def action_stop(self) -> None:
@@ -140,14 +142,21 @@ class SweepScreen(ModalScreen[None]):
         self.dismiss(None)
         self._new()
 
+    @work(exclusive=True, group="sheet-again")
+    async def draw_again(self) -> None:
+        """Send the sheet again, as the terminal can show it that is there now."""
+        if await self._sheet.send_again():
+            self._show_sheet()
+
     @work(exclusive=True, group="sheet")
     async def _show_sheet(self) -> None:
-        sheet, room = self._progress.sheet, self.query_one("#sweep-sheet").size
-        if sheet is None or not sheet.exists() or room.width < 4 or room.height < 2:
+        """Show the sheet, while it fills in characters, which take fewer bytes."""
+        path = self._progress.sheet
+        if path is None or not path.exists() or not self._sheet.has_room:
             return
         try:
-            cells = await in_background(fit_half_cells, sheet, room.width, room.height)
+            sheet = await self._sheet.fitted(lambda: path, in_full=self._progress.is_over)
         except EngineError as error:
             log.warning("the sheet cannot be shown: %s", error)
         else:
-            self.query_one(HalfCellPicture).show(cells)
+            self._sheet.show(sheet)

@@ -26,6 +26,7 @@ from tui_loraswitch.control.caption import Caption, caption_of
 from tui_loraswitch.control.gallery_search import read_search
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line
+from tui_loraswitch.panes.picture_area import NewArea
 from tui_loraswitch.screens.gallery.grid import ROWS, WIDTH, GalleryGrid
 from tui_loraswitch.screens.gallery.loader import ThumbnailLoader
 from tui_loraswitch.screens.gallery.records import GalleryRecords, preview_place, write_preview
@@ -104,9 +105,14 @@ class GalleryScreen(ModalScreen[None]):
             self.report, self.is_done = report, is_done
 
     def __init__(
-        self, records: GalleryRecords, thumbnails: Thumbnails, wishes: GalleryWishes
+        self,
+        records: GalleryRecords,
+        thumbnails: Thumbnails,
+        wishes: GalleryWishes,
+        new_area: NewArea,
     ) -> None:
         super().__init__()
+        self._new_area = new_area
         self._records = records
         self._wishes = wishes
         grid_ready = self._thumbnail_ready
@@ -177,7 +183,8 @@ class GalleryScreen(ModalScreen[None]):
         marked = self.grid.marked
         others = [path for path in marked if path != row.path]
         other = others[-1] if others else None
-        self.app.push_screen(PictureViewer(self.grid.rows, self.grid.cursor, other))
+        viewer = PictureViewer(self._new_area, self.grid.rows, self.grid.cursor, other)
+        self.app.push_screen(viewer)
 
     @on(GalleryGrid.Opened)
     def open_clicked(self) -> None:

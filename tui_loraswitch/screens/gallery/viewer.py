@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import ModalScreen
 
@@ -18,11 +20,15 @@ from engine.store.pictures import PictureRow
 from engine.words.clean import clean_line
 from tui_loraswitch.control.caption import caption_of
 from tui_loraswitch.images.compare import Part, difference_of, part_of
-from tui_loraswitch.images.halfcell import HalfCellPicture
+from tui_loraswitch.images.fit import Pixels
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line
+from tui_loraswitch.panes.picture_area import Fitted, NewArea, PictureArea
 
 Mode = Literal["one", "beside", "difference"]
+_SIDES = ("first", "second")
+_KEPT = 4
+"""Pictures made for their room: to flip between two, and two side by side, takes no work again."""
 _STEP = 0.25
 """Of what is seen, by a key that pans."""
 
@@ -34,7 +40,7 @@ class PictureViewer(ModalScreen[None]):
     PictureViewer {
         background: $background;
         & > #viewer-area { height: 1fr; }
-        & .viewer-half { width: 1fr; height: 100%; align: center middle; }
+        & PictureArea { width: 1fr; height: 100%; }
         & > Line { color: $text-muted; padding: 0 1; }
     }
     """
@@ -60,10 +66,17 @@ class PictureViewer(ModalScreen[None]):
     ]  # fmt: skip
 
     def __init__(
-        self, pictures: Sequence[PictureRow], first: int, other: Path | None = None
+        self,
+        new_area: NewArea,
+        pictures: Sequence[PictureRow],
+        first: int,
+        other: Path | None = None,
     ) -> None:
         """`pictures` can be gone through from `first` on; `other` is what it is compared with."""
         super().__init__()
+        # Of two that are flipped between, the terminal has both.
+        self._areas = tuple(new_area(keeps=2, id=f"viewer-{side}") for side in _SIDES)
+        self._fitted: dict[Hashable, Fitted] = {}
         self._pictures = pictures
         self._number = first
         self._other = other
@@ -75,9 +88,7 @@ class PictureViewer(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Room for two, and a line of words."""
         with Horizontal(id="viewer-area"):
-            for name in ("first", "second"):
-                with Container(classes="viewer-half", id=f"viewer-{name}"):
-                    yield HalfCellPicture(id=f"viewer-{name}-cells")
+            yield from self._areas
         yield Line(id="viewer-line")
         yield Line(id="viewer-keys")
 
@@ -87,7 +98,7 @@ class PictureViewer(ModalScreen[None]):
         if self._other is not None:
             keys = f"Space flips · c both · d difference · {keys}"
         self.query_one("#viewer-keys", Line).show(Content(keys))
-        self.query_one("#viewer-second").display = False
+        self._areas[1].display = False
         self.call_after_refresh(self._draw)
 
     def on_resize(self) -> None:
@@ -136,9 +147,16 @@ class PictureViewer(ModalScreen[None]):
             self._mode = "one" if self._mode == mode else mode
             self._draw()
 
+    @work(exclusive=True, group="viewer-again")
+    async def draw_again(self) -> None:
+        """Send what is shown again, as the terminal can show it that is there now."""
+        if any([await area.send_again() for area in self._areas]):
+            self._fitted.clear()
+            self._draw()
+
     @work(exclusive=True, group="viewer")
     async def _draw(self) -> None:
-        second = self.query_one("#viewer-second")
+        second = self._areas[1]
         if second.display != (self._mode == "beside"):
             second.display = self._mode == "beside"
             self.call_after_refresh(self._draw)
@@ -149,43 +167,54 @@ class PictureViewer(ModalScreen[None]):
             words = f"it cannot be shown: {clean_line(str(error), 200)}"
         zoom = f" · {self._part.zoom:g}×" if self._part.zoom > 1 else ""
         self.query_one("#viewer-line", Line).show(Content(f"{words}{zoom}"))
+        if self._mode == "one" and self._other is not None:
+            with suppress(EngineError):  # it is said when it is to be seen
+                for path in (self._other, self._pictures[self._number].path):
+                    await self._part_of(path, self._areas[0])
 
     async def _shown_words(self) -> str:
         """Show what is to be seen; what is said of it."""
         own, other = self._pictures[self._number].path, self._other
         if self._mode == "difference" and other is not None:
-            area = self._room("first")
-            cells, found = await in_background(difference_of, own, other, self._part, *area)
-            self._cells("first").show(cells)
-            if not found.largest:
-                return f"{clean_line(own.name, 40)} and {clean_line(other.name, 40)}: no difference"
-            return (
-                f"{clean_line(own.name, 40)} and {clean_line(other.name, 40)}: up to "
-                f"{found.largest} of 255, in {found.share:.1%} of the pixels"
-            )
-        sides = {"first": self.shown}
+            return await self._show_difference(own, other)
+        shown = [self.shown]
         if self._mode == "beside" and other is not None:
-            sides["second"] = other
-            name = " | ".join([await self._named(path, 70) for path in (own, other)])
+            shown.append(other)
+            name = " | ".join([await self._named(path, 70) for path in shown])
         else:
             name = await self._named(self.shown, 140)
         if other is None:
             name += f" · {self._number + 1} of {len(self._pictures)}"
-        for side, path in sides.items():
-            self._cells(side).show(
-                await in_background(part_of, path, self._part, *self._room(side))
-            )
+        for area, path in zip(self._areas, shown, strict=False):
+            area.show(await self._part_of(path, area))
         return name
+
+    async def _show_difference(self, own: Path, other: Path) -> str:
+        found = None
+
+        def heat() -> Pixels:
+            nonlocal found
+            pixels, found = difference_of(own, other, self._part)
+            return pixels
+
+        self._areas[0].show(await self._areas[0].fitted(heat))
+        names = f"{clean_line(own.name, 40)} and {clean_line(other.name, 40)}"
+        if found is None or not found.largest:
+            return f"{names}: no difference"
+        return f"{names}: up to {found.largest} of 255, in {found.share:.1%} of the pixels"
+
+    async def _part_of(self, path: Path, area: PictureArea) -> Fitted:
+        """The part of a picture that is seen, made for its room; the last ones are kept."""
+        key = path, self._part, area, area.size
+        if key not in self._fitted:
+            fitted = await area.fitted(partial(part_of, path, self._part))
+            if len(self._fitted) >= _KEPT:
+                del self._fitted[next(iter(self._fitted))]
+            self._fitted[key] = fitted
+        return self._fitted[key]
 
     async def _named(self, path: Path, most: int) -> str:
         """The file's name, and the stack and the seed that it was drawn with."""
         if path not in self._heads:
             self._heads[path] = (await in_background(caption_of, path)).head
         return clean_line(" · ".join((path.name, self._heads[path])), most)
-
-    def _room(self, side: str) -> tuple[int, int]:
-        size = self.query_one(f"#viewer-{side}").size
-        return max(1, size.width), max(1, size.height)
-
-    def _cells(self, side: str) -> HalfCellPicture:
-        return self.query_one(f"#viewer-{side}-cells", HalfCellPicture)
