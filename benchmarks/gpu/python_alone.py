@@ -43,7 +43,7 @@ def thin_unet() -> UNet2DConditionModel:
 
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
-    """Let the CPU be taken for a GPU whose kernels do nothing."""
+    """Let the CPU be taken for a GPU whose kernels do nothing, so backups are worth nothing."""
     with ExitStack() as stubs:
         for owner, name, stub in (
             (loras, "is_gpu", _always),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -70,6 +70,7 @@ class Backups:
         self._pinned, self._pageable = HostMemory(pinned=True), HostMemory()
         self._saved: dict[WeightName, torch.Tensor | None] = {}
         self._idle: dict[WeightName, None] = {}
+        self._promised: dict[WeightName, torch.Tensor] = {}
         self.idle_limit = idle_limit
         self._idle_on_gpu = idle_on_gpu
 
@@ -99,16 +100,46 @@ class Backups:
         idle = self._idle
         return tuple([name for name in self._saved if name not in idle] if idle else self._saved)
 
-    def save(self, weights: Mapping[WeightName, torch.Tensor]) -> None:
-        """Keep base weights that are not kept yet, and that have not been changed."""
+    def save(
+        self, weights: Mapping[WeightName, torch.Tensor], by_merge: Container[WeightName] = ()
+    ) -> None:
+        """Keep base weights that are not kept yet, and that have not been changed.
+
+        Of those that are `by_merge`, copies beside the weights are left to the merge, which has
+        the base weights in hand: they are `promised`, and count from `fulfil` on.
+        """
+        self.forget_promised()
         if self._tier == "file":
             self._saved.update(dict.fromkeys(weights))
         elif weights:
-            sources = list(weights.values())
-            room = Room(room_on(sources[0].device))
-            copies = [self._place(weight, self._tier, weight.device, room) for weight in sources]
-            copy_all(copies, sources)
-            self._saved.update(zip(weights, copies, strict=True))
+            room = Room(room_on(next(iter(weights.values())).device))
+            copies = {
+                name: self._place(weight, self._tier, weight.device, room)
+                for name, weight in weights.items()
+            }
+            promised = {
+                name: copy
+                for name, copy in copies.items()
+                if name in by_merge and is_beside(copy, weights[name])
+            }
+            now = [name for name in copies if name not in promised]
+            copy_all([copies[name] for name in now], [weights[name] for name in now])
+            self._saved.update({name: copies[name] for name in now})
+            self._promised = promised
+
+    @property
+    def promised(self) -> Mapping[WeightName, torch.Tensor]:
+        """Copies that a merge is to write, or was to write when it failed."""
+        return self._promised
+
+    def forget_promised(self) -> None:
+        """Drop copies that were promised; those that are counted stay."""
+        self._promised = {}
+
+    def fulfil(self) -> None:
+        """Count the promised copies, which are written."""
+        self._saved.update(self._promised)
+        self.forget_promised()
 
     def keep(self, names: Iterable[WeightName]) -> None:
         """Need these copies, should any of them be idle."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
-import psutil
 import torch
 from torch import nn
 
 from engine.errors import EngineError, SwitchError
 from engine.host_memory import is_out_of_memory
-from engine.pinned_memory import IDLE_SHARE, give_back_pinned
+from engine.pinned_memory import give_back_pinned
 from engine.protocol.reports import Tier, VerifyReport
-from engine.switch.backup import Backups, BaseSource, is_beside
+from engine.switch.backup import Backups, BaseSource, copy_all, is_beside
 from engine.switch.fingerprint import fingerprint, fingerprints, joined
 from engine.switch.mapped_files import MappedFiles
 from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
-from engine.switch.tier import require_memory
+from engine.switch.tier import idle_bytes, require_memory
 
 
 class BaseModel:
@@ -43,9 +42,8 @@ class BaseModel:
         weights = self._all_live()
         self._pages = FilePages(source or MappedFiles(weights), weights)
         self._asked_idle_limit = idle_limit
-        self._backups = Backups(
-            tier, source, self._idle_limit(tier), idle_on_gpu=idle_limit is not None
-        )
+        limit = self._idle_limit(tier)
+        self._backups = Backups(tier, source, limit, idle_on_gpu=idle_limit is not None)
         self._proven: set[WeightName] = set()
         self._proven_version: object = None
         self._doubted: set[WeightName] = set()
@@ -119,29 +117,41 @@ class BaseModel:
 
     def all_for_merging(
         self, names: Sequence[WeightName], changed: Container[WeightName]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """The parameters themselves, and what each is computed from: see `for_merging`.
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor | None]]:
+        """The parameters, what each is computed from, and the copies of W0 that are to be written.
 
-        `changed` are those that are not W0 now.
+        `changed` are those that are not W0 now; see `for_merging`. Copies count from `fulfil` on.
         """
         slots = [self._slots[name] for name in names]
         lives: list[torch.Tensor] = [held[kind] for held, kind in slots]  # type: ignore[misc]
         if self.tier == "file":
             self.restore([name for name in names if name in changed])
-            return lives, lives
-        get = self._backups.get
+            return lives, lives, []
+        get, promised = self._backups.get, self._backups.promised
+        copies = [promised.get(name) for name in names] if promised else []
         bases = [get(n) if n in changed else w for n, w in zip(names, lives, strict=True)]
         is_here = list(map(is_beside, bases, lives))
         if not all(is_here):
             self.restore([name for name, here in zip(names, is_here, strict=True) if not here])
             placed = zip(bases, lives, is_here, strict=True)
             bases = [base if here else live for base, live, here in placed]
-        return lives, bases
+        return lives, bases, copies
 
-    def back_up(self, names: Iterable[WeightName]) -> None:
+    def fulfil(self, *, by_copying: bool = False) -> None:
+        """Count the copies that the merge was to write: it has, or they are copied here.
+
+        The latter is for weights that were not written to.
+        """
+        promised = self._backups.promised
+        if by_copying and promised:
+            copy_all([*promised.values()], [self.live(name) for name in promised])
+        self._backups.fulfil()
+
+    def back_up(self, names: Iterable[WeightName], by_merge: Container[WeightName] = ()) -> None:
         """Keep W0 of parameters, of which those without a backup must not have been changed yet.
 
-        Raises `SwitchError`, with nothing changed, when there is no room or the model's file holds
+        Copies of those that are `by_merge` may be left to the merge: see `all_for_merging`. Raises
+        `SwitchError`, with nothing changed, when there is no room or the model's file holds
         something else.
         """
         names = tuple(names)
@@ -153,7 +163,7 @@ class BaseModel:
         if new or written:
             self._require_memory(self.tier, new, written)
         try:
-            self._backups.save({name: self.live(name) for name in new})
+            self._backups.save({name: self.live(name) for name in new}, by_merge)
             self._pages.write(names)
         except BaseException as error:
             # Nothing was written yet: the former stack stays live.
@@ -178,14 +188,17 @@ class BaseModel:
     def restore_all(self) -> list[WeightName]:
         """Copy every backup back and release it; gives the names of what is not W0 even then.
 
-        What was copied is proven by its fingerprint, and so is what was in doubt. Raises
-        `EngineError` while it cannot be done, or the model's file is being written to.
+        What was copied is proven by its fingerprint, and so is what was in doubt, or what a merge
+        that failed was to copy. Raises `EngineError` while it cannot be done, or the model's file
+        is being written to.
         """
         in_file = self._require_pages()
         version = self._pages.version()
         names = self._backups.names()
         self.restore(names)
-        doubted = {*names, *self._doubted, *(in_file if not self._pages.are_proven else ())}
+        doubted = {*names, *self._backups.promised, *self._doubted}
+        if not self._pages.are_proven:
+            doubted |= in_file
         wrong = self._differing((name, self.live(name)) for name in doubted)
         damaged = {name for name in wrong if not self._mend(name)}
         if self._pages.version() != version:
@@ -193,6 +206,7 @@ class BaseModel:
         self._doubted = damaged
         if not damaged:
             self._pages.prove(version)
+            self._backups.forget_promised()
             self._backups.release(names)
         return sorted(damaged)
 
@@ -212,7 +226,8 @@ class BaseModel:
 
     def _mend(self, name: WeightName) -> bool:
         """Write W0 from a copy that is still right, if there is one; True when there was."""
-        for read in (self._backups.get, self._backups.read_source):
+        promised = self._backups.promised.__getitem__
+        for read in (promised, self._backups.get, self._backups.read_source):
             try:
                 copy = read(name)
             except (EngineError, KeyError):
@@ -311,15 +326,8 @@ class BaseModel:
             give_back_pinned()
 
     def _idle_limit(self, tier: Tier) -> int:
-        """Bytes of copies that no live LoRA needs and that are kept all the same.
-
-        Pinned memory stays with PyTorch when it is let go, so keeping what is in it costs nothing
-        until memory is short; then it makes room.
-        """
-        if self._asked_idle_limit is not None:
-            return self._asked_idle_limit
-        is_pinned = tier != "file" and self.device.type == "cuda"
-        return int(psutil.virtual_memory().total * IDLE_SHARE) if is_pinned else 0
+        asked = self._asked_idle_limit
+        return idle_bytes(tier, self.device) if asked is None else asked
 
     def prove_source(self, names: Iterable[WeightName], tier: Tier | None = None) -> object:
         """Make sure that the model's file holds these base weights, where it is their backup.

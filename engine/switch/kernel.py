@@ -84,9 +84,10 @@ class Launch:
     def run(self, weights: torch.Tensor, places: int, finite: torch.Tensor) -> None:
         """Write all live weights.
 
-        `weights` [n, 2] (int64, on the GPU) has the addresses of every live weight and its base,
-        which may be the live weight itself, in the order of `add`; `places` is all of them joined
-        by "or". `finite` (int32) becomes 0 where something is written that is not.
+        `weights` [n, 3] (int64, on the GPU) has the addresses of every live weight, its base, which
+        may be the live weight itself, and a copy of the base that is written on the way, or 0, in
+        the order of `add`; `places` is all of them joined by "or". `finite` (int32) becomes 0 where
+        something is written that is not.
         """
         device = weights.device
         tables = self.send(device)
@@ -176,13 +177,17 @@ def merge_kernel(  # type: ignore[no-untyped-def]
         total += product * tl.load(scales + here)
     inside = (row[:, None] < rows) & (column[None, :] < columns)
     place = row[:, None] * columns + column[None, :]
-    live = tl.load(weights + 2 * weight).to(tl.pointer_type(WEIGHT))
-    base = tl.load(weights + 2 * weight + 1).to(tl.pointer_type(WEIGHT))
+    live = tl.load(weights + 3 * weight).to(tl.pointer_type(WEIGHT))
+    base = tl.load(weights + 3 * weight + 1).to(tl.pointer_type(WEIGHT))
+    copy = tl.load(weights + 3 * weight + 2)
     if WIDE_WEIGHTS:
         live = tl.multiple_of(live, 16)
         base = tl.multiple_of(base, 16)
-    merged = tl.load(base + place, mask=inside, other=0.0).to(tl.float32) + total
-    rounded = merged.to(WEIGHT)
+        copy = tl.multiple_of(copy, 16)
+    read = tl.load(base + place, mask=inside, other=0.0)
+    if copy != 0:
+        tl.store(copy.to(tl.pointer_type(WEIGHT)) + place, read, mask=inside)
+    rounded = (read.to(tl.float32) + total).to(WEIGHT)
     tl.store(live + place, rounded, mask=inside)
     # x - x is 0 for finite numbers alone.
     wide = rounded.to(tl.float32)

@@ -54,11 +54,15 @@ def _is_channels_last(weight: torch.Tensor) -> bool:
 
 
 class Work(NamedTuple):
-    """A launch, and in its order the weights that it writes and what each is computed from."""
+    """A launch, and in its order the weights that it writes and what each is computed from.
+
+    `copies` of the bases are written beside, where there are any.
+    """
 
     launch: Launch
     lives: Sequence[torch.Tensor]
     bases: Sequence[torch.Tensor]
+    copies: Sequence[torch.Tensor | None] = ()
 
 
 def new_launch(
@@ -99,20 +103,28 @@ def launch_all(works: Sequence[Work], device: torch.device) -> torch.Tensor:
 
     Returns whether all that was written is finite, as a tensor that need not be computed yet.
     """
-    addresses = [address for work in works for address in addresses_of(work.lives, work.bases)]
+    addresses = [
+        address for work in works for address in addresses_of(work.lives, work.bases, work.copies)
+    ]
     return launch_at([work.launch for work in works], Sent(addresses, device))
 
 
-def addresses_of(lives: Sequence[torch.Tensor], bases: Sequence[torch.Tensor]) -> list[int]:
-    """Where each live weight lies, and its base, in turn."""
-    found = [0] * (2 * len(lives))
-    found[::2] = [live.data_ptr() for live in lives]
-    found[1::2] = [base.data_ptr() for base in bases]
+def addresses_of(
+    lives: Sequence[torch.Tensor],
+    bases: Sequence[torch.Tensor],
+    copies: Sequence[torch.Tensor | None] = (),
+) -> list[int]:
+    """Where each live weight lies, its base, and the copy of that which is to be written, or 0."""
+    found = [0] * (3 * len(lives))
+    found[::3] = [live.data_ptr() for live in lives]
+    found[1::3] = [base.data_ptr() for base in bases]
+    if copies:
+        found[2::3] = [0 if copy is None else copy.data_ptr() for copy in copies]
     return found
 
 
 class Sent:
-    """Addresses of live weights and bases that are on the GPU, in the order of some launches."""
+    """Addresses as of `addresses_of` that are on the GPU, in the order of some launches."""
 
     def __init__(self, addresses: list[int], device: torch.device) -> None:
         self.addresses = addresses
@@ -124,7 +136,7 @@ class Sent:
 
     def part(self, start: int, count: int) -> tuple[torch.Tensor, int]:
         """Those of `count` weights from one on, and all of them joined by "or"."""
-        here = slice(2 * start, 2 * (start + count))
+        here = slice(3 * start, 3 * (start + count))
         return self._there[here], int(np.bitwise_or.reduce(self._numbers[here]))
 
 

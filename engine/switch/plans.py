@@ -52,6 +52,11 @@ class StackPlan:
         identities = {n: tuple([term.identity for term in parts]) for n, parts in terms.items()}
         return cls(terms, identities)
 
+    def ready_for(self, changed: Sequence[WeightName]) -> ReadyMerge | None:
+        """Its merge by kernels, if all of its weights are to be merged."""
+        ready = self.ready
+        return ready if ready and ready.names and len(changed) == len(self.terms) else None
+
     def step_from(self, before: Identities) -> Step:
         """What is to be written where the weights of `before` are live; worked out once."""
         known = self.steps.pop(id(before), None)

@@ -28,8 +28,9 @@ Find = Callable[[WeightName], torch.Tensor]
 class ReadyMerge:
     """The launches of a stack's weights, whose factors are on the GPU with their addresses.
 
-    `names` are the weights that kernels merge, in the order that `run` takes them in; `rest` are
-    the others. A switch sends what may have changed since: where weights and their bases lie.
+    `names` are the weights that kernels merge, in the order that `run` takes them in, and `members`
+    the same as a set; `rest` are the others. A switch sends what may have changed since: where
+    weights and their bases lie.
     """
 
     def __init__(self, terms: Terms, live: Find, device: torch.device) -> None:
@@ -45,6 +46,7 @@ class ReadyMerge:
             else:
                 members.setdefault(key, []).append(name)
         self.names = [name for key in self._launches for name in members[key]]
+        self.members = frozenset(self.names)
         for launch in self._launches.values():
             launch.send(self.device)
 
@@ -74,16 +76,20 @@ class ReadyMerge:
         return key
 
     def run(
-        self, lives: Sequence[torch.Tensor], bases: Sequence[torch.Tensor]
+        self,
+        lives: Sequence[torch.Tensor],
+        bases: Sequence[torch.Tensor],
+        copies: Sequence[torch.Tensor | None] = (),
     ) -> torch.Tensor | None:
         """Merge the weights of `names`, each from its base, which may be the live weight itself.
 
+        `copies` like the live weights, where there are any, become copies of the bases.
         Returns whether all that was written is finite, as a tensor that need not be computed yet;
         None, with nothing written, where a weight does not lie as it did when this was made.
         """
         if not self._lie_alike(lives) or (bases is not lives and not self._lie_alike(bases)):
             return None
-        addresses = addresses_of(lives, bases)
+        addresses = addresses_of(lives, bases, copies)
         if self._sent is None or addresses != self._sent.addresses:
             self._sent = Sent(addresses, self.device)
         return launch_at(list(self._launches.values()), self._sent)

@@ -288,8 +288,9 @@ class LoraSwitcher:
         plan = self._loras.plan(fitted.members, self._base.live)
         wanted = plan.identities
         changed, leaving = plan.step_from(before.identities)
+        ready = plan.ready_for(changed)
         with phases.phase("backup"):
-            self._base.back_up(changed)
+            self._base.back_up(changed, by_merge=ready.members if ready else ())
             version = self._base.prove_source((*changed, *leaving))
         embeddings = tuple(
             found
@@ -304,6 +305,7 @@ class LoraSwitcher:
             try:
                 self._write(changed, leaving, before, plan, cancelled)
                 self._base.require_same_file(version)
+                self._base.fulfil()
                 # Inside: what is live is known the moment it is, whatever interrupts next.
                 self._live = _Live(stack, embeddings, wanted)
             except BaseException as error:
@@ -369,14 +371,16 @@ class LoraSwitcher:
         self, changed: Sequence[WeightName], before: _Live, plan: StackPlan, cancelled: Cancelled
     ) -> tuple[Done, Sequence[WeightName]]:
         """Launch what was made ready for a whole stack; gives what is left to be merged, too."""
-        ready = plan.ready
-        if ready is None or not ready.names or len(changed) < len(plan.terms):
+        ready = plan.ready_for(changed)
+        if ready is None:
             return Done(), changed
         _stop_if(cancelled)
-        lives, bases = self._base.all_for_merging(ready.names, before.identities)
-        finite = ready.run(lives, bases)
-        # With nothing written these are merged one by one, W0 being where it was asked for.
-        return (Done(), changed) if finite is None else (Done([finite], ready.dtypes), ready.rest)
+        finite = ready.run(*self._base.all_for_merging(ready.names, before.identities))
+        if finite is None:
+            # With nothing written these are merged one by one, W0 being where it was asked for.
+            self._base.fulfil(by_copying=True)
+            return Done(), changed
+        return Done([finite], ready.dtypes), ready.rest
 
     def _recover(self) -> None:
         """Copy every backup back and check it against its fingerprint."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engine.errors import SwitchError
-from engine.pinned_memory import free_pinned
+from engine.pinned_memory import IDLE_SHARE, free_pinned
 from engine.protocol.reports import BackupChoice, Tier
 
 HEADROOM_BYTES = 4 << 30
@@ -55,6 +55,16 @@ class Room:
     def close(self) -> None:
         """Give no more."""
         self._left = 0
+
+
+def idle_bytes(tier: Tier, device: torch.device) -> int:
+    """Bytes of copies that no live LoRA needs and that are kept all the same, if none are asked.
+
+    Pinned memory stays with PyTorch when it is let go, so keeping what is in it costs nothing until
+    memory is short; then it makes room.
+    """
+    is_pinned = tier != "file" and device.type == "cuda"
+    return int(psutil.virtual_memory().total * IDLE_SHARE) if is_pinned else 0
 
 
 def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module], *, has_source: bool) -> Tier:

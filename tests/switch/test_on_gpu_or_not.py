@@ -12,8 +12,7 @@ import torch
 
 from engine.lora.cache import LoraCache
 from engine.lora.file import read_lora, read_lora_header
-from engine.switch import base as base_module
-from engine.switch import grouped, loras
+from engine.switch import grouped, loras, tier
 from engine.switch.loras import ModelLoras
 from tests.switch.conftest import Loaded
 
@@ -175,13 +174,9 @@ def test_a_lora_that_the_gpu_has_no_room_for_stays_in_main_memory(
     assert len(sent) == (trouble == "no room")
 
 
-def test_idle_copies_are_kept_where_they_are_pinned(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = loaded.switcher._base
-    assert base._idle_limit("cpu") == 0
-    monkeypatch.setattr(type(base), "device", CUDA)
+def test_idle_copies_are_kept_where_they_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = SimpleNamespace(total=8 << 30)
-    monkeypatch.setattr(base_module.psutil, "virtual_memory", lambda: memory)
-    assert base._idle_limit("cpu") == base._idle_limit("device") == 2 << 30
-    assert base._idle_limit("file") == 0
+    monkeypatch.setattr(tier.psutil, "virtual_memory", lambda: memory)
+    assert tier.idle_bytes("cpu", torch.device("cpu")) == 0
+    assert tier.idle_bytes("cpu", CUDA) == tier.idle_bytes("device", CUDA) == 2 << 30
+    assert tier.idle_bytes("file", CUDA) == 0

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from engine.errors import SwitchError
-from engine.switch import backup, base, grouped, loras, tier
-from tests.support.kernel_stand_in import KernelStandIn
+from engine.switch import backup, base, tier
+from tests.support.kernel_stand_in import KernelStandIn, take_cpu_for_gpu
 from tests.switch.conftest import Loaded
 
 CUDA = torch.device("cuda:0")
@@ -58,11 +58,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
 def merged_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """One by one, or by kernels that were made ready."""
     if request.param == "kernels":
-        kernel = pytest.importorskip("engine.switch.kernel", reason="needs Triton")
-        monkeypatch.setattr(kernel, "merge_kernel", KernelStandIn())
-        monkeypatch.setattr(loras, "is_gpu", lambda device: True)
-        monkeypatch.setattr(loras, "lora_bytes", lambda device: 1 << 30)
-        monkeypatch.setattr(grouped, "kernels_run_on", lambda device: True)
+        take_cpu_for_gpu(monkeypatch, KernelStandIn())
     return str(request.param)
 
 

@@ -13,24 +13,14 @@ from safetensors.torch import load_file
 
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import Tier
-from engine.switch import grouped, loras, plans
-from tests.support.kernel_stand_in import KernelStandIn
+from engine.switch import grouped, plans
+from tests.support.kernel_stand_in import KernelStandIn, take_cpu_for_gpu
 from tests.switch.conftest import Loaded
-
-pytest.importorskip("triton", reason="needs Triton, which is not made for this system")
 
 
 @pytest.fixture(autouse=True)
-def kernel(monkeypatch: pytest.MonkeyPatch) -> KernelStandIn:
-    """Let the CPU be taken for a GPU with room for every LoRA."""
-    import engine.switch.kernel
-
-    stand_in = KernelStandIn()
-    monkeypatch.setattr(engine.switch.kernel, "merge_kernel", stand_in)
-    monkeypatch.setattr(loras, "is_gpu", lambda device: True)
-    monkeypatch.setattr(loras, "lora_bytes", lambda device: 1 << 30)
-    monkeypatch.setattr(grouped, "kernels_run_on", lambda device: True)
-    return stand_in
+def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_cpu_for_gpu(monkeypatch, KernelStandIn())
 
 
 @pytest.fixture
