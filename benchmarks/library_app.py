@@ -55,7 +55,7 @@ def wait_for_list(home: Path, loras: Path) -> SearchIndex:
     """The list as the app has it, when the demo's own LoRAs are in it."""
     while True:
         with LibraryIndex(index_of(home)) as index:
-            folders, rows = index.rows([loras, DEMO_LORAS])
+            folders, rows = index.listed([loras, DEMO_LORAS])
         if any(folder.root == DEMO_LORAS for folder in folders.values()):
             time.sleep(3.0)  # the looking through is not what is measured
             return SearchIndex(folders, rows, lambda id: None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from engine.library.columns import Columns
 from engine.library.entry import LibraryEntry, TriggerWords
-from engine.library.list_row import FITS, OTHER_MODEL, PART, UNUSABLE, ListRow, folded, folded_base
+from engine.library.list_row import FITS, OTHER_MODEL, PART, UNUSABLE, folded, folded_base
 from engine.store.lora_words import LoraWords
 
 
@@ -42,13 +44,21 @@ def entry_with_own(entry: LibraryEntry, own: Own) -> LibraryEntry:
     )
 
 
-def with_own(row: ListRow, own: Own) -> ListRow:
-    """The row of a file with the user's words beside those of the file."""
-    name, tags, notes = row.text.split(PART, 2)
-    text = PART.join(
-        (name, "\n".join((tags, *map(folded, own.tags))), f"{notes}\n{folded(own.notes)}")
-    )
-    if not own.base_model or row.fits == UNUSABLE:
-        return row._replace(text=text)
-    fits = FITS if own.base_model.startswith("SDXL") else OTHER_MODEL
-    return row._replace(text=text, base=folded_base(own.base_model), fits=fits)
+def columns_with_own(rows: Columns, own: Mapping[int, Own]) -> Columns:
+    """The rows with the user's words beside those of the files."""
+    said = [(number, own[id]) for number, id in enumerate(rows.id) if id in own] if own else []
+    if not said:
+        return rows
+    texts, bases, fits = rows.text[:], rows.base[:], rows.fits[:]
+    for number, words in said:
+        texts[number] = _text_with_own(texts[number], words)
+        if words.base_model and fits[number] != UNUSABLE:
+            fits[number] = FITS if words.base_model.startswith("SDXL") else OTHER_MODEL
+            bases[number] = folded_base(words.base_model)
+    return rows._replace(text=texts, base=bases, fits=fits)
+
+
+def _text_with_own(text: str, own: Own) -> str:
+    name, tags, notes = text.split(PART, 2)
+    tags = "\n".join((tags, *map(folded, own.tags)))
+    return PART.join((name, tags, f"{notes}\n{folded(own.notes)}"))

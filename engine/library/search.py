@@ -7,28 +7,27 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
-from itertools import count
-from operator import attrgetter
-from typing import Any
+from typing import Literal
 
+from engine.library.columns import Columns
 from engine.library.entry import LibraryEntry
-from engine.library.list_row import (
-    FITS,
-    OTHER_MODEL,
-    PART,
-    Folder,
-    ListRow,
-    folded,
-    folder_id,
-    list_row,
-)
+from engine.library.list_row import FITS, OTHER_MODEL, Folder, ListRow, folded, folder_id, list_row
 from engine.library.near import near
 from engine.library.orders import SortOrder
-from engine.library.own import OWN_NOTHING, Own, entry_with_own, with_own
+from engine.library.own import OWN_NOTHING, Own, columns_with_own, entry_with_own
 from engine.library.places import Place, root_labels, tree_key
 from engine.library.query import Query, Term
 from engine.library.searching import Found, Met, Search, Wish
-from engine.library.terms import Numbers, Sieve, Texts, is_favourite, label_sieve, row_sieve
+from engine.library.terms import (
+    Numbers,
+    Sieve,
+    Texts,
+    is_favourite,
+    label_sieve,
+    mask_sieve,
+    row_sieve,
+    tag_sieve,
+)
 
 _LARGEST_FIRST: dict[SortOrder, str] = {
     "added": "added_ns",
@@ -48,43 +47,32 @@ class SearchIndex:
     def __init__(
         self,
         folders: Mapping[int, Folder],
-        rows: Iterable[ListRow],
+        by_folder: Mapping[int, Columns],
         entry_of: Callable[[int], LibraryEntry | None],
         own: Mapping[int, Own] | None = None,
     ) -> None:
-        by_folder: defaultdict[int, list[ListRow]] = defaultdict(list)
-        for row in rows:
-            by_folder[row.folder].append(row)
-        for some in by_folder.values():
-            some.sort(key=_by_name)
-        self._own = own or {}
-        self._lay_out(folders, by_folder, entry_of)
+        """`by_folder` holds the rows of each folder, by name."""
+        self._folders, self._entry_of = folders, entry_of
+        labels = root_labels({folder.root for folder in folders.values()})
+        self._order_of_folders = sorted(by_folder, key=lambda id: tree_key(folders[id], labels))
+        self._plain = Columns.joined([by_folder[id] for id in self._order_of_folders])
+        self.places: list[Place] = []
+        end = 0
+        for id in self._order_of_folders:
+            start, end = end, end + len(by_folder[id].id)
+            self.places.append(Place(folders[id], start, end))
+        self._begin(own or {})
 
-    def _lay_out(
-        self,
-        folders: Mapping[int, Folder],
-        by_folder: Mapping[int, list[ListRow]],
-        entry_of: Callable[[int], LibraryEntry | None],
-    ) -> None:
-        self._folders, self._by_folder, self._entry_of = folders, by_folder, entry_of
+    def _begin(self, own: Mapping[int, Own]) -> None:
+        """With these words of the user, and nothing found yet."""
+        self._own = own
         self._read: dict[int, LibraryEntry] = {}
         self._last: list[Met] = []
         self._last_ordering: tuple[SortOrder, bool] = ("folders", False)
-        self.places: list[Place] = []
-        self._rows: list[ListRow] = []
-        labels = root_labels({folder.root for folder in folders.values()})
-        for id in sorted(by_folder, key=lambda id: tree_key(folders[id], labels)):
-            start = len(self._rows)
-            self._rows += by_folder[id]
-            self.places.append(Place(folders[id], start, len(self._rows)))
-        own = self._own
-        if own:
-            self._rows = [
-                with_own(row, own[row.id]) if row.id in own else row for row in self._rows
-            ]
-        self._texts = Texts([row.text for row in self._rows])
-        self._shown = bytes(map(OTHER_MODEL.__ne__, map(attrgetter("fits"), self._rows)))
-        self._hides_any = 0 in self._shown
+        self._orders: dict[SortOrder, list[int]] = {}
+        self._rows = columns_with_own(self._plain, own)
+        self._texts = Texts(self._rows.text)
+        self._hides_any = OTHER_MODEL in self._rows.fits
 
     @classmethod
     def of(
@@ -92,23 +80,24 @@ class SearchIndex:
     ) -> SearchIndex:
         """Of entries that are all at hand."""
         folders: dict[int, Folder] = {}
-        rows: list[ListRow] = []
+        rows: defaultdict[int, list[ListRow]] = defaultdict(list)
         by_id: dict[int, LibraryEntry] = {}
         for entry in entries:
             id = folder_id(entry.root, entry.folder)
             folders.setdefault(id, Folder(entry.root, entry.folder))
             row = list_row(entry, id)
             if row.id not in by_id:
-                rows.append(row)
+                rows[id].append(row)
             by_id[row.id] = entry
-        return cls(folders, rows, by_id.get, own)
+        by_folder = {id: Columns.of(some) for id, some in rows.items()}
+        return cls(folders, by_folder, by_id.get, own)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows.id)
 
     def entry(self, number: int) -> LibraryEntry:
         """All that is known of the file in a row."""
-        id = self._rows[number][0]
+        id = self._rows.id[number]
         if id not in self._read:
             if len(self._read) > _KEPT:
                 self._read.clear()
@@ -117,30 +106,30 @@ class SearchIndex:
 
     def read(self, number: int) -> LibraryEntry:
         """The same, read anew and not kept; any thread may ask."""
-        id = self._rows[number][0]
+        id = self._rows.id[number]
         entry = self._entry_of(id) or self._vanished(number)
         return entry_with_own(entry, self._own[id]) if id in self._own else entry
 
     def usable(self, numbers: Numbers) -> int:
         """How many of some rows can be drawn with SDXL, as far as is known."""
-        fits = self._column("fits")
+        fits = self._rows.fits
         return sum(fits[number] == FITS for number in numbers)
 
     def id(self, number: int) -> int:
         """The id of the file in a row; see `file_id`."""
-        return self._rows[number][0]
+        return self._rows.id[number]
 
     def number(self, id: int) -> int | None:
         """The row of a file; None when it is not here."""
-        return self._numbers.get(id)
+        return self._rows.place(id)
 
     def size(self, number: int) -> int:
         """Bytes of the file in a row."""
-        return self._rows[number].size
+        return self._rows.size[number]
 
     def own(self, number: int) -> Own:
         """The user's own words about the file in a row."""
-        return self._own.get(self._rows[number][0], OWN_NOTHING)
+        return self._own.get(self._rows.id[number], OWN_NOTHING)
 
     def place(self, number: int) -> Place:
         """The folder that a row belongs to."""
@@ -164,27 +153,29 @@ class SearchIndex:
             replaced.add(row.id)
         missing = missing or {}
         touched = replaced | missing.keys()
-        by_folder = dict(self._by_folder)
-        numbers = (self._numbers[id] for id in touched if id in self._numbers)
-        for folder in {self._rows[number].folder for number in numbers}:
-            by_folder[folder] = [
-                row._replace(missing=missing[row.id]) if row.id in missing else row
-                for row in self._by_folder[folder]
-                if row.id not in replaced
-            ]
-        for id, rows in added.items():
-            by_folder[id] = sorted((*by_folder.get(id, ()), *rows), key=_by_name)
-        other = SearchIndex.__new__(SearchIndex)
-        other._own = self._own
-        kept = {id: rows for id, rows in by_folder.items() if rows}
-        other._lay_out({**self._folders, **(folders or {})}, kept, self._entry_of)
-        return other
+        by_folder: dict[int, Columns] = {}
+        for id, (_, start, end) in zip(self._order_of_folders, self.places, strict=True):
+            part = self._plain.part(start, end)
+            if id in added or not touched.isdisjoint(part.id):
+                kept = (
+                    row._replace(missing=missing.get(row.id, row.missing))
+                    for row in part.rows(id)
+                    if row.id not in replaced
+                )
+                part = Columns.of((*kept, *added.pop(id, ())))
+            if part:
+                by_folder[id] = part
+        by_folder |= {id: Columns.of(rows) for id, rows in added.items()}
+        every = {**self._folders, **(folders or {})}
+        return SearchIndex(every, by_folder, self._entry_of, self._own)
 
     def with_own(self, own: Mapping[int, Own]) -> SearchIndex:
         """The same files with other words of the user."""
         other = SearchIndex.__new__(SearchIndex)
-        other._own = own
-        other._lay_out(self._folders, self._by_folder, self._entry_of)
+        other._folders, other._entry_of = self._folders, self._entry_of
+        other._order_of_folders, other.places = self._order_of_folders, self.places
+        other._plain = self._plain
+        other._begin(own)
         return other
 
     # Finding.
@@ -213,7 +204,7 @@ class SearchIndex:
         words = [t.needle for t in Query.parse(text).terms if t.field == "text" and not t.exclude]
         if not words:
             return Found(self, ())
-        names = [row.text.partition("\n")[0].rpartition("/")[2] for row in self._rows]
+        names = [_name_in(text) for text in self._rows.text]
         return Found(self, near(" ".join(words), names))
 
     def filter(self, text: str) -> list[LibraryEntry]:
@@ -229,12 +220,12 @@ class SearchIndex:
 
     def made_for_sdxl(self, numbers: Numbers) -> Numbers:
         """Those of some rows that are not made for other models."""
-        shown = self._shown
-        return [number for number in numbers if shown[number]]
+        fits = self._rows.fits
+        return [number for number in numbers if fits[number] != OTHER_MODEL]
 
     def favourites_first(self, numbers: Numbers) -> Numbers:
         """The same rows, the favourites among them before the others."""
-        first = [n for n in numbers if is_favourite(self._rows[n], self.own(n))]
+        first = [n for n in numbers if is_favourite(self._rows, n, self.own(n))]
         loved = set(first)
         return [*first, *(n for n in numbers if n not in loved)] if first else numbers
 
@@ -249,43 +240,32 @@ class SearchIndex:
     def sieve(self, term: Term) -> Sieve:
         """What finds the rows that meet a condition."""
         match term.field:
-            case "text" | "tag":
-                texts = self._texts if term.field == "text" else self._tags
-                return lambda numbers: texts.with_text(numbers, term.needle, term.exclude)
+            case "text":
+                return lambda numbers: self._texts.with_text(numbers, term.needle, term.exclude)
+            case "tag":
+                return tag_sieve(term, self._texts)
             case "base" | "type":
-                name = "base" if term.field == "base" else "family"
-                labels = zip(self._labels[name], self._labels[name], strict=True)
-                return label_sieve(term, self._rows, ListRow._fields.index(name), labels)
+                name: Literal["base", "family"] = "base" if term.field == "base" else "family"
+                return label_sieve(term, getattr(self._rows, name), self._labels[name])
             case "folder":
-                paths = ((id, folded(folder.path)) for id, folder in self._folders.items())
-                return label_sieve(term, self._rows, ListRow._fields.index("folder"), paths)
+                return mask_sieve(term, self._in_folders(term.needle))
         return row_sieve(term, self._rows, self._own)
 
     def prepare(self) -> None:
         """Make ready what the first keys would have to wait for."""
-        _ = self._texts.blocks, self._tags.blocks, self._labels, self._numbers, self._starts
+        _ = self._texts.blocks, self._labels, self._starts
 
-    def _column(self, name: str) -> list[Any]:
-        if name not in self._columns:
-            self._columns[name] = list(map(attrgetter(name), self._rows))
-        return self._columns[name]
-
-    @cached_property
-    def _columns(self) -> dict[str, list[Any]]:
-        return {}
+    def _in_folders(self, needle: str) -> bytearray:
+        """For each row whether its folder's name has a needle."""
+        mask = bytearray()
+        for folder, start, end in self.places:
+            mask += bytes([needle in folded(folder.path)]) * (end - start)
+        return mask
 
     @cached_property
     def _labels(self) -> dict[str, set[str]]:
         """All words for base models and families."""
-        return {name: set(map(attrgetter(name), self._rows)) for name in ("base", "family")}
-
-    @cached_property
-    def _tags(self) -> Texts:
-        return Texts([row.text.split(PART, 2)[1] for row in self._rows])
-
-    @cached_property
-    def _numbers(self) -> dict[int, int]:
-        return dict(zip((row.id for row in self._rows), count(), strict=False))
+        return {"base": set(self._rows.base), "family": set(self._rows.family)}
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -295,7 +275,7 @@ class SearchIndex:
 
     def in_order(self, order: SortOrder, reverse: bool) -> Numbers:
         """All rows in an order; equal ones by name."""
-        numbers = range(len(self._rows)) if order == "folders" else self._order(order)
+        numbers = range(len(self)) if order == "folders" else self._order(order)
         return numbers[::-1] if reverse else numbers
 
     def _order(self, order: SortOrder) -> list[int]:
@@ -303,33 +283,30 @@ class SearchIndex:
             self._orders[order] = self._sorted(order)
         return self._orders[order]
 
-    @cached_property
-    def _orders(self) -> dict[SortOrder, list[int]]:
-        return {}
-
     def _sorted(self, order: SortOrder) -> list[int]:
         if order == "name":
-            return sorted(range(len(self._rows)), key=self._column("sort").__getitem__)
+            return sorted(range(len(self)), key=self._rows.sort.__getitem__)
         by_name = list(self._order("name"))
         if order == "random":
             random.Random().shuffle(by_name)
         elif order == "base":
-            by_name.sort(key=self._column("base").__getitem__)
+            by_name.sort(key=self._rows.base.__getitem__)
         elif order in ("uses", "last use"):
-            uses = [self.own(number) for number in range(len(self._rows))]
+            uses = [self.own(number) for number in range(len(self))]
             by_name.sort(key=lambda n: -(uses[n].uses if order == "uses" else uses[n].last_use))
         else:
-            column = self._column(_LARGEST_FIRST[order])
+            column = getattr(self._rows, _LARGEST_FIRST[order])
             by_name.sort(key=lambda number: -column[number])
         return by_name
 
     def _vanished(self, number: int) -> LibraryEntry:
         """What stands for a file whose row of the index has just been taken away."""
-        folder, row = self.place(number).folder, self._rows[number]
-        name = row.text.partition("\n")[0].rpartition("/")[2]
+        folder, rows = self.place(number).folder, self._rows
+        name = _name_in(rows.text[number])
         path = folder.root / folder.path / f"{name}.safetensors"
         reason = f"{name}: the index knows it no more; R reads the library again."
-        return LibraryEntry(path, folder.root, row.size, row.mtime_ns, 0, error=reason)
+        size, mtime_ns = rows.size[number], rows.mtime_ns[number]
+        return LibraryEntry(path, folder.root, size, mtime_ns, 0, error=reason)
 
 
 _KEPT = 500
@@ -353,4 +330,6 @@ def sort_entries(
     return SearchIndex.of(entries).find("", order=order, reverse=reverse).entries
 
 
-_by_name = attrgetter("sort", "id")
+def _name_in(text: str) -> str:
+    """The file's name, which its searched text begins with."""
+    return text.partition("\n")[0].rpartition("/")[2]

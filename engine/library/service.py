@@ -86,7 +86,7 @@ class LibraryService:
             lambda: self._wishes.put(self._look_again),
         )
         self._own: Mapping[int, Own] = {}
-        known_roots, self._list = known or ((), SearchIndex({}, (), index.entry))
+        known_roots, self._list = known or ((), SearchIndex({}, {}, index.entry))
         self._has_list = tuple(dict.fromkeys(map(absolute, known_roots))) == self.roots
         self._pending = Pending()
         self._shown_at = 0.0
@@ -261,7 +261,7 @@ class LibraryService:
             self._hashing.add([self._list.entry(number).path for number in moved])
 
     def _show_known(self) -> None:
-        self._list = SearchIndex(*self.index.rows(self.roots), self.index.entry, self._own)
+        self._list = SearchIndex(*self.index.listed(self.roots), self.index.entry, self._own)
         if len(self._list):
             self._show(is_complete=False)
 
@@ -270,6 +270,7 @@ class LibraryService:
         news = self._take(lambda report: refresh(self.roots, self.index, report, self._is_over))
         self._scanning.clear()
         self._show(is_complete=True)
+        self.index.pack(self.roots, self._is_over)
         if was_asked:
             self._listener.on_news(news.words or "nothing changed", True)
 

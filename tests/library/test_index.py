@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.library import index as index_module
+from engine.library.columns import Columns
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
 from engine.library.indexed_file import indexed
-from engine.library.list_row import file_id
+from engine.library.list_row import ListRow, file_id
+from engine.library.packs import Pack
 
 ROOT = Path("/loras")
 FULL = LibraryEntry(
@@ -76,7 +78,7 @@ def test_what_was_read_of_a_damaged_file_is_not_taken_for_what_the_new_one_holds
     with LibraryIndex(tmp_path / "index.sqlite") as index:
         index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
-        index._change(fail)
+        index._file.change(fail)
         assert "built anew" in index.warning
         assert index.known(ROOT) == {}
         index.store([indexed("stamp", BARE)])
@@ -161,7 +163,7 @@ def test_where_nothing_can_be_written_the_index_lives_in_memory(tmp_path: Path) 
 def test_locked_index_is_replaced_by_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.library.index._BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("engine.library.index_file._BUSY_SECONDS", 0.0)
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:
         other = sqlite3.connect(path, isolation_level=None)
@@ -177,9 +179,26 @@ def test_files_of_one_name_have_numbers_of_their_own(tmp_path: Path) -> None:
     assert len({file_id(tmp_path, path) for path in paths}) == len(paths)
 
 
-def test_rows_come_back_as_they_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In pieces too; those of other library folders stay away."""
+def listed(index: LibraryIndex, root: Path = ROOT) -> list[ListRow]:
+    folders, found = index.listed([root])
+    assert found.keys() <= folders.keys()
+    return [row for folder, columns in found.items() for row in columns.rows(folder)]
+
+
+def packs(path: Path) -> int:
+    database = sqlite3.connect(path)
+    ((count,),) = database.execute("SELECT count(*) FROM packs")
+    database.close()
+    return int(count)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_rows_come_back_as_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_packed: bool
+) -> None:
+    """In pieces too, each folder by name; those of other library folders stay away."""
     monkeypatch.setattr(index_module, "_PART", 3)
+    monkeypatch.setattr(index_module, "_FOLDERS_AT_ONCE", 2)
     names = ("v10", "é\u0301 \U0001f98a", "a'\"\\b", "v2", "x" * 200, "7", "ﬁ")
     mine = [
         indexed("s", replace(FULL, path=ROOT / f"f{n % 3}/{name}.safetensors", favourite=n > 3))
@@ -188,12 +207,43 @@ def test_rows_come_back_as_they_were_made(tmp_path: Path, monkeypatch: pytest.Mo
     other = indexed("s", replace(FULL, path=Path("/b/v.safetensors"), root=Path("/b")))
     with LibraryIndex(tmp_path / "index.sqlite") as index:
         index.store([*mine, other])
-        folders, rows = index.rows([ROOT])
+        if is_packed:
+            index.pack([ROOT, Path("/b")])
+            assert packs(tmp_path / "index.sqlite") == 4
+        rows = listed(index)
+        folders, _ = index.listed([ROOT])
     assert sorted(rows) == sorted(file.row for file in mine)
+    by_folder = [[row.sort for row in rows if row.folder == folder] for folder in folders]
+    assert by_folder == list(map(sorted, by_folder))
     assert {folder.path for folder in folders.values()} == {"f0", "f1", "f2"}
 
 
-@pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'ff' AS TEXT)", "NULL"])
+def test_pack_goes_with_any_change_of_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    neon, ink = (
+        indexed("s", replace(FULL, path=ROOT / folder / "a.safetensors")) for folder in ("f", "g")
+    )
+    larger = replace(FULL, path=ROOT / "f/a.safetensors", size=5)
+    added = indexed("s", replace(FULL, path=ROOT / "f/b.safetensors"))
+    with LibraryIndex(path) as index, LibraryIndex(path) as another:
+        index.store([neon, ink])
+        changes = (
+            lambda: another.store([indexed("s", larger)]),
+            lambda: another.store([added]),
+            lambda: another.miss({neon.row.id: "offline"}),
+            lambda: another.forget([neon.row.id]),
+        )
+        for change in changes:
+            index.pack([ROOT])
+            assert packs(path) == 2
+            change()
+            assert packs(path) == 1
+        assert sorted(listed(index)) == sorted([added.row, ink.row])
+        index.pack([ROOT], lambda: True)
+        assert packs(path) == 1, "it was stopped"
+
+
+@pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'ff' AS TEXT)"])
 def test_rows_that_make_no_sense_begin_the_index_anew(tmp_path: Path, value: str) -> None:
     path = tmp_path / "index.sqlite"
     with LibraryIndex(path) as index:
@@ -203,7 +253,38 @@ def test_rows_that_make_no_sense_begin_the_index_anew(tmp_path: Path, value: str
         database.execute(f"UPDATE rows SET text = {value}")
     database.close()
     with LibraryIndex(path) as index:
-        assert index.rows([ROOT])[1] == []
+        assert listed(index) == []
         assert "built anew" in index.warning
         index.store([indexed("stamp", BARE)])
-        assert len(index.rows([ROOT])[1]) == 1
+        assert len(listed(index)) == 1
+
+
+@pytest.mark.parametrize("change", ["'nonsense'", "x'ff00'", "'[1]'", "'\"AAAA\"'"])
+def test_packs_that_make_no_sense_begin_the_index_anew(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "index.sqlite"
+    with LibraryIndex(path) as index:
+        index.store([indexed("stamp", BARE)])
+        index.pack([ROOT])
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(f"UPDATE packs SET pack = {change}")
+    database.close()
+    with LibraryIndex(path) as index:
+        assert listed(index) == []
+        assert "built anew" in index.warning
+        index.store([indexed("stamp", BARE)])
+        assert len(listed(index)) == 1
+
+
+def test_columns_of_different_lengths_are_no_pack() -> None:
+    columns = Columns.of([indexed("stamp", FULL).row])
+    sound = Pack.of(1, columns)
+    assert sound.columns == columns
+    for changed in (
+        sound._replace(id=b""),
+        sound._replace(size=b"odd"),
+        sound._replace(base=[("sdxl", 2)]),
+        sound._replace(text=[]),
+    ):
+        with pytest.raises(ValueError, match="length"):
+            _ = changed.columns

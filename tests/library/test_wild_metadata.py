@@ -88,7 +88,7 @@ def test_every_file_has_its_row(
             (entry,) = scan_folders([root], index)
             assert index.warning == ""
             assert index.load([root]) == [entry]
-            shown = SearchIndex(*index.rows([root]), index.entry)
+            shown = SearchIndex(*index.listed([root]), index.entry)
         assert len(shown) == 1
         assert "the log file has the details" not in entry.error
         said = str(details_content(entry))

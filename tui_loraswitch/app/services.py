@@ -330,7 +330,7 @@ class Services:
 
         roots = self._roots
         try:
-            known = SearchIndex(*index.rows(roots), index.entry)
+            known = SearchIndex(*index.listed(roots), index.entry)
             if len(known):
                 self.on_library(known, is_complete=False)
         finally:

@@ -25,7 +25,7 @@ class LibraryView:
     """
 
     def __init__(self) -> None:
-        self.index = SearchIndex({}, (), lambda id: None)
+        self.index = SearchIndex({}, {}, lambda id: None)
         self.rows = Rows(self.index)
         self._search = self.index.search("", Wish())
         self.found = self._search.finish()

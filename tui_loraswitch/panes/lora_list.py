@@ -96,7 +96,7 @@ class LoraList(Lines):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rows = Rows(SearchIndex({}, (), lambda id: None))
+        self._rows = Rows(SearchIndex({}, {}, lambda id: None))
         self._cursor = 0
         self._reported: LibraryEntry | None = None
         self._stack = StackView()
