@@ -10,7 +10,13 @@ from pathlib import Path
 from engine.errors import LoraRefusedError
 from engine.files.header import TensorInfo
 from engine.host_memory import HostMemory, is_out_of_memory
-from engine.lora.file import FileStamp, LoraFile, read_lora, read_lora_header
+from engine.lora.file import (
+    FileStamp,
+    LoraFile,
+    read_lora_header,
+    read_values,
+    refuse_non_finite,
+)
 from engine.monitor.ram import free_ram
 
 DEFAULT_BYTES = 2 << 30
@@ -50,10 +56,12 @@ class LoraCache:
         opened: LoraFile,
         tensors: frozenset[TensorInfo],
         cancelled: Callable[[], bool] = lambda: False,
+        check: Callable[[LoraFile], None] = refuse_non_finite,
     ) -> LoraFile:
         """Give an opened file with the values of these tensors, reading them unless held.
 
-        Raises as `read_lora` does, and `LoraRefusedError` when they do not fit into free memory.
+        What is held was checked: `check` raises where values are not finite. Raises as `read_lora`
+        does, and `LoraRefusedError` when they do not fit into free memory.
         """
         held = self._held(opened.stamp)
         # Mostly they are the very set; to compare it would take longer than the rest.
@@ -62,7 +70,8 @@ class LoraCache:
             wanted = tensors | held.read if held else tensors
             self._make_room(opened, wanted)
             try:
-                held = read_lora(opened, self._memory, cancelled, wanted)
+                held = read_values(opened, self._memory, cancelled, wanted)
+                check(held)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

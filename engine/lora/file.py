@@ -127,6 +127,12 @@ class LoraFile:
         return sum(info.nbytes for info in self.used(tensors))
 
     @property
+    def values(self) -> Iterator[torch.Tensor]:
+        """All tensors of modules and embeddings, read or not."""
+        groups = (*self.modules.values(), *self.embeddings.values())
+        return (tensor for tensors in groups for tensor in tensors.values())
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """Keys of tensors that belong to no adapter known here."""
         return self.keys.unknown

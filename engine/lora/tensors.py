@@ -26,7 +26,8 @@ _DTYPES = {
 _SLICE = 1 << 24
 _CACHED = 1 << 17
 """Values of half precision that are looked at together."""
-_ALIGNMENT = 16
+ALIGNMENT = 16
+"""Of what is read, in bytes."""
 _PIECES = 512
 """Of memory that are filled in one go; systems take 1,024."""
 
@@ -55,18 +56,22 @@ def read_tensors(
 ) -> tuple[dict[TensorInfo, torch.Tensor], int]:
     """Read tensors into one buffer of `memory`, and no other byte; gives its size too.
 
-    Each begins on a multiple of 16 bytes there, wherever it does in the file: a GPU that gets the
-    buffer reads them as they lie. The file is read, not mapped: one that shrinks meanwhile gives an
-    error, not a crash. Raises `FileFormatError` when it ends early or cannot be read, and
-    `CancelledError` when it is `cancelled` meanwhile, which is asked for every few megabytes.
+    Each begins on a multiple of 16 bytes there, wherever it does in the file, with zeros between: a
+    GPU that gets the buffer reads them as they lie. The file is read, not mapped: one that shrinks
+    meanwhile gives an error, not a crash. Raises `FileFormatError` when it ends early or cannot be
+    read, and `CancelledError` when it is `cancelled` meanwhile, which is asked for every few
+    megabytes.
     """
     wanted = sorted(set(infos), key=lambda info: (info.start, info.end))
     places, size = list[int](), 0
     for info in wanted:
         places.append(size)
-        size += -(-info.nbytes // _ALIGNMENT) * _ALIGNMENT
+        size += -(-info.nbytes // ALIGNMENT) * ALIGNMENT
     buffer = memory.buffer(size)
     whole = buffer.numpy().data
+    for place, info in zip(places, wanted, strict=True):
+        if gap := -info.nbytes % ALIGNMENT:
+            whole[place + info.nbytes : place + info.nbytes + gap] = bytes(gap)
     try:
         with open_regular(path) as file:
             for run in _runs(wanted):

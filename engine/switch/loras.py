@@ -15,7 +15,8 @@ from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
 from engine.errors import EngineError
 from engine.lora.cache import LoraCache
 from engine.lora.families import Adapter
-from engine.lora.file import LoraFile
+from engine.lora.file import LoraFile, refuse_non_finite
+from engine.lora.finite import are_finite
 from engine.lora.on_device import DeviceLoras
 from engine.lora.targets import TargetTable
 from engine.protocol.refs import LoraRef
@@ -99,7 +100,7 @@ class ModelLoras:
         with phases.phase("read"):
             for ref in stack:
                 with _blaming(ref):
-                    file, adapters, report = self._read(opened[ref.path], cancelled)
+                    file, adapters, report = self._read(opened[ref.path], cancelled, self._check)
                 fitted.members.append((ref, file, self.where_the_weights_are(file, adapters)))
                 fitted.reports.append(report)
         return fitted
@@ -160,12 +161,25 @@ class ModelLoras:
             found = self._fits[file] = fit(file, self._table, self._parts)
         return found
 
+    def _check(self, file: LoraFile) -> None:
+        """Raise `LoraRefusedError` where values are not finite, found by the GPU if there is one.
+
+        It may be drawing while a file is read ahead, so that is for `fit` alone.
+        """
+        device = self._device()
+        on_gpu = is_gpu(device) and file.bytes <= lora_bytes(device)
+        if not on_gpu or not are_finite(file.values, device):
+            refuse_non_finite(file)
+
     def _read(
-        self, opened: LoraFile, cancelled: Cancelled
+        self,
+        opened: LoraFile,
+        cancelled: Cancelled,
+        check: Callable[[LoraFile], None] = refuse_non_finite,
     ) -> tuple[LoraFile, Adapters, LoraReport]:
         """Read what the model uses of a file that fits."""
         adapters, report = self._fit_file(opened)
-        file = self._cache.read(opened, adapters.tensors, cancelled)
+        file = self._cache.read(opened, adapters.tensors, cancelled, check)
         found = self._fits.get(file)
         if found is None:
             found = self._fits[file] = adapters.with_values(file), report

@@ -6,14 +6,15 @@ PyTorch stands in for the kernel, which has tests of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import Tier
-from engine.switch import grouped, plans
+from engine.switch import grouped, loras, plans
 from tests.support.kernel_stand_in import KernelStandIn, take_cpu_for_gpu
 from tests.switch.conftest import Loaded
 
@@ -167,3 +168,24 @@ def test_a_cancel_is_heard_before_the_launch(loaded: Loaded) -> None:
     with pytest.raises(SwitchError, match="cancelled"):
         loaded.switcher.apply([loaded.ref("neon")], lambda: True)
     assert (loaded.switcher.state, loaded.differing()) == ("base", [])
+
+
+def test_values_that_are_not_finite_are_refused_before_anything_is_touched(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the device, and told as ever; good files are not looked at by the CPU as well."""
+    from engine.errors import LoraRefusedError
+
+    neon = loaded.ref("neon", 0.8)
+    with monkeypatch.context() as patch:
+        patch.setattr(loras, "refuse_non_finite", None)
+        loaded.switcher.apply([neon])
+    tensors = load_file(neon.path)
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    tensors[name][-1, -1] = float("inf")
+    save_file(tensors, tmp_path / "broken.safetensors")
+    before = {name: weight.clone() for name, weight in loaded.weights().items()}
+    with pytest.raises(LoraRefusedError, match=r"broken.* 1 values that are not finite"):
+        loaded.switcher.apply([LoraRef(tmp_path / "broken.safetensors")])
+    assert loaded.switcher.stack == (neon,)
+    assert all(torch.equal(w, before[name]) for name, w in loaded.weights().items())
