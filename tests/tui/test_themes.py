@@ -18,8 +18,8 @@ def frames(driver) -> tuple[Segment, Segment]:
 
 
 def words(driver, text: str) -> Segment:
-    """Where a text stands alone on the screen."""
-    lines = driver.app.screen._compositor.render_strips()
+    """The last place where a text stands alone on the screen, below the cursor."""
+    lines = reversed(driver.app.screen._compositor.render_strips())
     return next(s for line in lines for s in line if s.text.strip() == text)
 
 
@@ -28,7 +28,7 @@ async def test_frames_and_words_are_seen_in_every_theme(start):
         for theme in driver.app.available_themes:
             driver.app.theme = theme
             await driver.pilot.pause()
-            for text, least in (("styles", 4.5), ("loraswitch", 3.0)):
+            for text, least in (("styles", 4.5), ("loraswitch", 3.0), ("r4 LoRA", 3.0)):
                 style = words(driver, text).style
                 if style.color.triplet and style.bgcolor and style.bgcolor.triplet:
                     colours = (Color(*c.triplet) for c in (style.color, style.bgcolor))

@@ -85,7 +85,11 @@ class LoraSwitchApp(
     """
 
     TITLE = "loraswitch"
-    CSS = "Toast { max-width: 64; }"
+    CSS = """
+    Toast { max-width: 64; }
+    CommandPalette > Vertical { margin-top: 0; }
+    CommandPalette CommandList { max-height: 50vh; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = APP_BINDINGS
     COMMANDS = SEARCHES
 

@@ -17,7 +17,14 @@ _LEAST = {
 }
 """The last three are of titles, keys, and the names of folders."""
 _STEPS = 20
-_IN_16_COLOURS = {"border": "ansi_bright_blue", "border-blurred": "ansi_bright_black"}
+LEAST_OF_WORDS = {"muted": 3.5, "faint": 3.0}
+_SHARES = {"muted": 62, "faint": 50}
+"""In percent, of the foreground's colour; where that is near to the background, more."""
+_IN_16_COLOURS = {
+    "border": "ansi_bright_blue",
+    "border-blurred": "ansi_bright_black",
+    **dict.fromkeys(_SHARES, "ansi_default"),
+}
 
 
 def seen_colours(variables: Mapping[str, str]) -> dict[str, str]:
@@ -28,10 +35,12 @@ def seen_colours(variables: Mapping[str, str]) -> dict[str, str]:
         background, foreground = (Color.parse(variables[n]) for n in ("background", "foreground"))
         colours = {name: Color.parse(variables[name]) for name in _LEAST}
     except (KeyError, ColorParseError):
-        return {}
-    return {
+        return dict.fromkeys(_SHARES, variables["foreground"])
+    frames = {
         name: _seen(colours[name], background, foreground, least) for name, least in _LEAST.items()
     }
+    words = {name: _words(name, background, foreground) for name in _SHARES}
+    return {**frames, **words}
 
 
 def contrast(one: Color, other: Color) -> float:
@@ -46,6 +55,17 @@ def _seen(colour: Color, background: Color, foreground: Color, least: float) -> 
         if contrast(blended, background) >= least:
             break
     return blended.hex
+
+
+def _words(name: str, background: Color, foreground: Color) -> str:
+    """So much of the foreground as it takes to read them."""
+    share = _SHARES[name]
+    while share < 100:
+        blended = background.blend(foreground, share / 100, 1.0)
+        if contrast(blended, background) >= LEAST_OF_WORDS[name]:
+            break
+        share += 2
+    return foreground.with_alpha(share / 100).hex
 
 
 def _luminance(colour: Color) -> float:

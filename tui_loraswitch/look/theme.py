@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
-MUTED = "$foreground 62%"
+MUTED = "$muted"
 """Labels. Content drawn line by line cannot use `$text-muted`: it is relative to a background."""
-FAINT = "$foreground 50%"
+FAINT = "$faint"
 """What is there for those who look for it."""
 
 INK = Theme(

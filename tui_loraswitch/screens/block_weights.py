@@ -31,7 +31,7 @@ class BlockWeightsScreen(ListDialog[BlockWeights | None]):
     BlockWeightsScreen {
         & #blocks-note { height: 5; padding: 1 0; color: $text-muted; }
         & #blocks-note.-trouble { color: $text-error; }
-        & OptionList { max-height: 50vh; }
+        & OptionList { max-height: 30vh; }
         & #blocks-help { height: auto; padding-top: 1; color: $text-muted; }
     }
     """

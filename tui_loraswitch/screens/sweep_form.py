@@ -49,7 +49,8 @@ class SweepForm(ModalScreen[SweepFields | None]):
     SweepForm {
         align: center middle;
         & > Vertical {
-            width: 66; max-width: 100%; height: auto; padding: 1 2 0 2; background: $background;
+            width: 66; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+            overflow-y: auto; scrollbar-size-vertical: 1; background: $background;
             border: round $border; border-title-color: $primary; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }

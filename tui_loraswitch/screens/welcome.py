@@ -21,6 +21,8 @@ from tui_loraswitch.config.config import expanded
 from tui_loraswitch.control.first_models import FirstModel
 from tui_loraswitch.look.theme import FAINT, MUTED
 
+_ROWS_FOR_WORDS = 15
+
 
 @dataclass(frozen=True)
 class Welcomed:
@@ -40,12 +42,13 @@ class WelcomeScreen(ModalScreen[Welcomed]):
         align: center middle;
         & > Vertical {
             width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
+            overflow-y: auto; scrollbar-size-vertical: 1;
             background: $background; border: round $border; border-title-color: $primary;
             border-title-style: bold; border-subtitle-color: $text-muted;
         }
         & Static { height: auto; }
         & OptionList, & OptionList:focus {
-            border: none; padding: 0; height: auto; max-height: 12; background: $background;
+            border: none; padding: 0; height: auto; max-height: 40vh; background: $background;
             scrollbar-size-vertical: 1;
             & > .option-list--option-highlighted { background: $primary 28%; text-style: bold; }
         }
@@ -72,6 +75,7 @@ class WelcomeScreen(ModalScreen[Welcomed]):
             yield Static(
                 "SDXL with your LoRAs, in this terminal: Enter on a LoRA switches to it, "
                 "g draws. What do you want to open?",
+                id="welcome-words",
                 markup=False,
             )
             yield Static(id="welcome-machine", markup=False)
@@ -85,6 +89,11 @@ class WelcomeScreen(ModalScreen[Welcomed]):
     def on_mount(self) -> None:
         """Offer the demo until more is found."""
         self._show()
+
+    def on_resize(self) -> None:
+        """A low screen has room for what can be opened alone."""
+        for name in ("words", "machine"):
+            self.query_one(f"#welcome-{name}").display = self.size.height >= _ROWS_FOR_WORDS
 
     def show_machine(self, words: str) -> None:
         """Say what the model would run on."""
