@@ -1,4 +1,4 @@
-"""Values looked at by a device, here the CPU: what is not finite is found, whatever lies between."""
+"""Values looked at by a device, here the CPU: strange ones are found, whatever lies between."""
 
 from __future__ import annotations
 
