@@ -52,14 +52,16 @@ def picture_of(
     width, height = cell
     columns = max(sum(segment.cell_length for segment in line) for line in lines)
     image = Image.new("RGB", (columns * width, len(lines) * height), BACK)
-    sent = [_picture(packed, cell) for packed in pictures if packed.sequence]
+    sent = {
+        _mark_and_colour(packed): _picture(packed, cell) for packed in pictures if packed.number
+    }
     for row, line in enumerate(lines):
         for column, sign, style in _cells(line):
             at = column * width, row * height
             if sign.startswith(kitty.PLACEHOLDER):
-                # In another colour it stands for another picture.
-                for picture in sent if style.color and style.color.number is not None else ():
-                    _paste(image, picture, sign, at, cell)
+                key = sign[3], style.color.number if style.color else None
+                if key in sent:
+                    _paste(image, sent[key], sign, at, cell)
             else:
                 _draw_cell(image, sign, style, at, cell)
     return image
@@ -77,6 +79,12 @@ def _signs(segment: Segment) -> list[str]:
     if segment.text.startswith(kitty.PLACEHOLDER):
         return re.findall(f"{kitty.PLACEHOLDER}...", segment.text)
     return list(segment.text)
+
+
+def _mark_and_colour(packed: Packed) -> tuple[str, int | None]:
+    """What cells know a picture by."""
+    number = packed.number
+    return (kitty._marks()[number.third], number.colour) if number else ("", None)
 
 
 def _picture(packed: Packed, cell: tuple[int, int]) -> Image.Image:

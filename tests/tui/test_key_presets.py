@@ -159,11 +159,11 @@ async def test_the_palette_finds_loras_settings_and_models(start, session, key):
         await driver.press(key, *"night")
         await driver.sees("switch to this LoRA", "styles/deep/night")
         await driver.press("escape", "escape")
-        await driver.press(key, *"schedule")
+        await driver.press(key, *"hires fix: t")
         await driver.sees("a setting of the next picture")
         await driver.press("enter")
         await driver.sees("Settings of the next picture")
-        assert driver.app.screen.focused.id == "schedule"
+        assert driver.app.screen.focused.id == "hires_scale"
         await driver.press("escape", key, *"ink")
         await driver.sees("switch to this LoRA")
         await driver.press("enter")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -34,18 +32,9 @@ def pictures(tmp_path: Path) -> list[str]:
     return list(map(str, paths))
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_kitty_has_both_pictures_and_a_flip_sends_only_cells(pictures, tmp_path):
-    """In a real tmux, by what comes out of it."""
-    config = tmp_path / "tmux.conf"
-    # While tmux draws its line again, it drops what it is to pass on.
-    config.write_text(
-        "set -g allow-passthrough on\nset -g default-terminal tmux-256color\nset -g status off\n"
-    )
-    tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", str(config)]
-    program = [sys.executable, str(PROGRAM), *pictures]
+def test_kitty_has_both_pictures_and_a_flip_sends_only_cells(pictures):
     outside = Outside(
-        [*tmux, "new-session", *program],
+        [sys.executable, str(PROGRAM), *pictures],
         {"PYTHONPATH": str(PROGRAM.parents[2]), "TMUX": "", "COLORTERM": "truecolor"},
     )
 
@@ -78,9 +67,10 @@ def test_kitty_has_both_pictures_and_a_flip_sends_only_cells(pictures, tmp_path)
         assert len(set(numbers())) == len(numbers()) == 2
         colours = {f"38;5;{number & 0xFF}" for number in numbers()}
         assert all(colour.encode() in outside.sent for colour in colours)
+        outside.press(b"q")
+        outside.until(b"a=d,d=I", times=2)
     finally:
         outside.close()
-        subprocess.run([*tmux, "kill-server"], check=False, capture_output=True)
 
 
 def test_sixel_shows_one_both_side_by_side_and_none_over_a_dialog(pictures):

@@ -21,11 +21,19 @@ from tui_loraswitch.panes.background import in_background
 
 MOST = 20
 """LoRAs shown for some words."""
-SETTINGS = (
-    "steps", "sampler", "schedule", "cfg_scale", "seed", "size", "batch", "clip_skip",
-    "empty_negative", "noise",
-)  # fmt: skip
-"""The fields of the settings' form, by the ids they have there."""
+SETTINGS = {
+    "steps": "steps", "sampler": "sampler, sampling method", "schedule": "schedule, scheduler",
+    "cfg_scale": "cfg scale", "seed": "seed", "size": "size, width and height", "batch": "batch",
+    "clip_skip": "clip skip", "empty_negative": "empty negative", "noise": "noise",
+    "styles": "styles", "variation_strength": "variation strength",
+    "variation_seed": "variation seed", "region_ratios": "region ratios",
+    "region_masks": "region masks", "start_picture": "img2img: the picture to begin with",
+    "denoising": "denoising strength", "resize": "resize mode", "mask": "inpaint: the mask",
+    "mask_blur": "mask blur", "hires_scale": "hires fix: times larger",
+    "hires_denoising": "hires fix: denoising strength", "hires_upscaler": "hires fix: upscaler",
+    "hires_steps": "hires fix: steps", "hires_prompt": "hires fix: prompt",
+}  # fmt: skip
+"""Words for the fields of the settings' form, by the ids they have there."""
 
 
 class _Search(Provider):
@@ -105,9 +113,8 @@ class SettingSearch(_Search):
     async def search(self, query: str) -> Hits:
         """Settings by name; each opens the form at its field."""
         app = self.loraswitch
-        for name in SETTINGS:
+        for name, words in SETTINGS.items():
             run = partial(edit_settings, app, app.services, name)
-            words = name.replace("_", " ")
             for hit in self.hit(query, words, "a setting of the next picture", run):
                 yield hit
 

@@ -46,7 +46,7 @@ class PictureNumber:
     @classmethod
     def new(cls) -> Self:
         """Another number of this program, which has two hundred."""
-        return cls(os.getpid() + 240 * next(cls._made))
+        return cls(os.getpid() + 241 * next(cls._made))
 
     def __int__(self) -> int:
         return self.third << 24 | self.colour

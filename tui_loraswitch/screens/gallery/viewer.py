@@ -99,11 +99,10 @@ class PictureViewer(ModalScreen[None]):
             keys = f"Space flips · c both · d difference · {keys}"
         self.query_one("#viewer-keys", Line).show(Content(keys))
         self._areas[1].display = False
-        self.call_after_refresh(self._draw)
 
     def on_resize(self) -> None:
-        """As large as fits."""
-        self._draw()
+        """As large as fits, also at first."""
+        self.call_after_refresh(self._draw)
 
     @property
     def shown(self) -> Path:
