@@ -28,8 +28,10 @@ def figures_of_app(home: Path, loras: Path, count: int) -> dict[str, Any]:
     with started(home, *OPTIONS, "--loras", str(loras)) as terminal:
         terminal.seconds_until("LoRAs")
         frame = time.perf_counter() - start
-        terminal.seconds_until(f"LoRAs {count:,}")
-        listed = time.perf_counter() - start
+        # It may be there with the first frame.
+        if not terminal.has_drawn(f"LoRAs {count:,}"):
+            terminal.seconds_until(f"LoRAs {count:,}")
+        listed = max(frame, time.perf_counter() - start)
         terminal.seconds_until("loaded ")
         known = wait_for_list(home, loras)
         letters, lists, counts = zip(*keys(terminal, known), strict=True)

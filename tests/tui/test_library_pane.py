@@ -55,6 +55,16 @@ async def test_the_list_narrows_while_typing_and_escape_shows_all_again(start):
         await driver.until(lambda: len(shown_names(driver)) == 7)
 
 
+async def test_what_a_key_finds_is_painted_without_the_next_frame(start):
+    async with start() as driver:
+        screen = driver.app.screen
+        screen._update_timer.stop()
+        screen.query_one(FilterInput).value = "neo"
+        driver.app.main.library.filter_now()
+        await driver.until(lambda: "LoRAs 1 of 6" in driver.text)
+        await driver.until(lambda: driver.list not in screen._dirty_widgets)
+
+
 async def test_a_letter_in_the_filter_lays_nothing_out_anew(start, monkeypatch):
     laid_out: list[str] = []
     lay_out = Screen._refresh_layout

@@ -24,6 +24,7 @@ from tui_loraswitch.panes.gauges import GaugeLine, GaugesPane
 from tui_loraswitch.panes.key_bar import KeyBar
 from tui_loraswitch.panes.library import FilterInput, LibraryPane
 from tui_loraswitch.panes.log import LogPane
+from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.picture import PicturePane
 from tui_loraswitch.panes.prompt import PromptPane
 from tui_loraswitch.panes.stack import StackPane
@@ -55,6 +56,8 @@ class MainScreen(Screen[None]):
         self.prompt = PromptPane(id="prompt")
         self.log_pane = LogPane(id="log")
         self.key_bar = KeyBar(id="keys")
+        self._is_filtered = False
+        """Whether the list is other than before by a key of the filter, and not painted yet."""
         self.panes: tuple[Pane, ...] = (
             self.library, self.details, self.stack, self.gauges,
             self.picture, self.prompt, self.log_pane,
@@ -67,6 +70,17 @@ class MainScreen(Screen[None]):
         yield GaugeLine(id="gauge-line")
         yield self.key_bar
         yield FloorMessage(id="floor")
+
+    @on(LibraryPane.Filtered)
+    def paint_list_soon(self) -> None:
+        """Paint what a key of the filter found as soon as the list is ready for it."""
+        self._is_filtered = True
+
+    def on_idle(self) -> None:
+        """Paint the filtered list now: the next of 30 frames a second is a long wait for a key."""
+        if self._is_filtered and self.library.query_one(LoraList) in self._dirty_widgets:
+            self._is_filtered = False
+            self._on_timer_update()
 
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""

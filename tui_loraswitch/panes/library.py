@@ -74,6 +74,9 @@ class FilterInput(Input):
 class LibraryPane(Pane):
     """The LoRA library."""
 
+    class Filtered(Message):
+        """The list shows what a key of the filter found."""
+
     TITLE = "LoRAs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort", show=False, id="library.sort",
@@ -194,6 +197,7 @@ class LibraryPane(Pane):
         self._is_filtering = False
         self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
         self._show()
+        self.post_message(self.Filtered())
         self._look_near_soon()
 
     def _find_rest(self) -> None:
