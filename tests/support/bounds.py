@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ from types import FrameType
 HANGS = 60.0
 """Seconds by the clock after which whoever waits for something is ended."""
 
+_LOOK = 0.1
+"""Seconds between two looks at the clocks."""
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _RESET_PEAK = "5"
 
@@ -21,33 +25,34 @@ class _Late(BaseException):
 
 
 @contextmanager
-def bounded(seconds: float, mebibytes: float) -> Iterator[None]:
+def bounded(seconds: float, mebibytes: float = math.inf) -> Iterator[None]:
     """Fail the block when it takes more seconds of CPU, more memory at its peak, or waits for ever.
 
-    CPU time, since a machine may be busy with other things. Memory is looked at on Linux alone.
-    For the main thread, since it works by signals.
+    The CPU time of this thread alone, since the machine and this process may be busy with other
+    things; what earlier tests left is not searched for garbage meanwhile. Memory is looked at on
+    Linux alone. For the main thread, since it works by signals.
     """
+    begun, start = time.monotonic(), time.thread_time()
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Late
+    def look(number: int, frame: FrameType | None) -> None:
+        if time.thread_time() - start > seconds or time.monotonic() - begun > HANGS:
+            raise _Late
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
-    resident, start = _reset_peak(), time.process_time()
+    before = signal.signal(signal.SIGALRM, look)
+    resident = _reset_peak()
     late: _Late | None = None
+    gc.freeze()
     try:
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.setitimer(signal.ITIMER_REAL, HANGS)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
         yield
     except _Late as error:
         late = error
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    took = time.process_time() - start
+        signal.signal(signal.SIGALRM, before)
+        gc.unfreeze()
     # What runs in C is not stopped in the middle.
-    is_late = late is not None or took > seconds
+    is_late = late is not None or time.thread_time() - start > seconds
     assert not is_late, f"takes more than {seconds} s of CPU, or {HANGS} s by the clock"
     peak = _peak() - resident
     assert peak < mebibytes, f"takes more than {mebibytes} MiB of memory ({peak:.0f} MiB)"
