@@ -110,6 +110,23 @@ ROWS = zlib.compress(bytes(6 * (1 + 3 * 8)))
 """Six rows of eight black pixels, each behind the number of its filter."""
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_is_read_whatever_its_kind(lossless: bool) -> None:
+    size, _ = decoded(saved("WEBP", (37, 1001), lossless=lossless))
+    assert size == (37, 1001)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_large_webp_of_one_frame_is_refused_by_its_header(lossless: bool) -> None:
+    small = bytearray(saved("WEBP", (8, 5), lossless=lossless))
+    if lossless:
+        small[21:25] = (7999 | 5000 << 14).to_bytes(4, "little")
+    else:
+        small[26:30] = struct.pack("<HH", 8000, 5001)
+    with pytest.raises(FileFormatError, match="8000 × 5001 pixels"):
+        decoded(bytes(small))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -27,6 +27,9 @@ long, and takes as much time as the whole picture."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_WEBP_START = 30
+"""Bytes, with the size in each of its three ways."""
+_WEBP_SIDE = 2**14 - 1
 _T = TypeVar("_T")
 
 
@@ -39,6 +42,8 @@ def picture_of(source: Path | bytes, use: Callable[[Image], _T]) -> _T:
     name, content = _content(source)
     if content.startswith(_PNG):
         content = b"".join((_PNG, *_critical_chunks(content)))
+    elif (size := _webp_size(content)) is not None and not _is_small(*size):
+        raise _too_large(name, *size)
     elif content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
         raise FileFormatError(f"{name}: this JPEG has more than {MAX_SCANS} scans.")
     return _decoded(name, content, use)
@@ -60,16 +65,46 @@ def _decoded(name: str, content: bytes, use: Callable[[Image], _T]) -> _T:
 
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if max(image.size) <= MAX_SIDE and image.width * image.height <= MAX_PIXELS:
+            if _is_small(*image.size):
                 return use(image)
-            size = f"{image.width} × {image.height}"
+            size = image.size
     except UnidentifiedImageError as error:
         raise FileFormatError(f"{name}: this is no PNG, JPEG, WebP or GIF picture.") from error
     # Pillow's decoders raise whatever a broken file leads them to, and it has no class for all.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FileFormatError(f"{name}: cannot be read as a picture ({reason}).") from error
-    raise FileFormatError(f"{name}: too large a picture, {size} pixels.")
+    raise _too_large(name, *size)
+
+
+def _is_small(width: int, height: int) -> bool:
+    return max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
+
+
+def _too_large(name: str, width: int, height: int) -> FileFormatError:
+    return FileFormatError(f"{name}: too large a picture, {width} × {height} pixels.")
+
+
+def _webp_size(content: bytes) -> tuple[int, int] | None:
+    """The size that a WebP says it has; None for what is none.
+
+    Pillow takes eight bytes for each of its pixels before it tells
+    (https://developers.google.com/speed/webp/docs/riff_container).
+    """
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < _WEBP_START:
+        return None
+    match content[12:16]:
+        case b"VP8X":
+            width, height = content[24:27], content[27:30]
+            return 1 + int.from_bytes(width, "little"), 1 + int.from_bytes(height, "little")
+        case b"VP8L":
+            bits = int.from_bytes(content[21:25], "little")
+            return 1 + (bits & _WEBP_SIDE), 1 + (bits >> 14 & _WEBP_SIDE)
+        case b"VP8 ":
+            # The two bits above each side say how it is to be scaled.
+            width, height = struct.unpack("<HH", content[26:30])
+            return width & _WEBP_SIDE, height & _WEBP_SIDE
+    return None
 
 
 def _critical_chunks(png: bytes) -> Iterator[bytes]:
