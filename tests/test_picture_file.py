@@ -116,15 +116,22 @@ def test_a_webp_is_read_whatever_its_kind(lossless: bool) -> None:
     assert size == (37, 1001)
 
 
-@pytest.mark.parametrize("lossless", [True, False])
-def test_a_large_webp_of_one_frame_is_refused_by_its_header(lossless: bool) -> None:
+def large_webp(lossless: bool) -> bytes:
     small = bytearray(saved("WEBP", (8, 5), lossless=lossless))
     if lossless:
         small[21:25] = (7999 | 5000 << 14).to_bytes(4, "little")
     else:
         small[26:30] = struct.pack("<HH", 8000, 5001)
+    return bytes(small)
+
+
+@pytest.mark.parametrize("content", [webp(8000, 5001), large_webp(True), large_webp(False)])
+def test_a_large_webp_is_refused_before_pillow_has_memory_for_it(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "open", None)
     with pytest.raises(FileFormatError, match="8000 × 5001 pixels"):
-        decoded(bytes(small))
+        decoded(content)
 
 
 @pytest.mark.parametrize(

@@ -245,29 +245,21 @@ def test_pack_goes_with_any_change_of_its_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'ff' AS TEXT)"])
 def test_rows_that_make_no_sense_begin_the_index_anew(tmp_path: Path, value: str) -> None:
-    path = tmp_path / "index.sqlite"
-    with LibraryIndex(path) as index:
-        index.store([indexed("stamp", BARE)])
-    database = sqlite3.connect(path)
-    with database:
-        database.execute(f"UPDATE rows SET text = {value}")
-    database.close()
-    with LibraryIndex(path) as index:
-        assert listed(index) == []
-        assert "built anew" in index.warning
-        index.store([indexed("stamp", BARE)])
-        assert len(listed(index)) == 1
+    begins_anew_after(f"UPDATE rows SET text = {value}", tmp_path / "index.sqlite")
 
 
-@pytest.mark.parametrize("change", ["'nonsense'", "x'ff00'", "'[1]'", "'\"AAAA\"'"])
-def test_packs_that_make_no_sense_begin_the_index_anew(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "index.sqlite"
+@pytest.mark.parametrize("value", ["'nonsense'", "x'ff00'", "'[1]'", "'\"AAAA\"'"])
+def test_packs_that_make_no_sense_begin_the_index_anew(tmp_path: Path, value: str) -> None:
+    begins_anew_after(f"UPDATE packs SET pack = {value}", tmp_path / "index.sqlite")
+
+
+def begins_anew_after(statement: str, path: Path) -> None:
     with LibraryIndex(path) as index:
         index.store([indexed("stamp", BARE)])
         index.pack([ROOT])
     database = sqlite3.connect(path)
     with database:
-        database.execute(f"UPDATE packs SET pack = {change}")
+        assert database.execute(statement).rowcount == 1
     database.close()
     with LibraryIndex(path) as index:
         assert listed(index) == []

@@ -339,7 +339,7 @@ def test_another_strength_reads_and_fits_nothing_again(
         raise AssertionError("worked out again")
 
     monkeypatch.setattr(loras_module, "fit", never)
-    monkeypatch.setattr("engine.lora.cache.read_lora", never)
+    monkeypatch.setattr("engine.lora.cache.read_values", never)
     loaded.switcher.apply([loaded.ref("neon", 0.7)])
     assert loaded.switcher.stack == (loaded.ref("neon", 0.7),)
 

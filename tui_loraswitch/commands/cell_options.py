@@ -8,9 +8,7 @@ from engine.host.runtime import HostPlace
 from engine.sweep.sweep import Sweep
 from tui_loraswitch.commands.cell_drawing import Outcome, draw_sweep
 from tui_loraswitch.commands.hosts import add_own_engine_option
-from tui_loraswitch.commands.options import (
-    add_drawing_options,
-)
+from tui_loraswitch.commands.options import add_drawing_options
 from tui_loraswitch.config.settings import AppSettings
 
 AUTO = "auto"
