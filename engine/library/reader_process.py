@@ -5,26 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from engine.child_environment import child_environment
 from engine.library.indexed_file import IndexedFile, indexed
 from engine.library.niceness import lower_priority
 from engine.library.outlines import Outlines
+from engine.library.pipes import pipes_of, received, send, start_process
 from engine.library.read_entry import read_entry
 from engine.library.walk import FoundFile
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 5
-_LENGTH = 4
-"""Bytes before each message, which say how long it is."""
 
 
 class Unread(NamedTuple):
@@ -64,28 +61,17 @@ class ReaderProcess:
     """Such a process. Raises `OSError` where none can be started."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C is this process's; not the user's folder, whose disk could not be unmounted.
-            start_new_session=True,
-            cwd="/",
-            env=child_environment(),
-        )
+        self._process = start_process(__name__)
 
     def read(self, files: Iterable[Unread]) -> list[IndexedFile] | None:
         """What is read of files; None when it does not answer.
 
         It may have been killed, or have been ended by one of them.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None, "it is a pipe"
-        assert stdout is not None, "it is a pipe"
+        stdin, stdout = pipes_of(self._process)
         try:
-            _send(stdin, _ENCODER.encode([_asked(one.file, one.added_ns) for one in files]))
-            answer = _ANSWERS.decode(_received(stdout))
+            send(stdin, _ENCODER.encode([_asked(one.file, one.added_ns) for one in files]))
+            answer = _ANSWERS.decode(received(stdout))
         # Whatever it is: these files are read in another way, and the next ones here.
         except Exception:
             log.warning("a process that reads files gives no answer", exc_info=True)
@@ -130,24 +116,6 @@ def _path(raw: bytes) -> Path:
     return Path(os.fsdecode(raw))
 
 
-def _send(stream: IO[bytes], message: bytes) -> None:
-    stream.write(len(message).to_bytes(_LENGTH, "little") + message)
-    stream.flush()
-
-
-def _received(stream: IO[bytes]) -> bytes:
-    """Raises `EOFError` at the end of the stream."""
-    length = int.from_bytes(_exactly(stream, _LENGTH), "little")
-    return _exactly(stream, length)
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    message = stream.read(length)
-    if len(message) < length:
-        raise EOFError("it has ended")
-    return message
-
-
 class _Lines(logging.Handler):
     """Keeps what is logged, for the process that asks."""
 
@@ -168,13 +136,13 @@ def main() -> None:
     outlines = Outlines()
     while True:
         try:
-            asked = _QUESTIONS.decode(_received(sys.stdin.buffer))
+            asked = _QUESTIONS.decode(received(sys.stdin.buffer))
         except EOFError:
             return
         files = [
             indexed(one.stamp, read_entry(_found(one), outlines, one.added_ns)) for one in asked
         ]
-        _send(sys.stdout.buffer, _ENCODER.encode(_Answer(files, said.lines)))
+        send(sys.stdout.buffer, _ENCODER.encode(_Answer(files, said.lines)))
         said.lines.clear()
 
 

@@ -19,6 +19,7 @@ from engine.library.own import Own
 from engine.library.own_words import OwnWords
 from engine.library.previews import PREVIEW_ENDINGS
 from engine.library.scan import ScanProgress, refresh, refresh_folder
+from engine.library.scan_process import refresh_beside
 from engine.library.search import SearchIndex
 from engine.library.sidecar_words import write_a1111
 from engine.library.sidecars import SIDECAR_ENDINGS
@@ -30,6 +31,8 @@ _PARTIAL_SECONDS = 0.4
 _POLL_SECONDS = 5.0
 """How often folders are looked at of whose changes the system does not tell."""
 _TELLING = (".safetensors", *SIDECAR_ENDINGS, *PREVIEW_ENDINGS)
+_LARGE = 2_000
+"""Files known from which on another process looks through them all; to start it takes 0.2 s."""
 _POLL_SHARE = 20
 """A look that takes long is taken less often: this many times its own length."""
 
@@ -267,7 +270,7 @@ class LibraryService:
 
     def _scan(self, was_asked: bool) -> None:
         self._scanning.set()
-        news = self._take(lambda report: refresh(self.roots, self.index, report, self._is_over))
+        news = self._take(lambda report: self._refresh(self.roots, report))
         self._scanning.clear()
         self._show(is_complete=True)
         self.index.pack(self.roots, self._is_over)
@@ -279,7 +282,11 @@ class LibraryService:
         failed = self._watching.has_failed
         roots = [root for root in self.roots if everything or failed or not can_watch(root)]
         if roots:
-            self._tell(self._take(lambda report: refresh(roots, self.index, report, self._is_over)))
+            self._tell(self._take(lambda report: self._refresh(roots, report)))
+
+    def _refresh(self, roots: Iterable[Path], report: Callable[[ScanProgress], None]) -> None:
+        by = refresh if len(self._list) < _LARGE else refresh_beside
+        by(roots, self.index, report, self._is_over)
 
     def _follow(self, paths: set[Path]) -> None:
         """Look at what has changed."""

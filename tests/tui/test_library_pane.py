@@ -12,7 +12,7 @@ from engine.library.entry import LibraryEntry
 from engine.library.search import SearchIndex
 from engine.protocol.commands import SetStack, ToggleLora
 from tui_loraswitch.panes import library_view
-from tui_loraswitch.panes.library import FilterInput
+from tui_loraswitch.panes.library import FilterInput, LibraryPane
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.rows import FolderRow, LoraRow
 
@@ -56,25 +56,53 @@ async def test_the_list_narrows_while_typing_and_escape_shows_all_again(start):
         await driver.until(lambda: len(shown_names(driver)) == 7)
 
 
-async def test_what_a_key_finds_is_painted_without_the_next_frame(start, monkeypatch):
+async def test_a_letter_is_painted_at_once_and_with_what_it_finds(start, monkeypatch):
     async with start() as driver:
         screen = driver.app.screen
         screen._update_timer.stop()
-        painted: list[bool] = []
-        paint = screen._on_timer_update
+        painted: list[set[str | None]] = []
+        paint = Screen._on_timer_update
 
-        def paint_and_note() -> None:
-            painted.append(driver.list in screen._dirty_widgets)
-            paint()
+        def paint_and_note(self) -> None:
+            if self._dirty_widgets:
+                painted.append({widget.id for widget in self._dirty_widgets})
+            paint(self)
 
-        monkeypatch.setattr(screen, "_on_timer_update", paint_and_note)
-        screen.query_one(FilterInput).value = "neo"
-        driver.app.main.library.filter_now()
+        monkeypatch.setattr(Screen, "_on_timer_update", paint_and_note)
+        letters = screen.query_one(FilterInput)
+        letters.value = "neo"
         # The pilot's own waiting would paint.
         async with asyncio.timeout(20):
-            while True not in painted:
+            while letters not in screen._dirty_widgets:
+                await asyncio.sleep(0)
+            # As the next frame would.
+            screen._on_timer_update()
+            while not any("lora-list" in ids for ids in painted):
                 await asyncio.sleep(0.01)
+        assert painted[0] >= {"filter", "lora-list", "library"}
         assert "LoRAs 1 of 6" in driver.text
+
+
+async def test_a_letter_waits_but_a_moment_for_what_it_finds(start, monkeypatch):
+    async with start() as driver:
+        screen = driver.app.screen
+        monkeypatch.setattr(LibraryPane, "filter_now", lambda self: None)
+        letters = screen.query_one(FilterInput)
+        letters.value = "neo"
+        async with asyncio.timeout(20):
+            while letters not in screen._dirty_widgets:
+                await asyncio.sleep(0)
+            while letters in screen._dirty_widgets:
+                await asyncio.sleep(0.01)
+
+
+async def test_the_size_of_the_screen_said_anew_lays_nothing_out(start, monkeypatch):
+    async with start() as driver:
+        laid_out: list[Screen] = []
+        monkeypatch.setattr(Screen, "_refresh_layout", lambda self, **_: laid_out.append(self))
+        driver.app.main.room.bring("library")
+        await driver.press("/")
+        assert laid_out == []
 
 
 async def test_a_letter_in_the_filter_lays_nothing_out_anew(start, monkeypatch):

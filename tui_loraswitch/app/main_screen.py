@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from tui_loraswitch.panes.picture import PicturePane
 from tui_loraswitch.panes.prompt import PromptPane
 from tui_loraswitch.panes.stack import StackPane
 from tui_loraswitch.panes.status import StatusLine
+
+_MOMENT = 0.05
+"""Seconds that a letter of the filter waits at most to be painted."""
 
 
 class MainScreen(Screen[None]):
@@ -58,6 +62,8 @@ class MainScreen(Screen[None]):
         self.key_bar = KeyBar(id="keys")
         self._is_filtered = False
         """Whether the list is other than before by a key of the filter, and not painted yet."""
+        self._painted_at = 0.0
+        """When such a list was painted last."""
         self.panes: tuple[Pane, ...] = (
             self.library, self.details, self.stack, self.gauges,
             self.picture, self.prompt, self.log_pane,
@@ -80,7 +86,18 @@ class MainScreen(Screen[None]):
         """Paint the filtered list now: the next of 30 frames a second is a long wait for a key."""
         if self._is_filtered and self.library.query_one(LoraList) in self._dirty_widgets:
             self._is_filtered = False
-            self._on_timer_update()
+            super()._on_timer_update()
+            self._painted_at = time.monotonic()
+
+    def _on_timer_update(self) -> None:
+        """Paint what has changed; but a letter of the filter waits a moment for what it finds.
+
+        To paint the one and then the other takes twice as long: for a line of a pane Textual draws
+        all that is in it.
+        """
+        now, changed_at = time.monotonic(), self.library.query_one(FilterInput).changed_at
+        if not self._painted_at < changed_at > now - _MOMENT:
+            super()._on_timer_update()
 
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""

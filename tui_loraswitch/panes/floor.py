@@ -23,4 +23,5 @@ class FloorMessage(Static):
     def show_size(self, width: int, height: int) -> None:
         """Say what is there and what is needed."""
         need = f"{MIN_WIDTH}×{MIN_HEIGHT} needed, this is {width}×{height}"
-        self.update(Content(f"loraswitch\n{need}"))
+        # It always has the whole screen: to lay that out anew would take 20 ms.
+        self.update(Content(f"loraswitch\n{need}"), layout=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,6 +44,8 @@ class FilterInput(Input):
     """
     virtual_size = Reactive(Size(0, 0))
     """The room that the words take; Textual's own lays the whole screen out at every letter."""
+    changed_at = 0.0
+    """When the last letter came."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "leave", "to the list", id="filter.leave",
                 tooltip="Keep the filter and go to the list", priority=True),
@@ -56,6 +59,10 @@ class FilterInput(Input):
 
     class Left(Message):
         """The filter is as wanted; the list takes over."""
+
+    def watch_value(self) -> None:
+        """Note when the words change."""
+        self.changed_at = time.monotonic()
 
     def action_leave(self) -> None:
         """Go to the list."""
@@ -101,6 +108,7 @@ class LibraryPane(Pane):
         """True when the scan is through."""
         self._is_filtering = False
         self._is_finding = False
+        self._is_filtered = False
         self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -181,10 +189,10 @@ class LibraryPane(Pane):
 
     @on(Input.Changed, "#filter")
     def filter_soon(self) -> None:
-        """Filter when the letter is painted and no other is waiting."""
+        """Filter once for all letters that wait; they are painted with what they find."""
         if not self._is_filtering:
             self._is_filtering = True
-            self.call_after_refresh(self.filter_now)
+            self.call_later(self.filter_now)
 
     @on(FilterInput.Left)
     def leave_filter(self) -> None:
@@ -197,8 +205,14 @@ class LibraryPane(Pane):
         self._is_filtering = False
         self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
         self._show()
-        self.post_message(self.Filtered())
+        self._is_filtered = True
         self._look_near_soon()
+
+    def on_idle(self) -> None:
+        """Have what a key found painted, list and title as one."""
+        if self._is_filtered:
+            self._is_filtered = False
+            self.screen.post_message(self.Filtered())
 
     def _find_rest(self) -> None:
         """Find more of what was looked for, a moment at a time, and show it when all is found."""
@@ -210,10 +224,10 @@ class LibraryPane(Pane):
             self._find_rest_soon()
 
     def _find_rest_soon(self) -> None:
-        # Keys that wait come before.
+        # What is found is painted first, and keys that wait come before.
         if not self._is_finding:
             self._is_finding = True
-            self.call_later(self._find_rest)
+            self.call_after_refresh(self._find_rest)
 
     def _look_near_soon(self) -> None:
         view = self.view

@@ -108,6 +108,8 @@ class PromptPane(Pane, can_focus=True):
         super().__init__(id=id)
         self._inserted = ""
         """The prompt as the last trigger words have left it."""
+        self._settings = Content()
+        """The settings as they are shown."""
 
     def compose(self) -> ComposeResult:
         """Prompt, negative prompt, settings."""
@@ -153,7 +155,10 @@ class PromptPane(Pane, can_focus=True):
 
     def show_settings(self, state: UiState, default_size: int | None) -> None:
         """Show the settings of the next picture; `default_size` None: no model says yet."""
-        self.query_one("#settings-line", Static).update(settings_words(state, default_size))
+        words = settings_words(state, default_size)
+        if not words.is_same(self._settings):
+            self._settings = words
+            self.query_one("#settings-line", Static).update(words)
 
     def show_hint(self, vocabulary: str) -> None:
         """Say in the empty prompt what a model of few words knows; `""`: one of many words."""

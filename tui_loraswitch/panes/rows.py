@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import overload
+from typing import NamedTuple, overload
 
 from engine.library.entry import LibraryEntry
 from engine.library.own import Own
-from engine.library.places import Place, root_labels
+from engine.library.places import root_labels
 from engine.library.search import SearchIndex
 from engine.library.searching import Found
 from engine.library.terms import Numbers
 
 
-@dataclass(frozen=True)
-class FolderRow:
+class FolderRow(NamedTuple):
     """A folder with the number of LoRAs below it."""
 
     key: str
@@ -137,12 +135,8 @@ class _Folder:
     name: str
     key: str
     folders: dict[str, _Folder] = field(default_factory=dict)
-    numbers: Numbers = ()
-
-    @cached_property
-    def count(self) -> int:
-        """LoRAs in it and below."""
-        return len(self.numbers) + sum(folder.count for folder in self.folders.values())
+    places: list[int] = field(default_factory=list)
+    """Of its own files; two where folders of other bytes look the same."""
 
     def below(self, names: Sequence[str]) -> _Folder:
         """The folder at the end of a way through others, made where it is not there yet."""
@@ -154,40 +148,61 @@ class _Folder:
         return folder
 
 
-def build_rows(found: Found, is_open: Callable[[str, int], bool]) -> Rows:
-    """Rows for what was found; `is_open(key, count)` says whether a folder is unfolded.
+class Tree:
+    """The folders of a library, for all that is looked for in it.
 
     Library folders themselves are rows only when there are several.
     """
-    # Thousands of LoRAs lie in tens of folders, which follow one another as the tree shows them.
-    groups = list(_by_place(found))
-    labels = root_labels({place.folder.root for place, _ in groups})
-    top = _Folder("", "")
-    for place, numbers in groups:
-        root, path = place.folder
-        names = path.split("/") if path else []
-        top.below([labels[root], *names] if len(labels) > 1 else names).numbers = numbers
-    rows = Rows(found.index)
-    _append(rows, top, 0, is_open)
-    return rows
+
+    def __init__(self, index: SearchIndex) -> None:
+        self._index = index
+        labels = root_labels({place.folder.root for place in index.places})
+        self._top = _Folder("", "")
+        for number, (folder, _, _) in enumerate(index.places):
+            names = folder.path.split("/") if folder.path else []
+            names = [labels[folder.root], *names] if len(labels) > 1 else names
+            self._top.below(names).places.append(number)
+
+    def rows(self, numbers: Numbers, is_open: Callable[[str, int], bool]) -> Rows:
+        """Rows for what was found, in the order of the folders.
+
+        `is_open(key, count)` says whether a folder is unfolded.
+        """
+        # Thousands of LoRAs lie in hundreds of folders, which follow one another as here.
+        parts: list[Numbers] = []
+        start = 0
+        for place in self._index.places:
+            end = bisect_left(numbers, place.end, start)
+            parts.append(numbers[start:end] if end > start else ())
+            start = end
+        rows = Rows(self._index)
+        _append(rows, self._top, 0, parts, is_open)
+        return rows
 
 
-def _by_place(found: Found) -> Iterator[tuple[Place, Numbers]]:
-    numbers, start = found.numbers, 0
-    while start < len(numbers):
-        place = found.index.place(numbers[start])
-        end = bisect_left(numbers, place.end, start)
-        yield place, numbers[start:end]
-        start = end
-
-
-def _append(rows: Rows, folder: _Folder, depth: int, is_open: Callable[[str, int], bool]) -> None:
+def _append(
+    rows: Rows,
+    folder: _Folder,
+    depth: int,
+    parts: Sequence[Numbers],
+    is_open: Callable[[str, int], bool],
+) -> None:
     for child in folder.folders.values():
-        unfolded = is_open(child.key, child.count)
-        rows.add_folder(FolderRow(child.key, child.name, depth, child.count, unfolded))
-        if unfolded:
-            _append(rows, child, depth + 1, is_open)
-    rows.add_loras(folder.numbers, depth)
+        if count := _count(child, parts):
+            unfolded = is_open(child.key, count)
+            rows.add_folder(FolderRow(child.key, child.name, depth, count, unfolded))
+            if unfolded:
+                _append(rows, child, depth + 1, parts, is_open)
+    for place in folder.places:
+        rows.add_loras(parts[place], depth)
+
+
+def _count(folder: _Folder, parts: Sequence[Numbers]) -> int:
+    """LoRAs in it and below."""
+    count = sum([_count(child, parts) for child in folder.folders.values()])
+    for place in folder.places:
+        count += len(parts[place])
+    return count
 
 
 def flat_rows(found: Found) -> Rows:
