@@ -115,6 +115,8 @@ class LibraryIndex:
             bounds = ((start, end - 1) for start, end in pairwise(ids))
             for answer in executor.map(partial(self._file.ask, PACKED), bounds):
                 found |= self._file.made(columns_of_packs, answer)
+        # What it has cached of them, up to 16 MB, is not asked for again.
+        self._file.ask("PRAGMA shrink_memory")
         return {id: columns for id, columns in found.items() if id in folders}
 
     def pack(self, roots: Iterable[Path], is_over: Callable[[], bool] = lambda: False) -> None:

@@ -30,7 +30,7 @@ _NICENESS = 5
 class _Asked(NamedTuple):
     """Paths as bytes, which need not be text."""
 
-    index: bytes
+    path: bytes
     roots: list[bytes]
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         last = ScanProgress(progress.done, progress.total)
         send(sys.stdout.buffer, _ENCODER.encode(_Said(progress)))
 
-    with LibraryIndex(Path(os.fsdecode(asked.index))) as index:
+    with LibraryIndex(Path(os.fsdecode(asked.path))) as index:
         # An index that is kept in memory, or begun anew, would be this process's alone.
         if not index.warning:
             refresh([Path(os.fsdecode(root)) for root in asked.roots], index, report)

@@ -290,7 +290,7 @@ async def test_large_folders_start_closed(start):
             for i in range(101)
         )
         driver.app.main.library.show_index(SearchIndex.of(many), is_complete=True)
-        assert [row.count for row in driver.list.rows] == [101]
+        assert [row.loras for row in driver.list.rows] == [101]
 
 
 async def test_several_library_folders_keep_their_names(start, settings):

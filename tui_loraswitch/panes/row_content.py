@@ -35,7 +35,7 @@ def _folder(row: FolderRow, width: int) -> Content:
     return Content.assemble(
         (" " * (INDENT * row.depth) + f"{sign} ", MUTED),
         (clean_line(row.name, 200), "$secondary-lighten-2"),
-        (f" {row.count:,}", FAINT),
+        (f" {row.loras:,}", FAINT),
     ).truncate(width, ellipsis=True, pad=True)
 
 

@@ -21,7 +21,7 @@ class FolderRow(NamedTuple):
     key: str
     name: str
     depth: int
-    count: int
+    loras: int
     is_open: bool
 
 
