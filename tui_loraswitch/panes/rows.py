@@ -41,8 +41,7 @@ class LoraRow:
 Row = FolderRow | LoraRow
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """LoRAs one below the other, by their numbers in the library's list."""
 
     numbers: Numbers
