@@ -68,6 +68,8 @@ def _describe(event: Event) -> list[LogLine]:
         case GenerationStarted(request=request, seed=seed, total_steps=steps):
             count = plural(request.batch, "picture")
             size = f"{request.width}×{request.height}"
+            if (hires := request.hires) is not None:
+                size += f" → {hires.side(request.width)}×{hires.side(request.height)}"
             return [_line("work", f"drawing {count} · seed {seed} · {size} · {steps} steps")]
         case HashAwaited(name=name):
             words = f"drawn; its infotext waits for the hash of {name}, once (x saves it without)"

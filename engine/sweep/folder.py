@@ -28,7 +28,11 @@ from engine.sweep.marked import drawn_key, mark_of, marked
 from engine.sweep.stored import StoredCells
 
 ENDING = ".png"
+DRAWING = ".drawing"
+"""The folder with those that are being drawn."""
 _LARGEST_RECORD = 1 << 28
+_NEWEST = 8
+"""Cells that may have been put in their places and are not recorded yet."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class SweepFolder:
         self._stored = StoredCells(store)
         self.cells = path / "cells"
         self.record = path / "cells.jsonl"
-        self._drawing = path / ".drawing"
+        self._drawing = path / DRAWING
         self._replaced = path / "replaced"
         self._keys: dict[Path, str] = {}
         self._by_key: dict[str, Path] = {}
@@ -124,6 +128,17 @@ class SweepFolder:
         path = self._put(keyed, data, picture)
         shutil.rmtree(self.drawing(keyed.key), ignore_errors=True)
         return path
+
+    def place_of(self, key: str) -> Path | None:
+        """Where the picture of a key was put; None where it was not."""
+        for line in reversed(self._lines()):
+            with suppress(ValueError, KeyError, TypeError):
+                fact = json.loads(line)
+                if fact["key"] == key:
+                    return self.path / str(fact["file"])
+        # Its line comes after it: then it is one of the newest.
+        there = sorted(self.cells.glob(f"*{ENDING}"), key=_changed, reverse=True)
+        return next((path for path in there[:_NEWEST] if _key_of(path) == key), None)
 
     def tidy(self) -> None:
         """Take away the place of what is being drawn, when nothing is."""
@@ -233,6 +248,13 @@ def _member(ref: LoraRef) -> Mapping[str, Any]:
         "text_encoder_2": ref.text_encoder_2_strength,
         "blocks": dict(ref.blocks),
     }
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # taken away meanwhile
+        return 0.0
 
 
 def _key_of(path: Path) -> str | None:

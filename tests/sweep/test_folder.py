@@ -19,6 +19,7 @@ from engine.store.pictures import PICTURES, PictureStore, StoredPicture
 from engine.sweep.cells import Cell
 from engine.sweep.folder import KeyedCell, SweepFolder
 from engine.sweep.marked import mark_of, marked
+from engine.sweep.put_away import put_away
 from tests.support.certified import certified_png, key_of, png_of_key
 
 
@@ -201,3 +202,16 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         SweepFolder(tmp_path / "file/sweep").held(),
     ):
         pass
+
+
+def test_a_picture_is_found_where_it_was_put(folder: SweepFolder) -> None:
+    first, second = cell("neon"), cell("ink")
+    drawn = draw(folder, first)
+    assert put_away(drawn) == drawn, "nobody moved it"
+    folder.take(first, drawn)
+    assert put_away(drawn) == folder.path_of(first.cell), "its line is still to be written"
+    folder.note(first)
+    put(folder, second)
+    assert put_away(drawn) == folder.path_of(first.cell)
+    assert put_away(folder.drawing("0" * 64) / "00001-3.png").parent.name == "0" * 64
+    assert put_away(Path("/out/00001-3.png")) == Path("/out/00001-3.png")

@@ -73,6 +73,20 @@ async def test_the_picture_follows_the_cursor(start, no_rest, picture: Path) -> 
         assert auditions(driver)[-1] == Audition(None)
 
 
+async def test_the_folded_screen_names_what_is_auditioned(start, no_rest, picture: Path) -> None:
+    async with start(80, 24) as driver:
+        await ready(driver)
+        await driver.highlight("ink")
+        await driver.press("a")
+        await driver.sees("ink 1.00 …", "a ends · Y keeps")
+        await driver.emit(Auditioned(picture, 0.2, True))
+        await driver.sees("ink 1.00 · 4 steps")
+        await driver.highlight("neon")
+        await driver.sees("neon 0.80 …")
+        await driver.press("a")
+        assert "a ends" not in driver.text
+
+
 async def test_strengths_and_the_stack_count_at_once(start, no_rest) -> None:
     async with start() as driver:
         await ready(driver)

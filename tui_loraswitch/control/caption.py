@@ -57,14 +57,21 @@ def caption_by(said: PictureSaid) -> Caption:
             request.prompt,
             request.negative_prompt,
             " · ".join(own),
-            _settings(request.steps, request.sampler, request.schedule, request.cfg_scale),
+            _settings(
+                request.steps,
+                request.sampler,
+                request.schedule,
+                request.cfg_scale,
+                None if request.hires is None else request.hires.scale,
+            ),
             said.infotext,
             tuple(dict.fromkeys(ref.path for ref in loras)),
         )
     if (info := said.info) is not None:
         tags = _tags(info.drawable_prompt)
         stack = " + ".join(f"{tag.name} {tag.unet:.2f}" for tag in tags)
-        settings = _settings(info.steps, info.sampler, info.schedule, info.cfg_scale)
+        scale = None if info.hires is None else info.hires.scale
+        settings = _settings(info.steps, info.sampler, info.schedule, info.cfg_scale, scale)
         seed = "" if info.seed is None else f"seed {info.seed}"
         return Caption(
             info.drawable_prompt,
@@ -85,12 +92,17 @@ def _tags(prompt: str) -> tuple[LoraTag, ...]:
 
 
 def _settings(
-    steps: int | None, sampler: str | None, schedule: str | None, cfg_scale: float | None
+    steps: int | None,
+    sampler: str | None,
+    schedule: str | None,
+    cfg_scale: float | None,
+    hires_scale: float | None,
 ) -> str:
     own = "" if schedule in (None, "Automatic") else schedule
     facts = (
         "" if steps is None else f"{steps} steps",
         " ".join(filter(None, (sampler, own))),
         "" if cfg_scale is None else f"CFG {plain_number(cfg_scale)}",
+        "" if hires_scale is None else f"hires ×{plain_number(hires_scale)}",
     )
     return " · ".join(filter(None, facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.control.asking import with_loras
 from tui_loraswitch.control.prompt_loras import PromptLoras
 from tui_loraswitch.control.resolving import Resolving, leaves_to_chance
+from tui_loraswitch.control.typed_numbers import as_list, typed_numbers
 
 NAME = "The plan"
 _BEYOND = "# Drawn with a start picture or a second pass, which a plan does not hold.\n"
@@ -25,7 +27,8 @@ _BEYOND = "# Drawn with a start picture or a second pass, which a plan does not 
 def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> str:
     """The plan as TOML: the settings of now, and the axes that were typed.
 
-    `texts` are `strength` and `seed` as lists without brackets, and `more`: lines of further axes.
+    `texts` are `strength` and `seed` as numbers and ranges, and `more`: lines of further axes.
+    Raises `EngineError` where one cannot be read.
     """
     import tomli_w
 
@@ -41,15 +44,27 @@ def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) ->
     }
     if state.width and state.height:
         fixed["size"] = [state.width, state.height]
-    more = texts.get("more", "").replace(";", "\n")
+    more = _more_axes(texts.get("more", ""))
     typed = (line.partition("=")[0].strip() for line in more.splitlines())
     swept = {SPELLINGS.get(name, name) for name in typed}
     lines = [tomli_w.dumps({"lora": list(names)}).strip()] if names else []
-    lines += [f"{name} = [{texts[name]}]" for name in ("strength", "seed") if texts[name].strip()]
+    for axis, name, whole in (("strength", "strengths", False), ("seed", "seeds", True)):
+        if numbers := typed_numbers(texts[axis], name, whole=whole):
+            lines.append(f"{axis} = [{as_list(numbers)}]")
     # What is typed as an axis is not the same in every cell.
     kept = {name: value for name, value in fixed.items() if name not in swept or name == "prompt"}
     head = _BEYOND if state.start_picture or state.hires_scale != 1 else ""
     return head + "\n".join((tomli_w.dumps(kept).strip(), "", "[axes]", *lines, more.strip(), ""))
+
+
+def _more_axes(typed: str) -> str:
+    lines = typed.replace(";", "\n")
+    try:
+        tomllib.loads(lines)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        such = "steps = [8, 20]; sampler = ['Euler', 'DDIM']"
+        raise EngineError(f"more axes: write them as {such} (names in quotes).") from error
+    return lines
 
 
 def read_form(state: UiState, names: Sequence[str], texts: Mapping[str, str]) -> SweepPlan:

@@ -81,6 +81,11 @@ class Pane(Widget):
             self._tabs = tabs
             self._show_border_title()
 
+    @property
+    def shows_tabs(self) -> bool:
+        """Whether tabs are where the title was."""
+        return self._tabs is not None
+
     def _show_border_title(self) -> None:
         """The tabs, or the title behind the number of the key that leads here."""
         title = self._title

@@ -25,6 +25,7 @@ from engine.protocol.jobs import Job
 from engine.protocol.refs import LoraRef
 from engine.protocol.text import bar, duration, gib, stack_words
 from engine.protocol.view import Drawing, EngineView
+from engine.sweep.put_away import put_away
 from engine.words.clean import clean_line
 from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.audition import KIB_PER_SECOND
@@ -50,6 +51,9 @@ MOVING_SECONDS = 0.5
 _ROWS_FOR_PROMPT = 14
 """Of the pane: in a lower one the picture needs them all."""
 
+_SHORTEST_BAR = 8
+
+AUDITION = "audition · a ends · Y keeps"
 READY = "g draws a picture"
 NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
 
@@ -62,6 +66,7 @@ class Drawn:
     title: str
     facts: str = ""
     prompt: str = ""
+    is_audition: bool = False
 
     @classmethod
     def of(cls, picture: PictureSaved) -> Drawn:
@@ -179,7 +184,7 @@ class PicturePane(Pane, can_focus=True):
     def shown_file(self) -> Path | None:
         """The file of the picture that is shown; None for a preview, and where there is none."""
         source = self._drawn.source if self._drawn is not None else None
-        return source if isinstance(source, Path) else None
+        return put_away(source) if isinstance(source, Path) else None
 
     def action_turn(self, count: int) -> None:
         """Show an earlier or later picture of this session."""
@@ -201,6 +206,7 @@ class PicturePane(Pane, can_focus=True):
 
     def say_audition(self, is_on: bool) -> None:
         """Say that what the cursor is on will be seen here, or show the last picture again."""
+        self.show_subtitle(AUDITION if is_on else "")
         if is_on:
             self.show_title(Content("Audition"))
             # The first picture needs it, and is not there yet.
@@ -214,6 +220,8 @@ class PicturePane(Pane, can_focus=True):
     def say_auditioning(self, stack: str) -> None:
         """Say what will be seen; until then the picture is that of before."""
         self.show_title(Content(f"Audition {stack} …"))
+        if self.shows_tabs:
+            self._show_line(Content(f"{stack} …"))
 
     def say_no_audition(self, reason: str) -> None:
         """Say why there is no picture of what the cursor is on."""
@@ -227,7 +235,7 @@ class PicturePane(Pane, can_focus=True):
         The full one comes in the terminal's own protocol where it has one; else row by row, no
         faster than the line takes it.
         """
-        drawn = self._drawn = Drawn(path, f"Audition {stack}", facts)
+        drawn = self._drawn = Drawn(path, f"Audition {stack}", facts, is_audition=True)
         area = self.area
         protocol, size = area.terminal.protocol, area.size
         try:
@@ -268,12 +276,11 @@ class PicturePane(Pane, can_focus=True):
             self._words.update(words, layout=False)
 
     def _show_progress(self, drawing: Drawing) -> None:
-        step, total, seconds = drawing.step, drawing.total_steps, drawing.seconds
-        left = f" · {duration(seconds / step * (total - step))} left" if 0 < step < total else ""
-        passes = f" · pass {drawing.number} of {drawing.passes}" if drawing.passes > 1 else ""
-        words = f" {step}/{total} · {duration(seconds)}{left}{passes}"
+        step, total = drawing.step, drawing.total_steps
+        words = progress_words(drawing, self.content_size.width - 2 - _SHORTEST_BAR)
         live = live_words(drawing.stacks, self._view.running)
-        width = max(8, min(40, self.content_size.width - 2 - len(words) - len(live)))
+        room = self.content_size.width - 2 - len(words) - len(live)
+        width = max(_SHORTEST_BAR, min(40, room))
         done = round(step / max(1, total) * width)
         drawn = bar(step / max(1, total), width)
         self._show_line(
@@ -308,7 +315,7 @@ class PicturePane(Pane, can_focus=True):
                 words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
                 self._show_words(words, drawn)
             else:
-                picture = await self.area.fitted(lambda: drawn.source, in_full=drawn.is_file)
+                picture = await self.area.fitted(lambda: _there(drawn), in_full=drawn.is_file)
                 self._show(picture, drawn)
         except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
@@ -330,7 +337,10 @@ class PicturePane(Pane, can_focus=True):
     def _show_said(self, drawn: Drawn) -> None:
         self.show_title(Content(drawn.title))
         if drawn.is_file:
-            self._show_line(Content(drawn.facts))
+            # Where tabs take the title's place, the line says what is auditioned.
+            named = drawn.is_audition and self.shows_tabs
+            title = drawn.title.removeprefix("Audition ")
+            self._show_line(Content(f"{title} · {drawn.facts}" if named else drawn.facts))
         self._show_prompt(drawn)
 
     def another_area(self, *, keeps: int = 1, id: str) -> PictureArea:
@@ -340,6 +350,22 @@ class PicturePane(Pane, can_focus=True):
     @property
     def _words(self) -> Static:
         return self.query_one("#picture-words", Static)
+
+
+def _there(drawn: Drawn) -> Source:
+    """What is to be shown, wherever it lies by now."""
+    return put_away(drawn.source) if isinstance(drawn.source, Path) else drawn.source
+
+
+def progress_words(drawing: Drawing, most: int) -> str:
+    """How far a picture is, in at most so many characters where that can be."""
+    step, total, seconds = drawing.step, drawing.total_steps, drawing.seconds
+    steps, took = f" {step}/{total}", f" · {duration(seconds)}"
+    left = f" · {duration(seconds / step * (total - step))} left" if 0 < step < total else ""
+    number = f" · pass {drawing.number}" if drawing.passes > 1 else ""
+    of = f" of {drawing.passes}" if number else ""
+    ways = steps + took + left + number + of, steps + left + number + of, steps + left + number
+    return next((words for words in ways if len(words) <= most), ways[-1])
 
 
 def _unplaced(picture: PictureSaved) -> PictureSaved:
