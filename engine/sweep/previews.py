@@ -21,19 +21,29 @@ ENDING = ".preview.png"
 
 def write_previews(
     drawn: DrawnCells, loras: Sequence[Path], on_problem: Callable[[str], object]
-) -> int:
+) -> list[Path]:
     """Make the pictures of a tour's cells the previews of their LoRAs, where none are.
 
-    Gives how many are written; `on_problem` is told of what cannot be.
+    Gives those that are written; `on_problem` is told of what cannot be.
     """
-    written = 0
+    written = []
     for number, (cell, lora) in enumerate(zip(drawn.cells, loras, strict=True)):
         if drawn.is_drawn(number):
             try:
-                written += write_preview(lora, drawn.folder.path_of(cell))
+                if write_preview(lora, drawn.folder.path_of(cell)):
+                    written.append(lora.with_name(lora.stem + ENDING))
             except EngineError as error:
                 on_problem(str(error))
     return written
+
+
+def remove_previews(previews: Sequence[Path]) -> None:
+    """Take previews away again that were written; raises `EngineError` where one stays."""
+    for path in previews:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EngineError(f"{printable(path)}: it stays: {in_words(error)}.") from error
 
 
 def write_preview(lora: Path, picture: Path) -> bool:

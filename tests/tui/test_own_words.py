@@ -49,6 +49,68 @@ async def test_a_change_of_the_stack_is_undone(start, session, loras):
         assert session.sent(SetStack)[-1] == SetStack(())
 
 
+async def test_what_was_written_and_set_is_undone_by_the_same_key(start, session):
+    async with start() as driver:
+        await driver.load()
+        prompt, steps = driver.app.control.state.prompt, driver.app.control.state.steps
+        await driver.press("p", *"a cat", "enter")
+        await driver.press("o")
+        driver.app.screen.query_one("#steps", Input).value = "9"
+        await driver.press("enter", "p", *" in rain", "enter", "ctrl+e", *"!", "ctrl+s")
+        state = driver.app.control.state
+        assert (state.prompt, state.steps) == (f"{prompt}a cat in rain!", 9)
+        for after in (
+            (f"{prompt}a cat in rain", 9),
+            (f"{prompt}a cat", 9),
+            (f"{prompt}a cat", steps),
+            (prompt, steps),
+        ):
+            await driver.press("u")
+            await driver.until(
+                lambda after=after: (
+                    (driver.app.control.state.prompt, driver.app.control.state.steps) == after
+                )
+            )
+        assert driver.app.main.prompt.query_one("#prompt-text").text == prompt
+        await driver.press("u")
+        await driver.until(lambda: driver.toasts[-1] == "There is nothing to take back.")
+
+
+async def test_a_recipe_is_taken_back_with_its_prompt(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.highlight("ink")
+        await driver.press("enter")
+        await driver.until(lambda: driver.app.services.recipes is not None)
+        await driver.press("S", *"My ink", "ctrl+s")
+        await driver.until(lambda: driver.toasts[-1] == "Saved: My ink.")
+        await driver.press("0", "p", *" at night", "enter")
+        prompt = driver.app.control.state.prompt
+        await driver.press("S")
+        await driver.until(lambda: "My ink" in driver.text)
+        await driver.press("enter")
+        await driver.until(lambda: driver.toasts[-1] == "Stack and prompt are those of My ink.")
+        assert driver.app.control.view.wanted
+        await driver.press("u")
+        await driver.until(lambda: not driver.app.control.view.wanted)
+        assert driver.app.control.state.prompt == prompt
+
+
+async def test_a_live_lora_stays_live_under_its_new_name(start, session, loras):
+    async with start() as driver:
+        await driver.load()
+        await driver.switch_to("ink")
+        await driver.press("f2")
+        driver.app.screen.query_one(Input).value = "styles/wash"
+        await driver.press("enter")
+        await driver.until(lambda: "wash" in shown_names(driver))
+        assert [ref.name for ref in driver.app.control.view.wanted] == ["wash"]
+        await driver.until(lambda: "Done: renaming ink. u takes it back." in driver.toasts)
+        await driver.press("u")
+        await driver.until(lambda: "ink" in shown_names(driver))
+        await driver.until(lambda: [ref.name for ref in driver.app.control.view.wanted] == ["ink"])
+
+
 async def test_a_stack_is_saved_as_a_recipe_and_applied_with_its_prompt(start, session, loras):
     async with start() as driver:
         await driver.load()

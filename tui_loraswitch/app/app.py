@@ -21,6 +21,7 @@ from engine.host.runtime import HostPlace
 from tui_loraswitch.app.arrange_keys import ArrangeKeys
 from tui_loraswitch.app.audition import Auditioning
 from tui_loraswitch.app.audition_keys import AuditionKeys
+from tui_loraswitch.app.clipboard import Clipboard
 from tui_loraswitch.app.config_faults import wrong_choices
 from tui_loraswitch.app.drawing_keys import DrawingKeys
 from tui_loraswitch.app.engine_link import Attach, EngineLink
@@ -77,6 +78,7 @@ class LoraSwitchApp(
     ModelKeys,
     ViewKeys,
     Reports,
+    Clipboard,
 ):
     """SDXL with a library of LoRAs, in a terminal; its bases each have the keys of one subject.
 

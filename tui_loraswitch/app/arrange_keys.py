@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ class ArrangeKeys(AppBase):
             if not target.resolve().is_relative_to(entry.root.resolve()):
                 self.toast("A LoRA stays in its library folder.", "warning")
                 return
-            self._arrange(f"renaming {entry.name}", partial(_rename_all, [(entry.path, target)]))
+            rename = partial(_rename_all, [(entry.path, target)])
+            self._arrange(f"renaming {entry.name}", rename, is_renamed=True)
 
         hint = "A folder before the name moves it; what lies beside the file goes with it."
         self.push_screen(LineScreen(f"Rename {entry.name}", entry.key[: -len(_ENDING)], hint), take)
@@ -72,10 +74,12 @@ class ArrangeKeys(AppBase):
             raise
         return moved
 
-    def _arrange(self, words: str, work: Callable[[], list[Moved]]) -> None:
-        self.run_worker(self._do(words, work), name="arrange", group="arrange")
+    def _arrange(
+        self, words: str, work: Callable[[], list[Moved]], *, is_renamed: bool = False
+    ) -> None:
+        self.run_worker(self._do(words, work, is_renamed), name="arrange", group="arrange")
 
-    async def _do(self, words: str, work: Callable[[], list[Moved]]) -> None:
+    async def _do(self, words: str, work: Callable[[], list[Moved]], is_renamed: bool) -> None:
         try:
             moved = await in_background(work)
         except EngineError as error:
@@ -84,12 +88,24 @@ class ArrangeKeys(AppBase):
         self.main.library.clear_marks()
         self.undo.add(words, partial(self._undo, moved))
         self.services.look_at_disk(lambda: None)
+        if is_renamed:
+            self._follow({old: new for one in moved for old, new in one.pairs})
+            self.toast(f"Done: {words}. u takes it back.", "information")
 
     async def _undo(self, moved: list[Moved]) -> None:
+        back = {new: old for one in moved for old, new in one.pairs}
         try:
             await in_background(_undo_all, moved)
         finally:
             self.services.look_at_disk(lambda: None)
+        self._follow(back)
+
+    def _follow(self, renamed: Mapping[Path, Path]) -> None:
+        """A LoRA of the stack is live under its new name."""
+        stack = self.control.view.wanted
+        now = tuple(replace(ref, path=renamed.get(ref.path, ref.path)) for ref in stack)
+        if now != stack:
+            self.attempt(partial(self.control.set_stack, now))
 
 
 def _rename_all(pairs: list[tuple[Path, Path]]) -> list[Moved]:

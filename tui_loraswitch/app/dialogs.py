@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.block_weights import BlockWeights
 from engine.protocol.commands import Command
 from engine.protocol.refs import LoraRef
+from tui_loraswitch.app.state_undo import note_state
 from tui_loraswitch.config.ui_state import UiState
 
 if TYPE_CHECKING:
@@ -51,9 +52,13 @@ def edit_settings(app: AppBase, services: Services, field: str = "steps") -> Non
         # The demo is for trying things out: it changes nothing of real work.
         if is_new and app.control.wanted_model is not None:
             services.remember("empty_negative", state.empty_negative)
-        app.control.state = state
+        before, app.control.state = app.control.state, state
+        note_state(app, "the settings", before)
         app.control.share_draft()
         app.show_state()
+        if state != before:
+            # A folded screen shows there what has been chosen.
+            app.main.show_pane("prompt", take_focus=False)
 
     model = app.control.view.model
     screen = SettingsScreen(app.control.state, model.default_size if model else None)
@@ -123,8 +128,11 @@ def choose_theme(app: AppBase) -> None:
 
 
 def show_help(app: AppBase) -> None:
-    """Show the keys of the focused pane and of the app, unless a dialog is open."""
-    if app.screen is app.main:
-        from tui_loraswitch.screens.help import HelpScreen
+    """Show the keys of the focused pane and of the app, or those of a screen that has its own."""
+    from tui_loraswitch.screens.help import HasHelp, HelpScreen
 
+    screen = app.screen
+    if screen is app.main:
         app.push_screen(HelpScreen(app.main.focused_title, app.main.active_bindings, app))
+    elif isinstance(screen, HasHelp):
+        app.push_screen(HelpScreen(screen.HELP_TITLE, screen.active_bindings, app))

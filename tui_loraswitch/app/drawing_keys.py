@@ -9,6 +9,7 @@ from engine.errors import EngineError
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.dialogs import edit_settings, show_jobs
+from tui_loraswitch.app.state_undo import note_state
 from tui_loraswitch.control.prompt_loras import UnknownLoraError
 
 
@@ -51,6 +52,7 @@ class DrawingKeys(AppBase):
         if picture is None and not self.control.state.start_picture:
             self.toast("No picture is shown that could be drawn anew.", "warning")
             return
+        before = self.control.state
         begun = picture or Path(self.control.state.start_picture)
         name = clean_line(begun.stem, 40)
         if self.control.begin_with(begun):
@@ -60,6 +62,7 @@ class DrawingKeys(AppBase):
             )
         else:
             self.toast("Pictures begin with noise alone again.", "information")
+        note_state(self, "what pictures begin with", before)
         self.control.share_draft()
         self.show_state()
 

@@ -13,7 +13,9 @@ from textual import work
 from engine.errors import EngineError
 from engine.protocol.request import GenerateRequest
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.clipboard import copied_words
 from tui_loraswitch.app.dialogs import ask
+from tui_loraswitch.app.state_undo import note_state_and_stack
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
@@ -73,9 +75,21 @@ class PictureKeys(AppBase):
 
     def _copy(self, name: str, text: str) -> None:
         self.copy_to_clipboard(text)
-        self.toast(
-            f"{name} copied, where the terminal lets programs do that (OSC 52).", "information"
-        )
+        self.toast(f"{name} {copied_words()}.", "information")
+
+    @work(exclusive=True, group="tell")
+    async def tell_of(self, path: Path) -> None:
+        """Show all that a picture's file says of how it was made."""
+        from tui_loraswitch.control.caption import caption_of
+        from tui_loraswitch.screens.text import TextScreen
+
+        try:
+            caption = await in_background(caption_of, path)
+        except EngineError as error:
+            self.toast(str(error), "warning")
+            return
+        text = caption.infotext or "The file does not say how it was made."
+        self.push_screen(TextScreen(path.name, text, partial(self._copy, "Infotext", text)))
 
     @work(exclusive=True, group="use-again")
     async def use_again(self, path: Path, draw: bool = False) -> None:
@@ -108,16 +122,18 @@ class PictureKeys(AppBase):
         ask(self, words, {"Go on without": take, "Change nothing": lambda: None})
 
     def _take(self, request: GenerateRequest, found: Found, draw: bool) -> None:
-        request = replace(request, batch=1)
+        request, before = replace(request, batch=1), self.control.state
         if not self.attempt(partial(self.control.use_again, request, found.stack)):
             return
+        note_state_and_stack(self, "taking over a picture's prompt, settings and stack", before)
         self.control.share_draft()
         self.show_state(is_other=True)
         if draw and self.attempt(partial(self.control.generate, new_seed=True)):
             self.toast("A picture like it waits to be drawn, with a new seed.", "information")
             self.show_state(is_other=True)
         elif not draw:
-            self.toast("Prompt, settings and stack are those of the picture.", "information")
+            words = "Prompt, settings and stack are those of the picture: g draws, u takes back."
+            self.toast(words, "information")
 
 
 def _copyable(caption: Caption, path: Path) -> Mapping[str, str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from textual import on
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
 from engine.protocol.text import plural
 from tui_loraswitch.app.sweep_keys import SweepKeys
 from tui_loraswitch.panes.background import in_background
-from tui_loraswitch.panes.messages import ProblemNoticed
+from tui_loraswitch.panes.messages import PreviewsWritten, ProblemNoticed
 
 if TYPE_CHECKING:
     from engine.sweep.drawn import DrawnCells
@@ -62,4 +65,18 @@ class PreviewKeys(SweepKeys):
         def warn(words: str) -> None:
             self.post_message(ProblemNoticed(words))
 
-        write_previews(cells, [entry.path for entry in entries], warn)
+        if written := write_previews(cells, [entry.path for entry in entries], warn):
+            self.post_message(PreviewsWritten(written))
+
+    @on(PreviewsWritten)
+    def _note_previews(self, message: PreviewsWritten) -> None:
+        words = f"drawing {plural(len(message.paths), 'preview')}"
+        self.undo.add(words, partial(self._remove_previews, message.paths))
+
+    async def _remove_previews(self, paths: list[Path]) -> None:
+        from engine.sweep.previews import remove_previews
+
+        try:
+            await in_background(remove_previews, paths)
+        finally:
+            self.services.look_at_disk(lambda: None)

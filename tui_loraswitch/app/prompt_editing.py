@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.state_undo import note_state
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ def edit_prompts(app: AppBase) -> None:
     def take(prompts: Prompts | None) -> None:
         if prompts is None:
             return
+        before = control.state
         control.state = replace(
-            control.state, prompt=prompts.prompt, negative_prompt=prompts.negative_prompt
+            before, prompt=prompts.prompt, negative_prompt=prompts.negative_prompt
         )
+        note_state(app, "writing the prompt", before)
         control.share_draft()
         app.show_state(is_other=True)
         if prompts.draws:

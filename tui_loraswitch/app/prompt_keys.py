@@ -12,7 +12,8 @@ from engine.library.entry import LibraryEntry
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.prompt_editing import edit_prompts
 from tui_loraswitch.app.prompts_before import search_prompts, turn_prompt
-from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
+from tui_loraswitch.app.state_undo import note_state
+from tui_loraswitch.panes.messages import PromptBegun, PromptChanged, PromptLeft, PromptTurned
 
 if TYPE_CHECKING:
     from tui_loraswitch.control.prompt_history import PromptHistory
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
 class PromptKeys(AppBase):
     """The prompt, the negative prompt, trigger words."""
 
+    _is_noted = False
+    """Whether what is being written can be taken back already."""
+
+    @on(PromptBegun)
+    def _begin_prompt(self) -> None:
+        self._is_noted = False
+
     @on(PromptChanged)
     def _take_prompt(self, message: PromptChanged) -> None:
+        before = self.control.state
         self.control.state = replace(
-            self.control.state, prompt=message.prompt, negative_prompt=message.negative_prompt
+            before, prompt=message.prompt, negative_prompt=message.negative_prompt
         )
+        # All that is written at a time is taken back at once.
+        if not self._is_noted and self.control.state != before:
+            self._is_noted = True
+            note_state(self, "writing the prompt", before)
 
     @cached_property
     def _prompt_history(self) -> PromptHistory:
@@ -51,7 +64,9 @@ class PromptKeys(AppBase):
         entry = self.main.library.highlighted
 
         def insert(entry: LibraryEntry) -> None:
+            before = self.control.state
             insertion = self.control.insert_trigger(entry)
+            note_state(self, "the trigger words", before)
             self.control.share_draft()
             self.show_state()
             self.main.show_pane("prompt", take_focus=False)

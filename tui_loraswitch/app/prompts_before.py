@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.state_undo import note_state
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ async def _read(app: AppBase) -> list[StoredPrompt] | None:
 
 
 def _take(app: AppBase, prompt: StoredPrompt) -> None:
+    before = app.control.state
     app.control.state = replace(
-        app.control.state, prompt=prompt.prompt, negative_prompt=prompt.negative_prompt
+        before, prompt=prompt.prompt, negative_prompt=prompt.negative_prompt
     )
+    note_state(app, "taking a prompt of before", before)
     app.show_state(is_other=True)

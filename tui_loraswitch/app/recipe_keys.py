@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError
 from engine.words.clean import clean_line
 from tui_loraswitch.app.app_base import AppBase
+from tui_loraswitch.app.state_undo import note_state_and_stack
 from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
@@ -84,8 +85,11 @@ class RecipeKeys(AppBase):
             return recipe, recipe.resolve(self._find)
 
         recipe, stack = await in_background(find)
+        before = self.control.state
         self.control.have_stack(stack)
         self._take_prompt_of(recipe)
+        note_state_and_stack(self, f"taking the recipe {clean_line(name)}", before)
+        self.toast(f"Stack and prompt are those of {clean_line(name)}.", "information")
 
     def _take_prompt_of(self, recipe: Recipe) -> None:
         if recipe.prompt:

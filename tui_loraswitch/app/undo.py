@@ -24,6 +24,17 @@ class Undo:
         """Something was done: `words` say what."""
         self._done.append((words, take_back))
 
+    def widen(self, words: str, also: Callable[[], object]) -> None:
+        """What was done last was more than that: `words` say what, `also` takes the rest back."""
+        _, take_back = self._done.pop()
+
+        def both() -> Awaitable[object] | None:
+            slow = take_back()
+            also()
+            return slow
+
+        self._done.append((words, both))
+
     def take(self) -> tuple[str, TakeBack] | None:
         """The last that was done; None when nothing is left."""
         return self._done.pop() if self._done else None

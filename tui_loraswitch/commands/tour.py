@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.previews:
         return report(outcome, args)
     written = write_previews(outcome.drawn, [entry.path for entry in chosen], say)
-    return report(outcome, args, previews=written)
+    return report(outcome, args, previews=len(written))
 
 
 def _base(args: argparse.Namespace, settings: AppSettings) -> Wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 _SEPARATOR = "\x1f"
@@ -45,6 +46,17 @@ class Tmux:
     def carries_kitty(self) -> bool:
         """Whether pictures by Kitty's protocol come through."""
         return self.is_new_enough and self.passes_through and self.around_has_placeholders
+
+
+def copy(text: str) -> None:
+    """Give a text to tmux, which has the terminal around it copy it too (3.2 and later)."""
+    for options in (("-w",), ()):
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                ["tmux", "load-buffer", *options, "-"], input=text.encode("utf-8", "replace"),
+                capture_output=True, timeout=_PATIENCE, check=True,
+            )  # fmt: skip
+            return
 
 
 def around() -> Tmux | None:

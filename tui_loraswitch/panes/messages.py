@@ -13,6 +13,8 @@ from engine.protocol.events import EventMessage
 from engine.protocol.view import EngineView
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.library.names import NamedFiles
     from engine.library.search import SearchIndex
     from engine.store.lora_words import LoraWords
@@ -163,12 +165,24 @@ class ProblemNoticed(Message):
         self.problem = problem
 
 
+class PreviewsWritten(Message):
+    """Pictures were put beside LoRAs as their previews."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        super().__init__()
+        self.paths = paths
+
+
 class EntryHighlighted(Message):
     """The cursor of the library rests on a LoRA, or on none."""
 
     def __init__(self, entry: LibraryEntry | None) -> None:
         super().__init__()
         self.entry = entry
+
+
+class PromptBegun(Message):
+    """A text field is written into from now on."""
 
 
 class PromptLeft(Message):

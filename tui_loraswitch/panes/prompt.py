@@ -15,13 +15,14 @@ from textual.widgets import Static, TextArea
 from engine.words.clean import clean_line
 from tui_loraswitch.config.ui_state import UiState
 from tui_loraswitch.panes.base import Pane
-from tui_loraswitch.panes.messages import PromptChanged, PromptLeft, PromptTurned
+from tui_loraswitch.panes.messages import PromptBegun, PromptChanged, PromptLeft, PromptTurned
+from tui_loraswitch.panes.weighed_text import WeighedText
 
 if TYPE_CHECKING:
     from tui_loraswitch.control.trigger_cycle import Insertion
 
 
-class PromptField(TextArea):
+class PromptField(WeighedText):
     """A text that wraps; Enter is done with it, ctrl+g draws at once."""
 
     DEFAULT_CSS = """
@@ -56,6 +57,10 @@ class PromptField(TextArea):
             placeholder=Content(placeholder),
         )
         self.cursor_blink = False
+
+    def on_focus(self) -> None:
+        """What is written from now on is one change."""
+        self.post_message(PromptBegun())
 
     async def _on_paste(self, event: events.Paste) -> None:
         """Put pasted lines in as one: lines of its own are the editor's."""
@@ -207,7 +212,7 @@ def settings_words(state: UiState, default_size: int | None) -> Content:
         f"variation {state.variation_strength:g}" if state.variation_strength else "",
         f"styles {clean_line(state.styles, 40)}" if state.styles else "",
         _start_words(state),
-        f"second pass ×{state.hires_scale:g}" if state.hires_scale != 1 else "",
+        f"hires ×{state.hires_scale:g}" if state.hires_scale != 1 else "",
         "empty negative encoded" if state.empty_negative == "encoded" else "",
     ]
     return Content(" · ".join(fact for fact in facts if fact))
