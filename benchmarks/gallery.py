@@ -57,6 +57,9 @@ class _Nobody:
     def copy_of(self, path: Path) -> None:
         """Nothing is copied."""
 
+    def tell_of(self, path: Path) -> None:
+        """Nothing is told."""
+
 
 async def _measure(folder: Path, keys: int) -> tuple[float, list[float], int]:
     """Seconds until all pictures are listed, seconds of each key, and how many pictures."""

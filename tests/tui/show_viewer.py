@@ -35,7 +35,9 @@ class Show(App[None]):
         one, other = sys.argv[1:]
         rows = [PictureRow(1, one.encode(), 0.0, 8, 8, 0)]
         area = partial(PictureArea, self._terminal, PictureBudget())
-        self.push_screen(PictureViewer(area, rows, 0, Path(other)), lambda _: self.exit())
+        self.push_screen(
+            PictureViewer(area, rows, 0, lambda path: None, Path(other)), lambda _: self.exit()
+        )
 
     def action_dialog(self) -> None:
         self.push_screen(Dialog())

@@ -171,6 +171,14 @@ async def test_use_again_and_more_like_this(
         wanted = (LoraRef(loras / "styles/neon.safetensors", 0.8, 0.8),)
         assert driver.session.sent(SetStack)[-1].stack == wanted
         assert driver.app.screen is driver.app.main
+        # One key takes all of it back.
+        await driver.until(lambda: driver.app.undo._done)
+        before = driver.app.control.state
+        await driver.press("u")
+        await driver.until(lambda: driver.app.control.state.prompt != "a fox in snow")
+        assert driver.app.control.state.cfg_scale != 3.5
+        assert driver.session.sent(SetStack)[-1].stack == ()
+        driver.app.control.state = before
         await driver.press("P", "right", "m")
         await driver.until(lambda: driver.session.sent(Draw))
         drawn = driver.session.sent(Draw)[-1].request
@@ -230,6 +238,37 @@ async def test_copy_by_a_menu(start: Any, pictures: list[Path]) -> None:
         assert driver.app.clipboard == "a house"
         await driver.press("y", "end", "enter")
         await driver.until(lambda: driver.app.clipboard == str(pictures[0]))
+
+
+async def test_the_infotext_is_read_where_the_picture_is(start: Any, pictures: list[Path]) -> None:
+    async with gallery(start, 80, 24) as driver:
+        await driver.until(lambda: len(shown(driver)) == 3)
+        await driver.press("i")
+        await driver.sees("c.png", "Steps: 28, Sampler: DPM++ 2M, Seed: 9", "y copies")
+        await driver.press("y", "escape")
+        assert driver.app.clipboard.startswith("a house\nSteps: 28")
+        await driver.press("right", "enter", "i")
+        await driver.sees("b.png", "a cat")
+        await driver.press("escape", "escape")
+        assert shown(driver) == ["c", "b", "a"]
+
+
+async def test_keys_of_the_gallery_are_told_where_they_work(
+    start: Any, pictures: list[Path]
+) -> None:
+    async with gallery(start, 80, 24) as driver:
+        await driver.until(lambda: len(shown(driver)) == 3)
+        await driver.press("space")
+        await driver.sees("1 marked: Enter on another compares")
+        await driver.press("question_mark")
+        await driver.sees("Gallery", "Mark a picture to compare others with")
+        await driver.press("slash", *"new seed")
+        await driver.sees("Draw with its settings and a new seed")
+        assert "Mark a picture" not in driver.text
+        await driver.press("escape", "escape", "right", "enter", "f1")
+        await driver.sees("The other picture, in the same place")
+        await driver.press("q")
+        assert isinstance(driver.app.screen, PictureViewer)
 
 
 def test_files_of_others_new_ones_and_broken_ones(tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ def test_without_nvml_a_word_says_so_and_ram_is_shown():
     assert lines[0].startswith("RAM  █")
     assert lines[2] == "GPU  no NVML"
     assert "no NVML" in gauge_line(figures(None, False, "no NVML"), 78).plain
+    narrow = gauge_line(figures(None, False, "no NVML"), 42).plain
+    assert "GiB  process" in narrow
+    assert "no NVML" not in narrow
+    assert "…" not in narrow + gauge_line(figures(GPU, True), 44).plain, "a figure is whole"
     on_gpu = [line.plain for line in gauge_lines(figures(None, True, "no NVML"), 41)]
     assert on_gpu[0] == "VRAM 2.0 GiB reserved · no NVML"
 

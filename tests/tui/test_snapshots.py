@@ -26,6 +26,8 @@ STATES = {
     "help": ("question_mark",),
     "settings": ("o",),
     "sweep": ("W",),
+    "blocks": ("4", "w"),
+    "interrupt": ("g", "ctrl+c"),
 }
 """The keys that lead there."""
 _TIME = re.compile(r"\d\d:\d\d:\d\d")

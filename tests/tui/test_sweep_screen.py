@@ -85,7 +85,13 @@ async def test_what_is_wrong_is_said_in_the_form(start, session):
     async with start(80, 24) as driver:
         await open_form(driver)
         driver.app.screen.query_one("#seed").value = "1, 2, x"
-        await driver.sees("The plan")
+        await driver.sees("seeds: “x” is no number; write them as 1, 2 or 1-4.")
+        driver.app.screen.query_one("#seed").value = "1-4"
+        driver.app.screen.query_one("#strength").value = "0.4-1.2 [5], 2"
+        await driver.sees("24 cells")
+        driver.app.screen.query_one("#strength").value = "0.4, 0.8, 1.2"
+        driver.app.screen.query_one("#more").value = "cfg 4"
+        await driver.sees("more axes: write them as steps = [8, 20]")
         await driver.press("enter")
         assert isinstance(driver.app.screen, SweepForm)
         driver.app.screen.query_one("#seed").value = "1, 2"
@@ -132,13 +138,22 @@ async def test_it_stops_and_goes_on(start, session, settings):
         await draw(driver, 1)
         await driver.sees("1/3 cells")
         await driver.press("x")
-        await driver.sees("stopped; g goes on")
+        await driver.sees("stopped", "g goes on · n another one")
         assert len(session.sent(CancelJob)) == 2
         assert not session.view.jobs
         await driver.press("g")
         await driver.until(lambda: len(session.sent(Draw)) == 5)
         await draw(driver, 2)
-        await driver.sees("3/3 cells", "all is drawn")
+        await driver.sees("3/3 cells", "all is drawn", "n another one · Escape closes")
+        assert "x stops" not in driver.text
+        # The cells have been put in their places, and are still pictures of this session.
+        await driver.press("escape", "1")
+        for _ in range(2):
+            await driver.sees("seed 1", "▀")
+            shown = driver.app.main.picture.shown_file
+            assert shown is not None
+            assert shown.parent == settings.output / "sweep-1/cells"
+            await driver.press("left")
     assert len(list((settings.output / "sweep-1/cells").glob("*.png"))) == 3
 
 
@@ -183,6 +198,10 @@ async def test_marked_loras_get_previews(start, session, loras):
         await driver.until(lambda: driver.list.highlighted.previews)
         await driver.press("V")
         await driver.until(lambda: any("has a preview already" in text for text in driver.toasts))
+        await driver.press("u")
+        await driver.until(lambda: driver.toasts[-1] == "Taken back: drawing 2 previews.")
+        assert not (loras / "styles/ink.preview.png").exists()
+        assert not (loras / "styles/deep/night.preview.png").exists()
 
 
 async def test_without_a_prompt_nothing_is_drawn(start, session):

@@ -22,6 +22,9 @@ _COLOURS = {
     FREE: "$foreground 20%",
 }
 
+_NARROWEST = 24
+"""Cells of a bar beside which there are other figures."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -46,16 +49,25 @@ def gauge_lines(figures: Figures, width: int) -> list[Content]:
 
 
 def gauge_line(figures: Figures, width: int) -> Content:
-    """The most needed figures in one line, for the folded screen."""
+    """The most needed figures in one line, for the folded screen: as many as there is room for."""
     reading, gpu = figures.reading, figures.reading.gpu
     if figures.on_gpu and gpu and gpu.memory_used is not None and gpu.memory_total:
-        tail = f"  RAM {gib(reading.ram_used)}/{gib(reading.ram_total)}  GPU {_gpu_words(gpu)}"
-        head = _bar("VRAM", _parts(figures, on_device=True), gpu.memory_used, gpu.memory_total, 34)
+        others = [f"RAM {gib(reading.ram_used)}/{gib(reading.ram_total)}"]
+        others.append(f"GPU {_gpu_words(gpu)}")
+        name, used, total, widest = "VRAM", gpu.memory_used, gpu.memory_total, 34
     else:
-        tail = f"  process {gib(reading.process_rss)} GiB  {reading.gpu_note}"
-        parts = _parts(figures, on_device=False)
-        head = _bar("RAM", parts, reading.ram_used, reading.ram_total, 42)
+        others = [f"process {gib(reading.process_rss)} GiB", *filter(None, [reading.gpu_note])]
+        name, used, total, widest = "RAM", reading.ram_used, reading.ram_total, 42
+    while others and width - _length(others) < _NARROWEST:
+        others.pop()
+    room = min(widest, width - _length(others))
+    head = _bar(name, _parts(figures, on_device=name == "VRAM"), used, total, room)
+    tail = "".join(f"  {words}" for words in others)
     return Content.assemble(head, (tail, MUTED)).truncate(width, ellipsis=True)
+
+
+def _length(words: Sequence[str]) -> int:
+    return sum(len(word) + 2 for word in words)
 
 
 def sparkline(values: Iterable[float]) -> str:

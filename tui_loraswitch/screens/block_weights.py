@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -19,9 +18,16 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.text import block_words
 from engine.words.clean import clean_line
 from tui_loraswitch.look.theme import MUTED
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
 
 _NAME_WIDTH = 14
+_ROWS_FOR_HELP = 20
+_HELP = (
+    "or names such as IN04=0.5,MID=0; or 12 numbers: BASE, IN04 05 07 08, MID, OUT00 to 05; or 20: "
+    "BASE, IN00 to 08, MID, OUT00 to 08"
+)
+_SHORT_HELP = "or IN04=0.5,MID=0, or 12 numbers"
 
 
 class BlockWeightsScreen(ListDialog[BlockWeights | None]):
@@ -31,8 +37,10 @@ class BlockWeightsScreen(ListDialog[BlockWeights | None]):
     BlockWeightsScreen {
         & #blocks-note { height: 5; padding: 1 0; color: $text-muted; }
         & #blocks-note.-trouble { color: $text-error; }
-        & OptionList { max-height: 30vh; }
+        & OptionList { max-height: 30vh; text-wrap: nowrap; text-overflow: ellipsis; }
         & #blocks-help { height: auto; padding-top: 1; color: $text-muted; }
+        &.-low #blocks-note { height: 2; padding: 0; }
+        &.-low #blocks-help { height: 2; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,9 +60,8 @@ class BlockWeightsScreen(ListDialog[BlockWeights | None]):
 
     def compose(self) -> ComposeResult:
         """What is typed, what it means, and the presets."""
-        with Vertical() as box:
+        with Framed("↑ ↓ preset · Enter applies · Escape cancels") as box:
             box.border_title = Content(f"Block weights of {clean_line(self._ref.name, 50)}")
-            box.border_subtitle = "↑ ↓ preset · Enter applies · Escape leaves"
             words = block_words(self._ref.blocks, self._presets)
             field = Input(words, placeholder="all blocks count fully", id="blocks", compact=True)
             field.cursor_blink = False
@@ -64,16 +71,17 @@ class BlockWeightsScreen(ListDialog[BlockWeights | None]):
             presets = OptionList(*rows, id="blocks-presets", markup=False)
             presets.can_focus = False
             yield presets
-            yield Static(
-                "or names such as IN04=0.5,MID=0; or 12 numbers: BASE, IN04 05 07 08, MID, "
-                "OUT00 to 05; or 20: BASE, IN00 to 08, MID, OUT00 to 08",
-                id="blocks-help",
-                markup=False,
-            )
+            yield Static(id="blocks-help", markup=False)
 
     def on_mount(self) -> None:
         """No preset is chosen yet."""
         self.query_one(OptionList).highlighted = None
+
+    def on_resize(self) -> None:
+        """On a low screen there is room for less help."""
+        is_low = self.size.height < _ROWS_FOR_HELP
+        self.set_class(is_low, "-low")
+        self.query_one("#blocks-help", Static).update(_SHORT_HELP if is_low else _HELP)
 
     @on(Input.Changed)
     def show_meaning(self) -> None:

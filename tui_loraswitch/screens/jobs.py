@@ -27,6 +27,7 @@ from engine.protocol.text import stack_words
 from engine.protocol.view import EngineView
 from engine.words.clean import clean_line
 from tui_loraswitch.look.theme import FAINT, MUTED
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
 
 _PROMPT_WIDTH, _SEED_WIDTH, _COUNT_WIDTH, _STACK_WIDTH = 30, 12, 6, 19
@@ -74,8 +75,7 @@ class JobsScreen(ListDialog[None]):
 
     def compose(self) -> ComposeResult:
         """The list, and the whole prompt of the highlighted picture."""
-        with Vertical() as box:
-            box.border_subtitle = "d drops · K J move · p pauses · Escape leaves"
+        with Framed("d drops · K J move · p pauses · Escape closes"):
             yield OptionList(id="job-list", markup=False)
             yield Static(id="job-note", markup=False)
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.words.clean import clean_line
+from tui_loraswitch.screens.framed import Framed
 
 
 class LineScreen(ModalScreen[str | None]):
@@ -41,9 +41,8 @@ class LineScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The line, and what may be written."""
-        with Vertical() as box:
+        with Framed("Enter applies · Escape cancels") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "Enter applies · Escape leaves"
             field = Input(self._text, id="line", compact=True)
             field.cursor_blink = False
             yield field

@@ -26,6 +26,7 @@ from engine.words.clean import clean_line
 from tui_loraswitch.control.model_files import ModelFile, demo_model
 from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.panes.messages import ModelsFound
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
 
 _NAME_WIDTH, _SIZE_WIDTH, _KIND_WIDTH = 44, 9, 12
@@ -88,8 +89,7 @@ class ModelsScreen(ListDialog[ModelWish | None]):
 
     def compose(self) -> ComposeResult:
         """The filter, the list, and what is to be said of the highlighted model."""
-        with Vertical() as box:
-            box.border_subtitle = "type to find · Enter loads · Escape leaves"
+        with Framed("type to find · Enter loads · Escape closes"):
             filter_line = Input(placeholder="type to find", id="model-filter", compact=True)
             filter_line.cursor_blink = False
             yield filter_line

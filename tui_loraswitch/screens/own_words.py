@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
@@ -17,6 +17,7 @@ from textual.widgets import Input, Label, Static
 from engine.errors import EngineError
 from engine.store.lora_words import LoraWords
 from engine.words.clean import clean_line
+from tui_loraswitch.screens.framed import Framed
 
 _STRENGTHS = re.compile(
     r"(?P<best>-?\d+(?:\.\d+)?)?(?:\s*(?P<low>-?\d+(?:\.\d+)?)\s*\.\.\s*(?P<high>-?\d+(?:\.\d+)?))?"
@@ -53,9 +54,8 @@ class OwnWordsScreen(ModalScreen[LoraWords | None]):
     def compose(self) -> ComposeResult:
         """A line for each."""
         words = self._words
-        with Vertical() as box:
+        with Framed("Tab goes on · Enter keeps · Escape cancels") as box:
             box.border_title = Content(f"What you say of {self._name}")
-            box.border_subtitle = "Enter keeps · Tab goes on · Escape leaves"
             yield from _line("Strength", strengths_text(words), "strength", "0.8 or 0.8 0.4..1.2")
             yield from _line("Base model", words.base_model, "base", "SDXL, SDXL Pony, Flux …")
             triggers = "; ".join(words.triggers)

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -16,6 +15,7 @@ from textual.widgets.option_list import Option
 from engine.store.prompts import StoredPrompt
 from engine.words.clean import clean_line
 from tui_loraswitch.control.prompt_history import matching
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
 
 _MOST_SHOWN = 200
@@ -44,9 +44,8 @@ class PromptSearch(ListDialog[StoredPrompt | None]):
 
     def compose(self) -> ComposeResult:
         """What is searched, and what is found."""
-        with Vertical() as box:
+        with Framed("Enter takes it · Escape closes") as box:
             box.border_title = "Prompts of before"
-            box.border_subtitle = "Enter takes it · Escape leaves"
             yield Input(placeholder="words")
             yield OptionList(markup=False)
 

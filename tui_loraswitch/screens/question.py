@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_loraswitch.screens.framed import Framed
+
 _WIDTH = 60
 _AROUND_TITLE = 6
 
@@ -46,8 +48,7 @@ class QuestionScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The sentence, the answers below it."""
-        with Vertical() as box:
-            box.border_subtitle = "Enter chooses · Escape stays"
+        with Framed("Enter chooses · Escape stays"):
             yield Static(Content(self._words))
             yield OptionList(*(Option(Content(answer)) for answer in self._answers))
 

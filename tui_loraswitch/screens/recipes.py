@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -17,6 +16,7 @@ from engine.protocol.text import decimals
 from engine.store.recipes import Recipe
 from engine.words.clean import clean_line
 from tui_loraswitch.look.theme import MUTED
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
 
 _NAME_WIDTH = 26
@@ -55,9 +55,8 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
 
     def compose(self) -> ComposeResult:
         """A line for the name, the recipes, and what the highlighted one is."""
-        with Vertical() as box:
+        with Framed("^d deletes · ^s saves · Enter applies · Escape closes") as box:
             box.border_title = f"Recipes {len(self._recipes)}"
-            box.border_subtitle = "Enter applies · Ctrl+S saves · Ctrl+D deletes"
             field = Input(placeholder="find, or a name for the stack of now", compact=True)
             field.cursor_blink = False
             yield field

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid, Vertical, VerticalScroll
+from textual.containers import Grid, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.screen import ModalScreen
@@ -22,6 +22,7 @@ from engine.words.plain_number import plain_number
 from engine.words.sampler_names import SAMPLERS, SCHEDULES
 from engine.words.sizes import SHAPES, TRAINED, WORDS, shape_size
 from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.settings_form import read_form
 
 _EMPTY_NEGATIVE_WORDS: Mapping[str, str] = {
@@ -112,9 +113,8 @@ class SettingsScreen(ModalScreen[UiState | None]):
 
     def compose(self) -> ComposeResult:
         """Sections, a field a row."""
-        with Vertical() as box:
+        with Framed("PgDn next section · Enter applies · Escape cancels") as box:
             box.border_title = "Settings of the next picture"
-            box.border_subtitle = "PgDn next section · Enter applies · Escape leaves"
             with _Sections():
                 for title, fields in self._sections().items():
                     yield Label(title, classes="section")

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -17,6 +16,7 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.text import decimals, strength
 from engine.words.clean import clean_line
 from tui_loraswitch.control.strengths import with_typed
+from tui_loraswitch.screens.framed import Framed
 
 
 class StrengthScreen(ModalScreen[LoraRef | None]):
@@ -46,9 +46,8 @@ class StrengthScreen(ModalScreen[LoraRef | None]):
 
     def compose(self) -> ComposeResult:
         """What is typed, and what it means."""
-        with Vertical() as box:
+        with Framed("Enter applies · Escape cancels") as box:
             box.border_title = Content(f"Strength of {clean_line(self._ref.name, 40)}")
-            box.border_subtitle = "Enter applies · Escape leaves"
             field = Input(strength(self._ref), id="strength", compact=True)
             field.cursor_blink = False
             yield field

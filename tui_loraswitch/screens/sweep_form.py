@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid, Vertical
+from textual.containers import Grid
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
@@ -17,6 +17,7 @@ from textual.widgets import Input, Label, Select, Static
 from engine.errors import EngineError
 from engine.protocol.text import plural
 from engine.words.clean import clean_line
+from tui_loraswitch.screens.framed import Framed
 
 Count = Callable[[str, Mapping[str, str]], int]
 """Counts the cells of the choice and the texts of the form; raises `EngineError` for wrong ones."""
@@ -91,9 +92,8 @@ class SweepForm(ModalScreen[SweepFields | None]):
             (f"{words} ({count:,})" if count else words, words)
             for words, count in self._choices.items()
         ]
-        with Vertical() as box:
+        with Framed("Tab next · Enter or ^s draws · Escape cancels") as box:
             box.border_title = "Sweep"
-            box.border_subtitle = "Tab next · Enter or ^s draws · Escape leaves"
             with Grid():
                 yield Label("LoRAs")
                 yield Select(names, allow_blank=False, compact=True, id="loras")

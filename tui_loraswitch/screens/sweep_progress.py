@@ -22,6 +22,7 @@ from engine.protocol.text import bar, plural
 from engine.words.clean import clean_line
 from tui_loraswitch.control.cell_task import SweepProgress
 from tui_loraswitch.panes.picture_area import NewArea
+from tui_loraswitch.screens.framed import Framed
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,16 @@ _WORDS = {
     "preparing": "the cells are being looked at",
     "waiting": "waiting",
     "done": "all is drawn",
-    "stopped": "stopped; g goes on",
-    "failed": "failed; g tries again",
+    "stopped": "stopped",
+    "failed": "failed",
 }
+_KEYS = {
+    "drawing": "x stops · Escape leaves it to be drawn",
+    "done": "n another one · Escape closes",
+    "stopped": "g goes on · n another one · Escape closes",
+    "failed": "g tries again · n another one · Escape closes",
+}
+"""The keys that do something in a state; those of drawing also while it waits."""
 
 
 class SweepScreen(ModalScreen[None]):
@@ -86,8 +94,7 @@ class SweepScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The sheet, and two lines."""
-        with Vertical() as box:
-            box.border_subtitle = "x stops · g goes on · Escape leaves it to be drawn"
+        with Framed(_KEYS["drawing"]):
             yield self._sheet
             yield Static(id="sweep-workers", markup=False)
             yield Static(id="sweep-line", markup=False)
@@ -107,6 +114,7 @@ class SweepScreen(ModalScreen[None]):
         self._progress = progress
         title = " · ".join(filter(None, (self._title, progress.folder)))
         self.query_one(Vertical).border_title = clean_line(title, 60)
+        self.query_one(Framed).show_keys(_KEYS.get(progress.state, _KEYS["drawing"]))
         done = bar(progress.drawn / max(1, progress.total), 24)
         counts = f" {progress.drawn}/{plural(progress.total, 'cell')}"
         failed = f" · {progress.failed} failed" if progress.failed else ""

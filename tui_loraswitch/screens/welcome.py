@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -20,6 +19,7 @@ from engine.words.clean import clean_line
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.control.first_models import FirstModel
 from tui_loraswitch.look.theme import FAINT, MUTED
+from tui_loraswitch.screens.framed import Framed
 
 _ROWS_FOR_WORDS = 15
 
@@ -69,9 +69,8 @@ class WelcomeScreen(ModalScreen[Welcomed]):
 
     def compose(self) -> ComposeResult:
         """What this is, what was found, what to open."""
-        with Vertical() as box:
+        with Framed("Tab to type a path · Enter opens · Esc the demo") as box:
             box.border_title = "Welcome to loraswitch"
-            box.border_subtitle = "Enter opens · Tab to type a path · Esc the demo"
             yield Static(
                 "SDXL with your LoRAs, in this terminal: Enter on a LoRA switches to it, "
                 "g draws. What do you want to open?",

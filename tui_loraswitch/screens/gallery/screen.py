@@ -34,8 +34,8 @@ from tui_loraswitch.screens.gallery.viewer import PictureViewer
 from tui_loraswitch.screens.question import QuestionScreen
 
 _KEYS = (
-    "Enter large · / search · Space mark · c again · m more · f ★ · d trash · u undo · y copy · "
-    "V preview · Esc leaves"
+    "Enter large · Space marks to compare · c use again · m with a new seed · i infotext · "
+    "y copy · / search · f ★ · d trash · u undo · ? keys · Esc"
 )
 _ROWS_FOR_KEYS = 20
 _READ_EVERY = 0.5
@@ -51,6 +51,10 @@ class GalleryWishes(Protocol):
 
     def copy_of(self, path: Path) -> object:
         """Offer what can be copied of a picture."""
+        ...
+
+    def tell_of(self, path: Path) -> object:
+        """Show what the file of a picture says of how it was made."""
         ...
 
 
@@ -70,6 +74,7 @@ class GalleryScreen(ModalScreen[None]):
         & > #gallery-keys { height: auto; max-height: 2; }
     }
     """
+    HELP_TITLE = "Gallery"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave", id="gallery.close",
                 tooltip="End the search, or leave the gallery"),
@@ -95,6 +100,10 @@ class GalleryScreen(ModalScreen[None]):
                 tooltip="Make it the preview of a LoRA that it was drawn with"),
         Binding("y", "copy", "copy", id="gallery.copy",
                 tooltip="Copy prompt, infotext or path"),
+        Binding("i", "infotext", "infotext", id="gallery.infotext",
+                tooltip="All that its file says of how it was made (PNG Info)"),
+        Binding("question_mark,f1", "app.help", "help", id="gallery.help", key_display="?",
+                tooltip="These keys"),
     ]  # fmt: skip
 
     class Scanned(Message):
@@ -174,6 +183,7 @@ class GalleryScreen(ModalScreen[None]):
     def action_mark(self) -> None:
         """Mark, and go on."""
         self.grid.toggle_mark()
+        self._show_title()
 
     def action_open(self) -> None:
         """Show it large, beside the marked one where there is one."""
@@ -183,7 +193,9 @@ class GalleryScreen(ModalScreen[None]):
         marked = self.grid.marked
         others = [path for path in marked if path != row.path]
         other = others[-1] if others else None
-        viewer = PictureViewer(self._new_area, self.grid.rows, self.grid.cursor, other)
+        viewer = PictureViewer(
+            self._new_area, self.grid.rows, self.grid.cursor, self._wishes.tell_of, other
+        )
         self.app.push_screen(viewer)
 
     @on(GalleryGrid.Opened)
@@ -218,6 +230,11 @@ class GalleryScreen(ModalScreen[None]):
         """Offer what can be copied."""
         if (row := self.grid.row) is not None:
             self._wishes.copy_of(row.path)
+
+    def action_infotext(self) -> None:
+        """Show its infotext."""
+        if (row := self.grid.row) is not None:
+            self._wishes.tell_of(row.path)
 
     def action_preview(self) -> None:
         """Choose the LoRA whose preview it becomes."""
@@ -286,7 +303,10 @@ class GalleryScreen(ModalScreen[None]):
     def _show_title(self) -> None:
         count = plural(len(self.grid.rows), "picture")
         scan = f" · {self._scan_words}" if self._scan_words else ""
-        self.query_one("#gallery-title", Line).show(Content(f"Gallery · {count}{scan}"))
+        marked = len(self.grid.marked)
+        marks = f" · {marked} marked: Enter on another compares" if marked == 1 else ""
+        marks = " · 2 marked: Enter compares" if marked == 2 else marks
+        self.query_one("#gallery-title", Line).show(Content(f"Gallery · {count}{marks}{scan}"))
 
     @work(exclusive=True, group="gallery-caption")
     async def _describe(self, row: PictureRow | None) -> None:

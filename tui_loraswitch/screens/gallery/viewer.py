@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ class PictureViewer(ModalScreen[None]):
         & > Line { color: $text-muted; padding: 0 1; }
     }
     """
+    HELP_TITLE = "Picture"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss(None)", "back", id="viewer.close",
                 tooltip="Back to the gallery"),
@@ -63,6 +64,10 @@ class PictureViewer(ModalScreen[None]):
                 tooltip="Pan to the right; the next picture, where all of it is seen"),
         Binding("up,k", "pan(0, -1)", "up", id="viewer.up", show=False, tooltip="Pan up"),
         Binding("down,j", "pan(0, 1)", "down", id="viewer.down", show=False, tooltip="Pan down"),
+        Binding("i", "infotext", "infotext", id="viewer.infotext",
+                tooltip="All that its file says of how it was made (PNG Info)"),
+        Binding("question_mark,f1", "app.help", "help", id="viewer.help", key_display="?",
+                tooltip="These keys"),
     ]  # fmt: skip
 
     def __init__(
@@ -70,15 +75,20 @@ class PictureViewer(ModalScreen[None]):
         new_area: NewArea,
         pictures: Sequence[PictureRow],
         first: int,
+        tell_of: Callable[[Path], object],
         other: Path | None = None,
     ) -> None:
-        """`pictures` can be gone through from `first` on; `other` is what it is compared with."""
+        """`pictures` can be gone through from `first` on; `other` is what it is compared with.
+
+        `tell_of` shows what the file of a picture says.
+        """
         super().__init__()
         # Of two that are flipped between, the terminal has both.
         self._areas = tuple(new_area(keeps=2, id=f"viewer-{side}") for side in _SIDES)
         self._fitted: dict[Hashable, Fitted] = {}
         self._pictures = pictures
         self._number = first
+        self._tell_of = tell_of
         self._other = other
         self._is_flipped = False
         self._mode: Mode = "one"
@@ -94,9 +104,9 @@ class PictureViewer(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the first."""
-        keys = "z Z zoom · arrows move · Esc back"
+        keys = "z Z zoom · ← → earlier, later · i infotext · ? keys · Esc back"
         if self._other is not None:
-            keys = f"Space flips · c both · d difference · {keys}"
+            keys = "Space flips · c both · d difference · z Z zoom · i infotext · ? keys · Esc back"
         self.query_one("#viewer-keys", Line).show(Content(keys))
         self._areas[1].display = False
 
@@ -110,6 +120,10 @@ class PictureViewer(ModalScreen[None]):
         if self._is_flipped and self._other is not None and self._mode == "one":
             return self._other
         return self._pictures[self._number].path
+
+    def action_infotext(self) -> None:
+        """Show the infotext of what is seen."""
+        self._tell_of(self.shown)
 
     def action_flip(self) -> None:
         """Show the other one in the same place."""
