@@ -25,7 +25,6 @@ from engine.protocol.jobs import Job
 from engine.protocol.refs import LoraRef
 from engine.protocol.text import bar, duration, gib, stack_words
 from engine.protocol.view import Drawing, EngineView
-from engine.sweep.put_away import put_away
 from engine.words.clean import clean_line
 from engine.words.prompt_language.regions import read_regions
 from tui_loraswitch.config.audition import KIB_PER_SECOND
@@ -184,7 +183,7 @@ class PicturePane(Pane, can_focus=True):
     def shown_file(self) -> Path | None:
         """The file of the picture that is shown; None for a preview, and where there is none."""
         source = self._drawn.source if self._drawn is not None else None
-        return put_away(source) if isinstance(source, Path) else None
+        return _there(source) if isinstance(source, Path) else None
 
     def action_turn(self, count: int) -> None:
         """Show an earlier or later picture of this session."""
@@ -315,7 +314,7 @@ class PicturePane(Pane, can_focus=True):
                 words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
                 self._show_words(words, drawn)
             else:
-                picture = await self.area.fitted(lambda: _there(drawn), in_full=drawn.is_file)
+                picture = await self.area.fitted(lambda: _seen(drawn), in_full=drawn.is_file)
                 self._show(picture, drawn)
         except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
@@ -352,9 +351,16 @@ class PicturePane(Pane, can_focus=True):
         return self.query_one("#picture-words", Static)
 
 
-def _there(drawn: Drawn) -> Source:
+def _seen(drawn: Drawn) -> Source:
     """What is to be shown, wherever it lies by now."""
-    return put_away(drawn.source) if isinstance(drawn.source, Path) else drawn.source
+    return _there(drawn.source) if isinstance(drawn.source, Path) else drawn.source
+
+
+def _there(path: Path) -> Path:
+    # Not before the first frame.
+    from engine.sweep.put_away import put_away
+
+    return put_away(path)
 
 
 def progress_words(drawing: Drawing, most: int) -> str:
