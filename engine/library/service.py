@@ -32,7 +32,7 @@ _POLL_SECONDS = 5.0
 """How often folders are looked at of whose changes the system does not tell."""
 _TELLING = (".safetensors", *SIDECAR_ENDINGS, *PREVIEW_ENDINGS)
 _LARGE = 2_000
-"""Files known from which on another process looks through them all; to start it takes 0.2 s."""
+"""Files from which on another process looks through them all; to start it takes 0.2 s."""
 _POLL_SHARE = 20
 """A look that takes long is taken less often: this many times its own length."""
 
@@ -285,8 +285,18 @@ class LibraryService:
             self._tell(self._take(lambda report: self._refresh(roots, report)))
 
     def _refresh(self, roots: Iterable[Path], report: Callable[[ScanProgress], None]) -> None:
-        by = refresh if len(self._list) < _LARGE else refresh_beside
-        by(roots, self.index, report, self._is_over)
+        """Look through folders here, or by another process as soon as they prove to be large."""
+        total = len(self._list)
+
+        def count(progress: ScanProgress) -> None:
+            nonlocal total
+            total = max(total, progress.total)
+            report(progress)
+
+        if total < _LARGE:
+            refresh(roots, self.index, count, lambda: self._is_over() or total >= _LARGE)
+        if total >= _LARGE and not self._is_over():
+            refresh_beside(roots, self.index, report, self._is_over)
 
     def _follow(self, paths: set[Path]) -> None:
         """Look at what has changed."""

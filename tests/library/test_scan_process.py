@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.library import scan_process
+from engine.library import scan, scan_process
 from engine.library import service as service_module
 from engine.library.index import LibraryIndex
 from engine.library.pipes import start_process
@@ -117,22 +118,31 @@ def test_it_ends_when_it_is_to_stop(library: Path, tmp_path: Path) -> None:
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("large", [7, 3])
+@pytest.mark.parametrize("is_known", [False, True])
 def test_a_large_library_is_looked_through_beside(
-    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    large: int, is_known: bool, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From so many known files on; a small one is done before a process has started."""
-    told: list[ScanProgress] = []
+    """Also one that proves to be large; a small one is done before a process has started."""
     by: list[str] = []
-    for name in ("refresh", "refresh_beside"):
-        monkeypatch.setattr(service_module, name, lambda *_, name=name: by.append(name))
+    for name, real in (("refresh", refresh), ("refresh_beside", refresh_beside)):
+
+        def noted(*arguments: object, name: str = name, real: Callable[..., None] = real) -> None:
+            by.append(name)
+            real(*arguments)
+
+        monkeypatch.setattr(service_module, name, noted)
+    monkeypatch.setattr(service_module, "_LARGE", large)
+    monkeypatch.setattr(scan, "_LISTED_BETWEEN_REPORTS", 1)
     with LibraryIndex(tmp_path / "index.sqlite") as index:
-        refresh([library], index)
-        for large in (7, 6):
-            monkeypatch.setattr(service_module, "_LARGE", large)
-            service = service_module.LibraryService(index, [library], Listener())
-            service._show_known()
-            service._refresh([library], told.append)
-    assert by == ["refresh", "refresh_beside"]
+        if is_known:
+            refresh([library], index)
+        service = service_module.LibraryService(index, [library], Listener())
+        service._show_known()
+        service._scan(was_asked=False)
+        assert len(service._list) == len(entries(index, library)) == 6
+    here, beside = ["refresh"], ["refresh_beside"]
+    assert by == (here if large == 7 else beside if is_known else here + beside)
 
 
 class Listener:
