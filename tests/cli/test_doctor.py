@@ -38,7 +38,7 @@ def test_tmux_that_lets_no_pictures_through_is_told_the_line_that_helps():
     good = terminal(TerminalImages("kitty", in_tmux=True), Tmux("3.4", "kitty(0.35)", True))
     assert (good["tmux"].grade, good["pictures"].grade) == ("good", "good")
     other = terminal(TerminalImages("halfcell"), Tmux("3.4", "xterm-256color", True))
-    assert "Kitty or Ghostty" in other["tmux"].advice
+    assert "Kitty (0.28 and later) or Ghostty" in other["tmux"].advice
     colourless = terminal(
         TerminalImages("halfcell"), Tmux("3.4", "kitty(0.35)", True), NO_COLOR="1"
     )

@@ -23,6 +23,7 @@ from tui_loraswitch.images.tmux import Tmux
 
 INLINE = re.compile(rb"\x1b7\x1b\[(\d+);(\d+)H\x1b\]1337;File=([^:]*):([\w+/=]*)\x07\x1b8")
 KITTY = b"\x1b_Gi=31;OK\x1b\\"
+NEW_KITTY, OLD_KITTY = b"\x1bP>|kitty(0.28.1)\x1b\\", b"\x1bP>|kitty(0.26.5)\x1b\\"
 PLAIN, SIXEL = b"\x1b[?62;c", b"\x1b[?62;4;6c"
 ITERM, WEZTERM = b"\x1bP>|iTerm2 3.5.4\x1b\\", b"\x1bP>|WezTerm 20240203-110809\x1b\\"
 XTERM_JS = b"\x1bP>|xterm.js(5.6.0)\x1b\\"
@@ -32,7 +33,11 @@ IN_TMUX = b"\x1bP>|tmux 3.4\x1b\\"
 @pytest.mark.parametrize(
     ("answers", "environment", "expected"),
     [
-        (KITTY + b"\x1b[6;20;10t" + PLAIN, {}, TerminalImages("kitty", 10, 20)),
+        (KITTY + b"\x1b[6;20;10t" + NEW_KITTY + PLAIN, {}, TerminalImages("kitty", 10, 20)),
+        # Its placeholders would be boxes there.
+        (KITTY + OLD_KITTY + PLAIN, {"TERM": "xterm-kitty"}, TerminalImages("halfcell")),
+        (KITTY + PLAIN, {"TERM": "xterm-ghostty"}, TerminalImages("kitty")),
+        (KITTY + PLAIN, {"TERM": "xterm-256color"}, TerminalImages("halfcell")),
         (b"\x1b[6;18;9t" + SIXEL, {}, TerminalImages("sixel", 9, 18)),
         (KITTY + b"\x1b[?65;4;6;18;22c", {}, TerminalImages("sixel")),
         (b"\x1b[?1;2c", {}, TerminalImages("halfcell")),
@@ -70,8 +75,8 @@ IN_ITERM = Tmux("3.4", "iTerm2 3.5", passes_through=True)
         ("auto", PLAIN, IN_ITERM, {"TERM_PROGRAM": "iTerm.app"}, followed("halfcell")),
         ("iterm2", PLAIN, None, {}, TerminalImages("iterm2")),
         ("kitty", PLAIN, None, {}, TerminalImages("kitty")),
-        ("kitty", KITTY + PLAIN, None, {"NO_COLOR": "1"}, TerminalImages("halfcell")),
-        ("auto", KITTY + PLAIN, None, {"NO_COLOR": ""}, TerminalImages("halfcell")),
+        ("kitty", KITTY + NEW_KITTY + PLAIN, None, {"NO_COLOR": "1"}, TerminalImages("halfcell")),
+        ("auto", KITTY + NEW_KITTY + PLAIN, None, {"NO_COLOR": ""}, TerminalImages("halfcell")),
         ("auto", SIXEL, None, {"NO_COLOR": "1"}, TerminalImages("sixel")),
     ],
 )
@@ -83,6 +88,7 @@ def test_tmux_and_the_lack_of_colours_count(setting, answers, around, environmen
     ("answer", "carries", "has_sixel"),
     [
         ("3.3a\x1fkitty(0.35.2)\x1fxterm-kitty\x1f1\x1f256,RGB", True, False),
+        ("3.4\x1fkitty(0.26.5)\x1fxterm-kitty\x1f1\x1f256,RGB", False, False),
         ("3.4\x1f\x1fxterm-ghostty\x1fall\x1f", True, False),
         ("3.5\x1fkitty(0.35.2)\x1fxterm-kitty\x1f0\x1f", False, False),
         ("3.2\x1f\x1fxterm-kitty\x1f\x1f", False, False),

@@ -52,8 +52,8 @@ def _pictures(images: TerminalImages, tmux: Tmux | None, *, has_colours: bool) -
     if images.protocol != "halfcell" or images.symbols or tmux is not None:
         return Finding("pictures", "good", words + (", through tmux" if images.in_tmux else ""))
     advice = (
-        "Kitty, Ghostty, WezTerm, iTerm2, foot, Konsole and Windows Terminal show them in full; "
-        "--images sextants has finer characters where the font knows them."
+        "Kitty (0.28 and later), Ghostty, WezTerm, iTerm2, foot, Konsole and Windows Terminal show "
+        "them in full; --images sextants has finer characters where the font knows them."
     )
     return Finding("pictures", "hint", words, advice)
 
@@ -64,8 +64,8 @@ def _tmux(tmux: Tmux, images: TerminalImages) -> Finding:
         return Finding("tmux", "good", f"{words}, which carries pictures")
     if not tmux.around_has_placeholders:
         advice = (
-            "In tmux pictures come through where Kitty or Ghostty is around it, or where tmux "
-            "was built with Sixel (3.4 and later)."
+            "In tmux pictures come through where Kitty (0.28 and later) or Ghostty is around it, "
+            "or where tmux was built with Sixel (3.4 and later)."
         )
         return Finding("tmux", "hint", f"{words}, which carries no pictures", advice)
     if not tmux.is_new_enough:

@@ -9,6 +9,7 @@ See https://sw.kovidgoyal.net/kitty/graphics-protocol/#unicode-placeholders.
 from __future__ import annotations
 
 import os
+import re
 from base64 import standard_b64encode
 from functools import cache
 from itertools import count
@@ -28,6 +29,19 @@ _DIACRITICS = (
     "aab2-aab3 aab7-aab8 aabe-aabf aac1 fe20-fe26 10a0f 10a38 1d185-1d189 1d1aa-1d1ad 1d242-1d244"
 )
 """The code points of the numbers 0, 1, 2 …, as the protocol's document lists them."""
+
+_VERSION = re.compile(r"kitty\((\d+)\.(\d+)")
+_FIRST_VERSION = 0, 28
+
+
+def has_placeholders(name: str) -> bool:
+    """Whether a terminal that calls itself so knows the placeholders: other terminals, and Kitty
+    before 0.28, show pictures by this protocol, but would show boxes for these.
+    """
+    name = name.casefold()
+    if version := _VERSION.search(name):
+        return (int(version[1]), int(version[2])) >= _FIRST_VERSION
+    return "kitty" in name or "ghostty" in name
 
 
 class PictureNumber:

@@ -17,6 +17,7 @@ from typing import Literal
 
 from tui_loraswitch.config.settings import ImageSetting
 from tui_loraswitch.images import iterm2, tmux
+from tui_loraswitch.images.kitty import has_placeholders
 from tui_loraswitch.images.symbol_sets import SymbolSet
 from tui_loraswitch.images.tmux import Tmux
 
@@ -33,6 +34,7 @@ _QUESTIONS = _CELL_SIZE_QUESTION + _NAME_QUESTION + _ATTRIBUTES_QUESTION
 
 _KITTY_ANSWER = re.compile(rb"\x1b_Gi=31;OK")
 _CELL_SIZE_ANSWER = re.compile(rb"\x1b\[6;(\d{1,4});(\d{1,4})t")
+_NAME_ANSWER = re.compile(rb"\x1bP>\|([^\x1b]*)")
 _ATTRIBUTES_ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
 
 
@@ -120,11 +122,17 @@ def parse_answers(answers: bytes, environment: Mapping[str, str]) -> TerminalIma
         protocol = "iterm2"
     elif draws_sixel:
         protocol = "sixel"
-    elif _KITTY_ANSWER.search(answers):
+    elif _KITTY_ANSWER.search(answers) and has_placeholders(_name(answers, environment)):
         protocol = "kitty"
     size = _CELL_SIZE_ANSWER.search(answers)
     height, width = (int(size[1]), int(size[2])) if size else (0, 0)
     return TerminalImages(protocol, width, height) if width and height else TerminalImages(protocol)
+
+
+def _name(answers: bytes, environment: Mapping[str, str]) -> str:
+    """What the terminal calls itself, else the name of its description."""
+    named = _NAME_ANSWER.search(answers)
+    return named[1].decode("ascii", "replace") if named else environment.get("TERM", "")
 
 
 def _ask(questions: str) -> bytes:

@@ -8,14 +8,14 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tui_loraswitch.images.kitty import has_placeholders
+
 _SEPARATOR = "\x1f"
 _FIELDS = ("version", "client_termtype", "client_termname", "allow-passthrough",
            "client_termfeatures")  # fmt: skip
 _QUESTION = _SEPARATOR.join(f"#{{{field}}}" for field in _FIELDS)
 _PATIENCE = 2.0
 """Seconds; its answer takes hundredths."""
-_WITH_PLACEHOLDERS = ("kitty", "ghostty")
-"""Terminals that know Kitty's placeholders, as they call themselves."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Tmux:
     @property
     def around_has_placeholders(self) -> bool:
         """Whether the terminal around it knows Kitty's placeholders."""
-        return any(name in self.terminal.casefold() for name in _WITH_PLACEHOLDERS)
+        return has_placeholders(self.terminal)
 
     @property
     def carries_kitty(self) -> bool:
