@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import os
 import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from io import BytesIO
 from pathlib import Path
@@ -116,9 +119,12 @@ class Outside:
         environment: dict[str, str],
         name: bytes = b"kitty(0.35.2)",
         attributes: bytes = b"62;",
+        size: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> None:
+        """`size` is what the kernel is told: rows, columns, and pixels of both."""
         self._name, self._attributes = name, attributes
         self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
         self.sent = b""
         self._process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,

@@ -156,6 +156,23 @@ def test_an_inline_picture_names_its_cells():
     assert {"inline=1", "size=256", "width=30", "height=12"} <= set(keys.split(";"))
 
 
+def test_a_cell_has_the_size_that_the_kernel_knows_where_the_terminal_tells_none(tmp_path):
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (40, 40), (250, 10, 80)).save(picture)
+    outside = Outside(
+        [sys.executable, str(PROGRAM), str(picture), "1"],
+        {"PYTHONPATH": str(PROGRAM.parents[2]), "TMUX": ""},
+        b"XTerm(379)",
+        b"62;4;6",
+        (24, 80, 640, 408),
+    )
+    try:
+        # 20 × 10 cells of 8 × 17 pixels.
+        outside.until(b'"1;1;160;')
+    finally:
+        outside.close()
+
+
 def test_a_terminal_that_is_iterm2_gets_its_picture_again_when_something_was_over_it(tmp_path):
     picture = tmp_path / "picture.png"
     Image.new("RGB", (40, 40), (250, 10, 80)).save(picture)

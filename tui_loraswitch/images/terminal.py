@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -69,7 +70,12 @@ def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
     # Multiplexers take it for a title, and show it.
     is_direct = not os.environ.get("TERM", "").startswith(iterm2.MULTIPLEXERS)
     questions = (_KITTY_QUESTION if is_direct else "") + _QUESTIONS
-    return settled(setting, _ask(questions), tmux.around(), os.environ)
+    answers = _ask(questions)
+    found = settled(setting, answers, tmux.around(), os.environ)
+    if not _CELL_SIZE_ANSWER.search(answers) and (cell := _cell_by_kernel()) is not None:
+        # As xterm, which answers no question about its window unless it is allowed to.
+        found = replace(found, cell_width=cell[0], cell_height=cell[1])
+    return found
 
 
 def settled(
@@ -133,6 +139,20 @@ def _name(answers: bytes, environment: Mapping[str, str]) -> str:
     """What the terminal calls itself, else the name of its description."""
     named = _NAME_ANSWER.search(answers)
     return named[1].decode("ascii", "replace") if named else environment.get("TERM", "")
+
+
+def _cell_by_kernel() -> tuple[int, int] | None:
+    """The pixels of a cell by what the terminal has told the kernel; also through ssh."""
+    import fcntl
+    import termios
+
+    try:
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except OSError:
+        return None
+    rows, columns, width, height = struct.unpack("HHHH", size)
+    cell = width // max(1, columns), height // max(1, rows)
+    return cell if all(cell) else None
 
 
 def _ask(questions: str) -> bytes:
