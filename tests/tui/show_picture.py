@@ -19,7 +19,7 @@ from tui_loraswitch.images.full_picture import FullPicture
 from tui_loraswitch.images.in_full import new_picture
 from tui_loraswitch.images.kitty import PictureNumber
 from tui_loraswitch.images.kitty_picture import KittyPicture
-from tui_loraswitch.images.terminal import TerminalImages, detect_image_protocol
+from tui_loraswitch.images.terminal import TerminalImages, detect_image_protocol, with_cell_of_now
 
 
 class Dialog(ModalScreen[None]):
@@ -45,7 +45,7 @@ class Show(App[None]):
         yield new_picture(self._terminal, PictureBudget())
 
     def on_mount(self) -> None:
-        picture = fit_protocol(Path(sys.argv[1]), 20, 10, self._terminal)
+        picture = fit_protocol(Path(sys.argv[1]), 20, 10, with_cell_of_now(self._terminal))
         shown = self.screen.query_one(FullPicture)
         if isinstance(shown, KittyPicture):
             shown._numbers = [PictureNumber(int(sys.argv[2]))]

@@ -70,12 +70,7 @@ def detect_image_protocol(setting: ImageSetting) -> TerminalImages:
     # Multiplexers take it for a title, and show it.
     is_direct = not os.environ.get("TERM", "").startswith(iterm2.MULTIPLEXERS)
     questions = (_KITTY_QUESTION if is_direct else "") + _QUESTIONS
-    answers = _ask(questions)
-    found = settled(setting, answers, tmux.around(), os.environ)
-    if not _CELL_SIZE_ANSWER.search(answers) and (cell := _cell_by_kernel()) is not None:
-        # As xterm, which answers no question about its window unless it is allowed to.
-        found = replace(found, cell_width=cell[0], cell_height=cell[1])
-    return found
+    return settled(setting, _ask(questions), tmux.around(), os.environ)
 
 
 def settled(
@@ -141,18 +136,23 @@ def _name(answers: bytes, environment: Mapping[str, str]) -> str:
     return named[1].decode("ascii", "replace") if named else environment.get("TERM", "")
 
 
-def _cell_by_kernel() -> tuple[int, int] | None:
-    """The pixels of a cell by what the terminal has told the kernel; also through ssh."""
+def with_cell_of_now(found: TerminalImages) -> TerminalImages:
+    """The same with the pixels of a cell as the kernel knows them, also through ssh.
+
+    Another font changes them, and xterm tells nobody else unless it is allowed to.
+    """
     import fcntl
     import termios
 
+    if sys.__stdout__ is None:
+        return found
     try:
-        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
-    except OSError:
-        return None
+        size = fcntl.ioctl(sys.__stdout__.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (OSError, ValueError):  # no terminal, or closed
+        return found
     rows, columns, width, height = struct.unpack("HHHH", size)
     cell = width // max(1, columns), height // max(1, rows)
-    return cell if all(cell) else None
+    return replace(found, cell_width=cell[0], cell_height=cell[1]) if all(cell) else found
 
 
 def _ask(questions: str) -> bytes:

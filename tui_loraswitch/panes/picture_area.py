@@ -14,7 +14,7 @@ from tui_loraswitch.images.fit import HalfCells, Source, fit_half_cells, fit_pro
 from tui_loraswitch.images.full_picture import FullPicture, Packed
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.images.in_full import new_picture
-from tui_loraswitch.images.terminal import TerminalImages, looked_at_again
+from tui_loraswitch.images.terminal import TerminalImages, looked_at_again, with_cell_of_now
 from tui_loraswitch.panes.background import in_background
 
 Fitted = HalfCells | Packed
@@ -83,7 +83,7 @@ class PictureArea(Container):
             await self.mount(self._full)
         widget = self._full
         return await in_background(
-            lambda: widget.pack(fit_protocol(source(), width, height, terminal))
+            lambda: widget.pack(fit_protocol(source(), width, height, with_cell_of_now(terminal)))
         )
 
     def show(self, picture: Fitted) -> None:
