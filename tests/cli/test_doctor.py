@@ -37,6 +37,8 @@ def test_tmux_that_lets_no_pictures_through_is_told_the_line_that_helps():
     assert "too old" in old["tmux"].words
     good = terminal(TerminalImages("kitty", in_tmux=True), Tmux("3.4", "kitty(0.35)", True))
     assert (good["tmux"].grade, good["pictures"].grade) == ("good", "good")
+    ascii = terminal(TerminalImages("halfcell"), Tmux("3.4", "kitty(0.35)", True, has_utf8=False))
+    assert "tmux -u" in ascii["tmux"].advice
     other = terminal(TerminalImages("halfcell"), Tmux("3.4", "xterm-256color", True))
     assert "Kitty (0.28 and later) or Ghostty" in other["tmux"].advice
     colourless = terminal(

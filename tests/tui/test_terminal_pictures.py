@@ -87,13 +87,14 @@ def test_tmux_and_the_lack_of_colours_count(setting, answers, around, environmen
 @pytest.mark.parametrize(
     ("answer", "carries", "has_sixel"),
     [
-        ("3.3a\x1fkitty(0.35.2)\x1fxterm-kitty\x1f1\x1f256,RGB", True, False),
-        ("3.4\x1fkitty(0.26.5)\x1fxterm-kitty\x1f1\x1f256,RGB", False, False),
-        ("3.4\x1f\x1fxterm-ghostty\x1fall\x1f", True, False),
-        ("3.5\x1fkitty(0.35.2)\x1fxterm-kitty\x1f0\x1f", False, False),
-        ("3.2\x1f\x1fxterm-kitty\x1f\x1f", False, False),
-        ("3.4\x1fXTerm(390)\x1fxterm-256color\x1fon\x1fRGB,sixel,title", False, True),
-        ("next-3.6\x1fkitty(0.40.0)\x1fxterm-kitty\x1fon\x1f", True, False),
+        ("3.3a\x1fkitty(0.35.2)\x1fxterm-kitty\x1f1\x1f256,RGB\x1f1", True, False),
+        ("3.4\x1fkitty(0.26.5)\x1fxterm-kitty\x1f1\x1f256,RGB\x1f1", False, False),
+        ("3.4\x1fkitty(0.41.1)\x1fxterm-kitty\x1f1\x1f256,RGB\x1f0", False, False),
+        ("3.4\x1f\x1fxterm-ghostty\x1fall\x1f\x1f1", True, False),
+        ("3.5\x1fkitty(0.35.2)\x1fxterm-kitty\x1f0\x1f\x1f1", False, False),
+        ("3.2\x1f\x1fxterm-kitty\x1f\x1f\x1f1", False, False),
+        ("3.4\x1fXTerm(390)\x1fxterm-256color\x1fon\x1fRGB,sixel,title\x1f1", False, True),
+        ("next-3.6\x1fkitty(0.40.0)\x1fxterm-kitty\x1fon\x1f\x1f1", True, False),
     ],
 )
 def test_what_tmux_says_is_understood(answer, carries, has_sixel):

@@ -60,6 +60,9 @@ def _pictures(images: TerminalImages, tmux: Tmux | None, *, has_colours: bool) -
 
 def _tmux(tmux: Tmux, images: TerminalImages) -> Finding:
     words = f"tmux {tmux.version} in {tmux.terminal or 'an unknown terminal'}"
+    if not tmux.has_utf8:
+        advice = "Start it as tmux -u, or with LANG set to one that ends in .UTF-8."
+        return Finding("tmux", "bad", f"{words} draws _ for all that is not ASCII", advice)
     if images.protocol in ("kitty", "sixel") or tmux.carries_kitty:
         return Finding("tmux", "good", f"{words}, which carries pictures")
     if not tmux.around_has_placeholders:

@@ -12,7 +12,7 @@ from tui_loraswitch.images.kitty import has_placeholders
 
 _SEPARATOR = "\x1f"
 _FIELDS = ("version", "client_termtype", "client_termname", "allow-passthrough",
-           "client_termfeatures")  # fmt: skip
+           "client_termfeatures", "client_utf8")  # fmt: skip
 _QUESTION = _SEPARATOR.join(f"#{{{field}}}" for field in _FIELDS)
 _PATIENCE = 2.0
 """Seconds; its answer takes hundredths."""
@@ -30,6 +30,8 @@ class Tmux:
     """Whether `allow-passthrough` is on."""
     shows_sixel: bool = False
     """Whether the terminal around it draws Sixel; tmux itself may claim it without."""
+    has_utf8: bool = True
+    """Else it draws `_` for all that is not ASCII, placeholders as well."""
 
     @property
     def is_new_enough(self) -> bool:
@@ -45,7 +47,8 @@ class Tmux:
     @property
     def carries_kitty(self) -> bool:
         """Whether pictures by Kitty's protocol come through."""
-        return self.is_new_enough and self.passes_through and self.around_has_placeholders
+        is_open = self.is_new_enough and self.passes_through and self.has_utf8
+        return is_open and self.around_has_placeholders
 
 
 def copy(text: str) -> None:
@@ -79,7 +82,7 @@ def read_answer(answer: str) -> Tmux | None:
     words = answer.rstrip("\n").split(_SEPARATOR)
     if len(words) != len(_FIELDS):
         return None
-    version, kind, name, passthrough, features = words
+    version, kind, name, passthrough, features, utf8 = words
     # Versions before 3.3 do not know the option and answer nothing.
     passes = passthrough in ("on", "all", "1", "2")
-    return Tmux(version, kind or name, passes, "sixel" in features.split(","))
+    return Tmux(version, kind or name, passes, "sixel" in features.split(","), utf8 != "0")
