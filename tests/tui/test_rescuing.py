@@ -12,8 +12,9 @@ from PIL import Image
 from textual.widgets import Input
 
 from engine.gallery.move import move_picture
-from engine.protocol.commands import Draw
+from engine.protocol.commands import Draw, MovePicture
 from engine.protocol.events import CommandFailed, GenerationFinished, PictureSaved
+from engine.protocol.request import GenerateRequest
 from engine.store.database import Database
 from engine.store.pictures import PICTURES, PictureStore, StoredPicture
 from tests.tui.conftest import Driver
@@ -31,6 +32,13 @@ def rescued(folder: Path, name: str = "00001-7.png") -> PictureSaved:
 
 async def draw(driver: Driver, picture: PictureSaved) -> None:
     await driver.press("g")
+    await driver.begin_picture()
+    await driver.emit(picture, GenerationFinished((picture,), 1.0, (TROUBLE,)))
+
+
+async def draw_unseen(driver: Driver, picture: PictureSaved) -> None:
+    """As another screen asks for it."""
+    driver.session.send(Draw(GenerateRequest("a cat", picture.path.parent)))
     await driver.begin_picture()
     await driver.emit(picture, GenerationFinished((picture,), 1.0, (TROUBLE,)))
 
@@ -64,7 +72,8 @@ async def test_a_picture_goes_where_the_user_says_and_so_do_the_next(
         await draw(driver, first)
         await driver.sees("Another folder", "no space is left")
         await answer(driver, taken)
-        await driver.sees("Another folder", "is not a folder")
+        # Where its words wrap depends on the length of the path.
+        await driver.until(lambda: "is not a folder" in getattr(driver.app.screen, "_hint", ""))
         await answer(driver, chosen)
         moved = chosen / "00001-7.png"
         await driver.until(lambda: paths(driver) == [moved])
@@ -78,6 +87,24 @@ async def test_a_picture_goes_where_the_user_says_and_so_do_the_next(
         assert driver.app.screen is driver.app.main
     with Database(settings.store_path, PICTURES) as database:
         assert [row.path for row in PictureStore(database).find()] == [moved]
+
+
+async def test_nobody_is_asked_any_more_when_another_screen_has_answered(
+    start, tmp_path: Path
+) -> None:
+    async with start() as driver:
+        await ready(driver)
+        first, second = (rescued(tmp_path / "aside", f"0000{number}-7.png") for number in (1, 2))
+        await draw(driver, first)
+        await driver.sees("Another folder")
+        await draw_unseen(driver, second)
+        chosen = tmp_path / "chosen"
+        driver.session.send(MovePicture(first.path, chosen / "00001-7.png"))
+        await driver.pilot.pause()
+        await driver.sees("Another folder")
+        driver.session.send(MovePicture(second.path, chosen / "00002-7.png"))
+        await driver.until(lambda: driver.app.screen is driver.app.main)
+        assert driver.toasts == [f"Another screen has moved the pictures: {chosen}."]
 
 
 async def test_left_where_it_is_it_is_said_where(start, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tui_loraswitch.panes.background import in_background
 
 if TYPE_CHECKING:
     from tui_loraswitch.app.app_base import AppBase
+    from tui_loraswitch.screens.line import LineScreen
 
 _NAME = "loraswitch-pictures"
 
@@ -36,6 +37,7 @@ class Rescuing:
         """Those that were not begun, since there was no folder."""
         self._place: Path | None = None
         self._asks = False
+        self._dialog: LineScreen | None = None
 
     def follow(self, pictures: Sequence[PictureSaved], before: Sequence[PictureSaved]) -> None:
         """Take care of the new pictures that are not in their folder."""
@@ -46,6 +48,18 @@ class Rescuing:
         if new:
             self._pictures += new
             self._go_on(new[-1].trouble)
+        elif self._dialog is not None:
+            self._look_for_moved(pictures)
+
+    def _look_for_moved(self, pictures: Sequence[PictureSaved]) -> None:
+        """Ask no longer where another screen has moved them all."""
+        there, moved = set(pictures), bool(self._pictures)
+        self._pictures = [one for one in self._pictures if one in there]
+        is_settled = moved and not self._pictures and not self._draws
+        if is_settled and self._dialog is not None and self._dialog.is_current:
+            self._dialog.dismiss(None)
+            folder = clean_line(str(pictures[-1].path.parent), 200) if pictures else "elsewhere"
+            self._app.toast(f"Another screen has moved the pictures: {folder}.", "information")
 
     async def draw_elsewhere(self, draw: Draw) -> bool:
         """Offer another folder for what was not drawn; False where its own is not to blame."""
@@ -72,11 +86,12 @@ class Rescuing:
 
         self._asks = True
         hint = f"{trouble} Enter saves in this folder, and what is drawn until you leave."
-        screen = LineScreen("Another folder for the pictures", str(Path.home() / _NAME), hint)
-        self._app.push_screen(screen, self._take)
+        place = str(Path.home() / _NAME)
+        self._dialog = LineScreen("Another folder for the pictures", place, hint)
+        self._app.push_screen(self._dialog, self._take)
 
     def _take(self, typed: str | None) -> None:
-        self._asks = False
+        self._asks, self._dialog = False, None
         if typed is not None and typed.strip():
             self._use(Path(typed.strip()).expanduser().absolute())
             return
