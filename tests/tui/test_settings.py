@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from textual import events
 from textual.widgets import Input, Select
 
 from engine.errors import EngineError
@@ -50,6 +51,15 @@ def test_settings_go_into_the_request_and_come_back_from_a_draft(tmp_path: Path)
     assert load_state(tmp_path / "state.json") == ALL
     (tmp_path / "state.json").write_text('{"resize": "bend", "hires_upscaler": 7, "noise": "x"}')
     assert load_state(tmp_path / "state.json") == UiState()
+
+
+async def test_keys_that_are_typed_ahead_go_to_the_fields_that_they_are_meant_for(start):
+    async with start(80, 24) as driver:
+        await driver.load()
+        for key in ("o", "9", *["tab"] * 3, "4", "enter"):
+            driver.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await driver.until(lambda: driver.app.control.state.steps == 9)
+        assert driver.app.control.state.cfg_scale == 4
 
 
 async def test_every_field_is_reached_by_keys_on_a_small_screen(start, session, tmp_path):

@@ -61,9 +61,8 @@ def edit_settings(app: AppBase, services: Services, field: str = "steps") -> Non
             app.main.show_pane("prompt", take_focus=False)
 
     model = app.control.view.model
-    screen = SettingsScreen(app.control.state, model.default_size if model else None)
-    app.push_screen(screen, take)
-    screen.call_after_refresh(lambda: screen.query_one(f"#{field}").focus())
+    size = model.default_size if model else None
+    app.push_screen(SettingsScreen(app.control.state, size, field), take)
 
 
 def type_strength(app: AppBase, ref: LoraRef) -> None:

@@ -106,8 +106,10 @@ class SettingsScreen(ModalScreen[UiState | None]):
                 id="settings.previous-section", tooltip="Previous section"),
     ]  # fmt: skip
 
-    def __init__(self, state: UiState, default_size: int | None) -> None:
+    def __init__(self, state: UiState, default_size: int | None, field: str = "steps") -> None:
+        """`field` is where the cursor is at first."""
         super().__init__()
+        self._field = field
         self._state = state
         self._default_size = default_size
 
@@ -186,6 +188,8 @@ class SettingsScreen(ModalScreen[UiState | None]):
         """Fields stand still."""
         for field in self.query(Input):
             field.cursor_blink = False
+        # At once: keys may be on their way already.
+        self.set_focus(self.query_one(f"#{self._field}"))
 
     @on(Select.Changed, "#sizes")
     def take_size(self, message: Select.Changed) -> None:
