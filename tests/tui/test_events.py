@@ -253,3 +253,10 @@ async def test_a_view_that_was_overtaken_is_not_shown_but_a_new_engines_is(start
         assert driver.app.control.view is before
         driver.app.post_message(EngineAttached(EngineView(seq=1, model=MODEL)))
         await driver.until(lambda: driver.app.control.view.seq == 1)
+
+
+async def test_a_model_that_is_about_to_be_loaded_is_not_missing(start):
+    async with start(80, 24) as driver:
+        assert "◌ starting" in driver.screen[0]
+        await driver.begin()
+        assert "no model" not in driver.screen[0]

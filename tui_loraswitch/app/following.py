@@ -42,7 +42,8 @@ class Following:
             app.warn(warning)
         self.follow(view, is_new=True)
         if view.model is None and view.working != "load":
-            app.attempt(partial(app.control.load, app.control.wanted_model))
+            if app.attempt(partial(app.control.load, app.control.wanted_model)):
+                app.main.status.show_away("starting")  # until the load has begun
         elif app.control.settings.model_is_named and view.model is not None:
             self._offer_named_model(view.model)
 
