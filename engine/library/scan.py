@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.library.entry import LibraryEntry
 from engine.library.index import KnownFile, LibraryIndex, absolute
@@ -72,17 +73,23 @@ def refresh(
     _Scan(index, on_progress, should_stop).look_at_all(roots)
 
 
-def refresh_folder(
-    root: Path,
-    folder: Path,
+class Look(NamedTuple):
+    """A folder of a library folder to be looked at, with what lies `below` it or without."""
+
+    root: Path
+    folder: Path
+    below: bool = True
+
+
+def refresh_folders(
+    looks: Iterable[Look],
     index: LibraryIndex,
     on_progress: Callable[[ScanProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-    *,
-    below: bool = True,
 ) -> None:
-    """The same for one folder of a library folder, and what lies `below` it."""
-    _Scan(index, on_progress, should_stop).look_at(root, folder, below)
+    """The same for some folders of library folders."""
+    for look in looks:
+        _Scan(index, on_progress, should_stop).look_at(*look)
 
 
 class _Scan:

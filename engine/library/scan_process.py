@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 from engine.library.index import LibraryIndex
 from engine.library.niceness import lower_priority
 from engine.library.pipes import pipes_of, received, send, start_process
-from engine.library.scan import ScanProgress, refresh
+from engine.library.scan import Look, ScanProgress, refresh, refresh_folders
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,8 @@ class _Asked(NamedTuple):
 
     path: bytes
     roots: list[bytes]
+    """Library folders; none where `looks` says what to look at."""
+    looks: list[tuple[bytes, bytes, bool]]
 
 
 class _Said(NamedTuple):
@@ -54,14 +55,28 @@ def refresh_beside(
 ) -> None:
     """What `refresh` does, by another process; by this one where that fails."""
     roots = tuple(roots)
-    if not _is_done_beside(roots, index, on_progress, should_stop) and not should_stop():
+    asked = _Asked(os.fsencode(index.path), list(map(os.fsencode, roots)), [])
+    if not _is_done_beside(asked, on_progress, should_stop) and not should_stop():
         # What the other took down is known: only the rest is read.
         refresh(roots, index, on_progress, should_stop)
 
 
-def _is_done_beside(
-    roots: tuple[Path, ...],
+def refresh_folders_beside(
+    looks: Iterable[Look],
     index: LibraryIndex,
+    on_progress: Callable[[ScanProgress], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """What `refresh_folders` does, likewise."""
+    looks = tuple(looks)
+    raw = [(os.fsencode(root), os.fsencode(folder), below) for root, folder, below in looks]
+    asked = _Asked(os.fsencode(index.path), [], raw)
+    if not _is_done_beside(asked, on_progress, should_stop) and not should_stop():
+        refresh_folders(looks, index, on_progress, should_stop)
+
+
+def _is_done_beside(
+    asked: _Asked,
     on_progress: Callable[[ScanProgress], None],
     should_stop: Callable[[], bool],
 ) -> bool:
@@ -71,32 +86,20 @@ def _is_done_beside(
         log.warning("no process to look through the library beside this one: %s", error)
         return False
     try:
-        return _follow(process, roots, index, on_progress, should_stop)
+        stdin, stdout = pipes_of(process)
+        send(stdin, _ENCODER.encode(asked))
+        # It reports every few hundred files, and has ended when this process has.
+        while not should_stop():
+            said = _SAID.decode(received(stdout))
+            on_progress(said.progress)
+            if said.is_over:
+                return True
     # It was killed, or the index cannot be kept by two.
     except (OSError, EOFError, msgspec.MsgspecError) as error:
         log.warning("a process that looks through the library has ended: %s", error)
-        return False
     finally:
         process.kill()
         process.communicate()
-
-
-def _follow(
-    process: subprocess.Popen[bytes],
-    roots: tuple[Path, ...],
-    index: LibraryIndex,
-    on_progress: Callable[[ScanProgress], None],
-    should_stop: Callable[[], bool],
-) -> bool:
-    stdin, stdout = pipes_of(process)
-    question = _Asked(os.fsencode(index.path), list(map(os.fsencode, roots)))
-    send(stdin, _ENCODER.encode(question))
-    # It reports every few hundred files, and has ended when this process has.
-    while not should_stop():
-        said = _SAID.decode(received(stdout))
-        on_progress(said.progress)
-        if said.is_over:
-            return True
     return False
 
 
@@ -112,12 +115,18 @@ def main() -> None:
         last = ScanProgress(progress.done, progress.total)
         send(sys.stdout.buffer, _ENCODER.encode(_Said(progress)))
 
-    with LibraryIndex(Path(os.fsdecode(asked.path))) as index:
+    with LibraryIndex(_path(asked.path)) as index:
         # An index that is kept in memory, or begun anew, would be this process's alone.
         if not index.warning:
-            refresh([Path(os.fsdecode(root)) for root in asked.roots], index, report)
+            refresh(map(_path, asked.roots), index, report)
+            looks = (Look(_path(root), _path(folder), below) for root, folder, below in asked.looks)
+            refresh_folders(looks, index, report)
         if not index.warning:
             send(sys.stdout.buffer, _ENCODER.encode(_Said(last, is_over=True)))
+
+
+def _path(raw: bytes) -> Path:
+    return Path(os.fsdecode(raw))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from engine.library.news import News, Pending
 from engine.library.own import Own
 from engine.library.own_words import OwnWords
 from engine.library.previews import PREVIEW_ENDINGS
-from engine.library.scan import ScanProgress, refresh, refresh_folder
-from engine.library.scan_process import refresh_beside
+from engine.library.scan import Look, ScanProgress, refresh, refresh_folders
+from engine.library.scan_process import refresh_beside, refresh_folders_beside
 from engine.library.search import SearchIndex
 from engine.library.sidecar_words import write_a1111
 from engine.library.sidecars import SIDECAR_ENDINGS
@@ -33,6 +33,8 @@ _POLL_SECONDS = 5.0
 _TELLING = (".safetensors", *SIDECAR_ENDINGS, *PREVIEW_ENDINGS)
 _LARGE = 2_000
 """Files from which on another process looks through them all; to start it takes 0.2 s."""
+_MANY = 200
+"""Changed files from which on another process looks at them."""
 _POLL_SHARE = 20
 """A look that takes long is taken less often: this many times its own length."""
 
@@ -304,11 +306,9 @@ class LibraryService:
             # A library folder may be another one now, and a new link leads to more folders.
             self._watching.stop()
 
-        def look(report: Callable[[ScanProgress], None]) -> None:
-            for root, folder, below in _folders_of(paths, self.roots):
-                refresh_folder(root, folder, self.index, report, self._is_over, below=below)
-
-        self._tell(self._take(look))
+        looks = _looks_at(paths, self.roots)
+        look = refresh_folders if len(paths) < _MANY else refresh_folders_beside
+        self._tell(self._take(lambda report: look(looks, self.index, report, self._is_over)))
 
     def _tell(self, news: News) -> None:
         if news.words:
@@ -355,8 +355,8 @@ class LibraryService:
         return self._stopping.is_set()
 
 
-def _folders_of(paths: Iterable[Path], roots: Iterable[Path]) -> list[tuple[Path, Path, bool]]:
-    """What to look at: library folder, folder, and whether with all that is below."""
+def _looks_at(paths: Iterable[Path], roots: Iterable[Path]) -> list[Look]:
+    """What to look at to see what became of paths."""
     found: dict[tuple[Path, Path], bool] = {}
     for path in paths:
         root = next((root for root in roots if path.is_relative_to(root)), None)
@@ -368,4 +368,4 @@ def _folders_of(paths: Iterable[Path], roots: Iterable[Path]) -> list[tuple[Path
             found.setdefault((root, path.parent), False)
         elif not path.exists():
             found[root, path] = True  # perhaps a folder that is gone
-    return [(root, folder, below) for (root, folder), below in found.items()]
+    return [Look(root, folder, below) for (root, folder), below in found.items()]

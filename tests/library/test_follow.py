@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.files import mounts
+from engine.library import scan_process, watching
 from engine.library import service as service_module
-from engine.library import watching
 from engine.library.index import LibraryIndex
 from engine.library.search import SearchIndex
 from engine.library.service import LibraryService
@@ -84,7 +84,15 @@ def follow(root: Path, tmp_path: Path, seen: Seen) -> Iterator[Callable[..., Lib
         service.index.close()
 
 
-def test_files_come_change_move_and_go(root, follow, seen, write_lora: WriteLora) -> None:
+@pytest.mark.parametrize("many", [service_module._MANY, 0], ids=["here", "beside"])
+def test_files_come_change_move_and_go(
+    root, follow, seen, write_lora: WriteLora, monkeypatch, many: int
+) -> None:
+    """Looked at by this process, or by another, as where many change at once."""
+    monkeypatch.setattr(service_module, "_MANY", many)
+    if not many:
+        monkeypatch.setattr(service_module, "refresh_folders", None)
+        monkeypatch.setattr(scan_process, "refresh_folders", None)
     write_lora("styles/a.safetensors")
     (root / "page.safetensors").write_text("<html>Not found</html>")
     follow()

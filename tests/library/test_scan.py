@@ -15,7 +15,7 @@ import engine.library.scan as scan_module
 from engine.library import reading
 from engine.library.entry import LibraryEntry, TriggerWords
 from engine.library.index import LibraryIndex
-from engine.library.scan import ScanProgress, refresh_folder, scan_folders
+from engine.library.scan import Look, ScanProgress, refresh_folders, scan_folders
 from engine.library.walk import FoundFile
 
 from .conftest import WriteLora
@@ -271,7 +271,7 @@ def test_the_last_file_beside_folders_goes(
     scan_folders([root], index)
     path.unlink()
     reports: list[ScanProgress] = []
-    refresh_folder(root, root, index, reports.append, below=False)
+    refresh_folders([Look(root, root, below=False)], index, reports.append)
     assert [report.problems for report in reports] == [()]
     assert keys(index.load([root])) == ["sub/b.safetensors"]
 
