@@ -74,7 +74,7 @@ def bindings() -> dict[str, Binding]:
 def _nodes() -> Iterator[type[DOMNode]]:
     """Panes, lists, fields and dialogs with keys of their own, in the order of their files."""
     for package in (tui_loraswitch.panes, tui_loraswitch.screens):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for _, kind in inspect.getmembers(importlib.import_module(module.name)):
                 is_own = inspect.isclass(kind) and kind.__module__ == module.name
                 if is_own and issubclass(kind, DOMNode) and "BINDINGS" in kind.__dict__:

@@ -100,6 +100,8 @@ def _of_making(making: Making) -> Iterator[tuple[str, str]]:
             request.steps, request.sampler, request.schedule, request.cfg_scale, request.clip_skip
         ),
     )
+    if (own := request.hires) is not None:
+        yield "hires fix", _hires(own.scale, own.upscaler, own.denoising, own.steps)
 
 
 def _of_info(info: Infotext) -> Iterator[tuple[str, str]]:
@@ -113,9 +115,23 @@ def _of_info(info: Infotext) -> Iterator[tuple[str, str]]:
         "settings",
         _facts(info.steps, info.sampler, info.schedule, info.cfg_scale, info.clip_skip),
     )
+    if (own := info.hires) is not None:
+        yield "hires fix", _hires(own.scale, own.upscaler, own.denoising, own.steps)
     yield "version", info.version or ""
     for name, value in info.extra:
         yield name, value
+
+
+def _hires(
+    scale: float | None, upscaler: str | None, denoising: float | None, steps: int | None
+) -> str:
+    facts = (
+        f"×{plain_number(scale)}" if scale is not None else "",
+        upscaler or "",
+        f"denoising {plain_number(denoising)}" if denoising is not None else "",
+        f"{steps} steps" if steps else "",
+    )
+    return " · ".join(filter(None, facts))
 
 
 def _facts(
