@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.commands import Load
-from tests.tui.conftest import write_lora
+from tests.tui.conftest import MODEL, write_lora
 from tui_loraswitch.app import welcoming
 from tui_loraswitch.control import first_models
 from tui_loraswitch.control.model_files import ModelFile
@@ -112,3 +112,14 @@ async def test_looking_ends_with_the_question(start, settings, home, monkeypatch
         await driver.press("escape")
         await driver.until(cancelled.is_set)
     assert welcoming._machine_words()
+
+
+async def test_the_demo_says_what_to_try_where_its_first_picture_will_be(start) -> None:
+    async with start(80, 24) as driver:
+        await driver.load(replace(MODEL, is_demo=True, default_size=192))
+        await driver.sees("g draws a picture", "Space stacks another one", "the demo draws cat")
+        await driver.pilot.resize_terminal(60, 15)
+        await driver.press("1")
+        await driver.load(replace(MODEL, default_size=1024))
+        await driver.sees("g draws a picture")
+        assert "Space stacks another one" not in driver.text

@@ -19,6 +19,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from engine.demo import vocabulary
 from engine.errors import EngineError
 from engine.protocol.events import PictureSaved, Preview
 from engine.protocol.jobs import Job
@@ -54,6 +55,14 @@ _SHORTEST_BAR = 8
 
 AUDITION = "audition · a ends · Y keeps"
 READY = "g draws a picture"
+_TOUR = """
+Enter switches to a LoRA
+Space stacks another one
+0 is the base model again
+v proves it, u takes back
+
+p writes another prompt:
+"""
 NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
 
 
@@ -156,7 +165,15 @@ class PicturePane(Pane, can_focus=True):
             loading = view.loading
             self._say(_loading_words(clean_line(loading.stage, 60), loading.done, loading.total))
         elif (view.model is None) != (before.model is None) or view.working != before.working:
-            self._say(NO_MODEL if view.model is None else READY)
+            self._say(NO_MODEL if view.model is None else self._ready)
+
+    @property
+    def _ready(self) -> str:
+        """What to begin with; of the demo a tour in five keys, where there is room."""
+        model = self._view.model
+        has_room = self.size.height >= _ROWS_FOR_PROMPT
+        is_demo = model is not None and model.is_demo and has_room
+        return f"{READY}\n{_TOUR}{vocabulary.in_short()}" if is_demo else READY
 
     def _show_drawing(self, drawing: Drawing) -> None:
         self._show_progress(drawing)
@@ -214,7 +231,7 @@ class PicturePane(Pane, can_focus=True):
             self._show_saved(self._shown)
         else:
             self._drawn = None
-            self._show_words(READY, Drawn(b"", self.TITLE))
+            self._show_words(self._ready, Drawn(b"", self.TITLE))
 
     def say_auditioning(self, stack: str) -> None:
         """Say what will be seen; until then the picture is that of before."""

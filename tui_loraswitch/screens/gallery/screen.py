@@ -34,8 +34,8 @@ from tui_loraswitch.screens.gallery.viewer import PictureViewer
 from tui_loraswitch.screens.question import QuestionScreen
 
 _KEYS = (
-    "Enter large · Space marks to compare · c use again · m with a new seed · i infotext · "
-    "y copy · / search · f ★ · d trash · u undo · ? keys · Esc"
+    "Enter large · Space marks to compare · c use again · m with a new seed\n"
+    "i infotext · y copy · / search · f ★ · d trash · u undo · ? keys · Esc leaves"
 )
 _ROWS_FOR_KEYS = 20
 _READ_EVERY = 0.5
