@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,11 +48,26 @@ def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
     )
 
 
-@pytest.fixture
-def load(tiny_checkpoint: Path, tiny_loras: Path) -> Callable[..., Loaded]:
-    def make(dtype: torch.dtype = torch.float16) -> Loaded:
+@pytest.fixture(scope="session")
+def opened(tiny_checkpoint: Path) -> Callable[[torch.dtype], dict[str, nn.Module]]:
+    """The tiny model's networks, read once in each dtype; to be copied."""
+
+    @cache
+    def read(dtype: torch.dtype) -> dict[str, nn.Module]:
         pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype).pipeline
-        parts = {name: getattr(pipe, name) for name in ("unet", "text_encoder", "text_encoder_2")}
+        return {name: getattr(pipe, name) for name in ("unet", "text_encoder", "text_encoder_2")}
+
+    return read
+
+
+@pytest.fixture
+def load(
+    opened: Callable[[torch.dtype], dict[str, nn.Module]], tiny_loras: Path
+) -> Callable[..., Loaded]:
+    """Networks of a test's own in memory; whose weights are pages of a file, is opened anew."""
+
+    def make(dtype: torch.dtype = torch.float16) -> Loaded:
+        parts = {name: deepcopy(part) for name, part in opened(dtype).items()}
         loaded = Loaded(parts, LoraSwitcher(**parts), tiny_loras, {})
         loaded.base = {name: weight.clone() for name, weight in loaded.weights().items()}
         return loaded

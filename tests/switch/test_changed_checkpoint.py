@@ -84,10 +84,11 @@ def mapped(tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path) -> Mapped:
     return Mapped(tiny_checkpoint, tmp_path, tiny_loras)
 
 
-@pytest.fixture(params=TIERS)
+@pytest.fixture(params=("cpu", "file"))
 def in_tier(
     request: pytest.FixtureRequest, tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path
 ) -> Mapped:
+    """With copies in memory and without: the tier `device` of a CPU is memory as well."""
     return Mapped(tiny_checkpoint, tmp_path, tiny_loras, request.param)
 
 
