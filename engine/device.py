@@ -7,6 +7,8 @@ import torch
 from engine.errors import EngineError
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+VAE_DTYPES = ("float32", "bfloat16")
+"""SDXL's own VAE overflows in float16."""
 
 
 def choose_device(wanted: str | None) -> str:
@@ -42,6 +44,29 @@ def choose_dtype(wanted: str | None, device: str) -> torch.dtype:
     if wanted not in DTYPES:
         raise EngineError(f"{wanted} is no dtype to load with; use {', '.join(DTYPES)}.")
     return DTYPES[wanted]
+
+
+def choose_vae_dtype(wanted: str | None, dtype: torch.dtype, device: str) -> torch.dtype:
+    """The VAE's dtype asked for by name, or what suits the device and the dtype of the rest."""
+    if wanted is None:
+        halves = dtype != torch.float32 and computes_in_bfloat16(compute_capability(device))
+        return torch.bfloat16 if halves else torch.float32
+    if wanted not in VAE_DTYPES:
+        raise EngineError(f"{wanted} is no dtype for a VAE; use {' or '.join(VAE_DTYPES)}.")
+    return DTYPES[wanted]
+
+
+def computes_in_bfloat16(capability: tuple[int, int] | None) -> bool:
+    """Whether a GPU of NVIDIA's has tensor cores for bfloat16: from sm_80 on."""
+    return capability is not None and capability >= (8, 0)
+
+
+def compute_capability(device: str) -> tuple[int, int] | None:
+    """Such as (8, 6) for sm_86; None for all but NVIDIA's GPUs."""
+    # What ROCm calls a capability is AMD's own number.
+    if not device.startswith("cuda") or torch.version.hip is not None:
+        return None
+    return torch.cuda.get_device_capability(device)
 
 
 def device_name(device: str) -> str:

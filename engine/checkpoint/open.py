@@ -118,6 +118,7 @@ def plan_checkpoint(
     *,
     dtype: torch.dtype,
     vae: Path | None = None,
+    vae_dtype: torch.dtype = torch.float32,
     parts_from: Path | None = None,
     prediction: Prediction | None = None,
 ) -> CheckpointPlan:
@@ -130,7 +131,7 @@ def plan_checkpoint(
     size = files.default_size
     modules = make_networks(path.name, files.config)
     located = {
-        part: locate(files.parts[part], module, torch.float32 if part == "vae" else dtype)
+        part: locate(files.parts[part], module, vae_dtype if part == "vae" else dtype)
         for part, module in modules.items()
     }
     with refuse_nonsense(path.name):
@@ -149,12 +150,13 @@ def open_checkpoint(
     device: str,
     dtype: torch.dtype,
     vae: Path | None = None,
+    vae_dtype: torch.dtype = torch.float32,
     parts_from: Path | None = None,
     prediction: Prediction | None = None,
     channels_last: bool = False,
     progress: Progress | None = None,
 ) -> Checkpoint:
-    """Open a model file or folder and put it on `device` as `dtype`; the VAE is kept in float32.
+    """Open a model file or folder and put it on `device` as `dtype`, its VAE as `vae_dtype`.
 
     `vae` is a file or diffusers folder to take the VAE from instead of the model's own, and
     `parts_from` a model whose text encoders and VAE are used where this one has none, such as for a
@@ -170,6 +172,11 @@ def open_checkpoint(
     Raises `CheckpointError` or `FileFormatError` with a sentence for the user.
     """
     plan = plan_checkpoint(
-        Path(path), dtype=dtype, vae=vae, parts_from=parts_from, prediction=prediction
+        Path(path),
+        dtype=dtype,
+        vae=vae,
+        vae_dtype=vae_dtype,
+        parts_from=parts_from,
+        prediction=prediction,
     )
     return plan.load(device=device, channels_last=channels_last, progress=progress)

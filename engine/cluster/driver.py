@@ -181,7 +181,7 @@ class ClusterRun:
             self._lose(
                 worker,
                 f"the weights on the node {opened.node} ({opened.device}) are not those of the "
-                "first worker: another dtype, or another version",
+                "first worker: another dtype, also of the VAE alone, or another version",
             )
             return
         worker.opened = opened

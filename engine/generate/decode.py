@@ -24,7 +24,8 @@ def decode(pipe: Any, latents: torch.Tensor) -> tuple[Image.Image, str | None]:
     if not pixels.isfinite().all():
         warning = "The picture holds values that are not numbers: the model overflowed."
         pixels = pixels.nan_to_num()
-    image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
+    # In half precision the change to 0…1 would round once more.
+    image: Image.Image = pipe.image_processor.postprocess(pixels.float(), output_type="pil")[0]
     return image, warning
 
 

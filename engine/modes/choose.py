@@ -14,8 +14,8 @@ TILE = 512
 UNET_BYTES_PER_PIXEL = 1024
 """What the UNet computes with at float16 and with guidance; twice ComfyUI's estimate for SDXL."""
 
-VAE_BYTES_PER_PIXEL = 2200 * 4
-"""What the VAE decodes with in float32; ComfyUI and InvokeAI use 2178 and 2200 a byte of dtype."""
+VAE_BYTES_PER_PIXEL = 2200
+"""What the VAE decodes with for each byte of its dtype; ComfyUI and InvokeAI: 2178 and 2200."""
 
 
 def device_weights(mode: Mode, model: ModelBytes) -> int:
@@ -36,7 +36,7 @@ def device_need(mode: Mode, model: ModelBytes) -> int:
     """
     decoded = model.pixels if mode == "resident" else min(model.pixels, TILE * TILE)
     drawing = UNET_BYTES_PER_PIXEL * model.pixels
-    decoding = VAE_BYTES_PER_PIXEL * decoded
+    decoding = VAE_BYTES_PER_PIXEL * model.vae_itemsize * decoded
     if mode == "model-offload":
         encoder = max(model.text_encoder, model.text_encoder_2)
         return max(model.unet + drawing, model.vae + decoding, encoder)

@@ -20,6 +20,7 @@ def decide_mode(
     device: str,
     dtype: torch.dtype,
     *,
+    vae_dtype: torch.dtype = torch.float32,
     stays: bool = False,
 ) -> Mode:
     """The mode asked for, or the fastest that fits beside what else is on the device now.
@@ -27,7 +28,7 @@ def decide_mode(
     `stays`: the UNet is not to be moved. Only headers were read. Raises `EngineError` with numbers
     when the weights do not fit.
     """
-    model = model_bytes(files, dtype, mapped=device == "cpu")
+    model = model_bytes(files, dtype, mapped=device == "cpu", vae_dtype=vae_dtype)
     free = free_bytes(device)
     # Only a GPU with memory of its own gains by weights that rest in main memory.
     stays = stays or not device.startswith("cuda")

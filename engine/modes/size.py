@@ -23,6 +23,8 @@ class ModelBytes:
     vae: int
     pixels: int = 1024 * 1024
     """Of a picture in the size the model was trained on."""
+    vae_itemsize: int = 4
+    """Bytes of a number that the VAE computes with."""
 
     @property
     def total(self) -> int:
@@ -35,22 +37,29 @@ class ModelBytes:
         return max(self.unet, self.text_encoder, self.text_encoder_2, self.vae)
 
 
-def model_bytes(files: ModelFiles, dtype: torch.dtype, *, mapped: bool) -> ModelBytes:
-    """The memory a model takes when it is loaded as `dtype`, with the VAE in float32.
+def model_bytes(
+    files: ModelFiles,
+    dtype: torch.dtype,
+    *,
+    mapped: bool,
+    vae_dtype: torch.dtype = torch.float32,
+) -> ModelBytes:
+    """The memory a model takes when it is loaded as `dtype`, with its VAE as `vae_dtype`.
 
     `mapped`: it is loaded on a CPU, where tensors stored in their own dtype (but the VAE's) are the
     file itself and take no memory.
     """
     sizes = {
         part: sum(
-            _loaded_bytes(info, torch.float32, mapped=False)
+            _loaded_bytes(info, vae_dtype, mapped=False)
             if part == "vae"
             else _loaded_bytes(info, dtype, mapped=mapped)
             for info in _tensors(files, part)
         )
         for part in PARTS
     }
-    return ModelBytes(**sizes, pixels=files.default_size**2)
+    pixels = files.default_size**2
+    return ModelBytes(**sizes, pixels=pixels, vae_itemsize=vae_dtype.itemsize)
 
 
 def _tensors(files: ModelFiles, part: Part) -> list[TensorInfo]:

@@ -46,3 +46,5 @@ class Certificate:
     """The path of another VAE than the model's own."""
     parts_from: str = ""
     """The path of the model whose text encoders or VAE were used."""
+    vae_dtype: str = "float32"
+    """The VAE's; in pictures that do not say it, it was float32."""

@@ -33,6 +33,8 @@ class Load(msgspec.Struct, frozen=True):
     """A model whose text encoders and VAE are used where this one has none."""
     prediction: Prediction | None = None
     """What the model predicts; None: what its files say."""
+    vae_dtype: str | None = None
+    """`float32` or `bfloat16`; None: what suits the device."""
 
 
 class Unload(msgspec.Struct, frozen=True):

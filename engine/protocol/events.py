@@ -107,6 +107,7 @@ class ModelInfo:
     """What it predicts in each step."""
     fingerprint: str = ""
     """Of all its weights as they were loaded, and of how they are used."""
+    vae_dtype: str = "float32"
 
 
 class ModelLoaded(msgspec.Struct, frozen=True):

@@ -69,6 +69,7 @@ class Certifier:
                 dtype=str(model.dtype).removeprefix("torch."),
                 prediction=model.checkpoint.prediction,
                 vae=str(model.vae or ""),
+                vae_dtype=model.vae_dtype,
                 parts_from=str(model.lender or ""),
             )
         except EngineError as error:

@@ -12,7 +12,7 @@ import torch
 
 from engine.checkpoint import CheckpointPlan, plan_checkpoint
 from engine.demo import DEMO_MODEL
-from engine.device import choose_device, choose_dtype
+from engine.device import choose_device, choose_dtype, choose_vae_dtype
 from engine.errors import CancelledError, CheckpointError, EngineError
 from engine.host_memory import is_out_of_memory
 from engine.library.hash_store import HashStore
@@ -50,6 +50,7 @@ def open_model(
     vae, parts_from = _whole(command.vae), _whole(command.parts_from)
     device = choose_device(command.device)
     dtype = choose_dtype(command.dtype, device)
+    vae_dtype = choose_vae_dtype(command.vae_dtype, dtype, device)
 
     last_told = -math.inf
 
@@ -71,12 +72,14 @@ def open_model(
     if command.graphs:
         require_graphs(command.mode, device)
     looked = hashes.look((path, vae))
-    plan = _plan(path, vae, parts_from, command.prediction, dtype)
+    plan = _plan(path, vae, parts_from, command.prediction, dtype, vae_dtype)
     # What is refused from here on is for want of memory, which the old model may be taking.
     unload()
     try:
         stays = command.compiled or command.graphs
-        mode = decide_mode(command.mode, plan.files, device, dtype, stays=stays)
+        mode = decide_mode(
+            command.mode, plan.files, device, dtype, vae_dtype=vae_dtype, stays=stays
+        )
         require_backup(mode, command.backup)
         checkpoint = plan.load(device=load_device(mode, device), progress=progress)
         # Of what follows nothing can be stopped.
@@ -132,11 +135,17 @@ def _plan(
     parts_from: Path | None,
     prediction: Prediction | None,
     dtype: torch.dtype,
+    vae_dtype: torch.dtype,
 ) -> CheckpointPlan:
     """Raise `EngineError` unless the paths lead to SDXL, also for one that no system can open."""
     try:
         return plan_checkpoint(
-            path, vae=vae, parts_from=parts_from, prediction=prediction, dtype=dtype
+            path,
+            dtype=dtype,
+            vae=vae,
+            vae_dtype=vae_dtype,
+            parts_from=parts_from,
+            prediction=prediction,
         )
     except OSError as error:
         # Asking what a path leads to fails for a name too long, or a closed folder.

@@ -43,6 +43,11 @@ class OpenedModel:
         modules = self.checkpoint.modules.values()
         return sum(p.nbytes for module in modules for p in module.parameters())
 
+    @property
+    def vae_dtype(self) -> str:
+        """By which the pictures are decoded, such as `float32`."""
+        return str(self.checkpoint.pipeline.vae.dtype).removeprefix("torch.")
+
     def describe(self) -> ModelInfo:
         """What it is called, where it lives, how large it is."""
         checkpoint, device = self.checkpoint, str(self.device)
@@ -53,6 +58,7 @@ class OpenedModel:
             device=device,
             device_name=device_name(device),
             dtype=str(self.dtype).removeprefix("torch."),
+            vae_dtype=self.vae_dtype,
             parameters=sum(p.numel() for module in modules for p in module.parameters()),
             bytes=self.bytes,
             default_size=checkpoint.default_size,

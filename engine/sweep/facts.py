@@ -88,6 +88,7 @@ def _opened(load: Load, model: Path) -> dict[str, object]:
         "files": versions,
         "device": load.device,
         "dtype": load.dtype,
+        "vae_dtype": load.vae_dtype,
         "prediction": load.prediction,
     }
 

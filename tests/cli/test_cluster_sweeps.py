@@ -40,6 +40,8 @@ def test_the_command_opens_what_the_app_has_open(
         "v",
         "--compile",
         "graph",
+        "--vae-dtype",
+        "bfloat16",
     ]
     folders = ["--loras", "a", "--loras", "b", "--embeddings", "c"]
     for name in "abc":

@@ -119,6 +119,17 @@ def test_embeddings_and_a_vae_are_given_or_remembered(
     assert settings_of("--vae", "auto").vae is None
 
 
+def test_the_type_of_the_vae_is_given_or_remembered(config: Path) -> None:
+    assert settings_of().vae_dtype is None
+    config.write_text('vae_dtype = "float32"\n')
+    assert settings_of("--demo").vae_dtype == "float32"
+    assert settings_of("--vae-dtype", "bfloat16").vae_dtype == "bfloat16"
+    assert settings_of("--vae-dtype", "auto").vae_dtype is None
+    config.write_text('vae_dtype = "float16"\n')
+    with pytest.raises(ConfigError, match="one of auto, float32, bfloat16"):
+        settings_of()
+
+
 def test_the_backup_may_be_the_file_itself() -> None:
     assert settings_of("--backup", "file").backup == "file"
 

@@ -57,6 +57,20 @@ def test_the_same_pixels_wherever_the_files_lie_now(pictures, library, tmp_path,
     assert {path: path.read_bytes() for path in pictures} == before
 
 
+def test_the_vae_has_the_type_that_the_picture_was_decoded_in(
+    tiny_checkpoint, library, tmp_path, capsys
+) -> None:
+    out = tmp_path / "half"
+    words = ["--steps", "1", "--width", "64", "--height", "64", "--output", str(out), "--seed", "7"]
+    model = ["--model", str(tiny_checkpoint), "--device", "cpu", "--vae-dtype", "bfloat16"]
+    assert main(["generate", "a fox", *words, *model]) == 0
+    (picture,) = out.iterdir()
+    assert reproduce(library, picture) == 0
+    assert "the same pixels" in capsys.readouterr().out
+    assert reproduce(library, picture, "--vae-dtype", "float32", "--check") == 1
+    assert "OTHER WEIGHTS" in capsys.readouterr().out
+
+
 def test_a_file_that_was_changed_by_a_byte_is_named(pictures, library, capsys) -> None:
     ink = library / "styles" / "ink.safetensors"
     data = bytearray(ink.read_bytes())

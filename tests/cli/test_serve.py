@@ -38,7 +38,7 @@ def test_every_option_of_a_model_is_passed_on(tiny_checkpoint, spawned, monkeypa
     name = tiny_checkpoint.name
     words = ["--model", name, "--device", "cpu", "--dtype", "bfloat16", "--backup", "file"]
     words += ["--mode", "tiled", "--compile", "off", "--vae", name, "--parts-from", name]
-    words += ["--prediction", "v-zsnr", "--idle", "7.5"]
+    words += ["--vae-dtype", "bfloat16", "--prediction", "v-zsnr", "--idle", "7.5"]
     assert main(["serve", "--detach", *words]) == 0
     assert main(["serve", "--detach", "--demo"]) == 0
     given, demo = (vars(_parser(each).parse_args(each)) for each in spawned)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from engine.errors import EngineError
-from engine.modes.choose import choose_mode, device_need, device_weights, require_fit
+from engine.modes.choose import (
+    VAE_BYTES_PER_PIXEL,
+    choose_mode,
+    device_need,
+    device_weights,
+    require_fit,
+)
 from engine.modes.size import ModelBytes
 from engine.protocol.modes import MODES, OFFLOADED, Mode
 
@@ -55,6 +62,13 @@ def test_each_mode_needs_less_than_the_one_before() -> None:
 def test_the_least_of_the_allowed_modes_is_taken_when_none_fits() -> None:
     assert choose_mode(0, SDXL) == "group-offload"
     assert choose_mode(0, SDXL, ("resident", "tiled")) == "tiled"
+
+
+def test_a_vae_in_bfloat16_needs_half() -> None:
+    half = replace(SDXL, vae=SDXL.vae // 2, vae_itemsize=2)
+    saved = device_need("resident", SDXL) - device_need("resident", half)
+    assert saved == SDXL.vae // 2 + 2 * VAE_BYTES_PER_PIXEL * SDXL.pixels
+    assert choose_mode(int(0.92 * 12 * GIB), half) == "resident", "tiled with one in float32"
 
 
 def test_small_pictures_need_no_tiles() -> None:

@@ -29,6 +29,18 @@ def test_a_file_takes_what_its_parameters_take(tiny_checkpoint: Path, dtype: tor
     assert size.total > size.largest == size.unet
 
 
+def test_a_vae_takes_what_its_own_type_takes(tiny_checkpoint: Path) -> None:
+    kinds = {"dtype": torch.float16, "vae_dtype": torch.bfloat16}
+    checkpoint = open_checkpoint(tiny_checkpoint, device="cpu", **kinds)
+    files = read_model(ModelChoice(tiny_checkpoint), half=True)
+    size = model_bytes(files, mapped=False, **kinds)
+    loaded = sum(p.nbytes for p in checkpoint.modules["vae"].parameters())
+    assert size.vae == pytest.approx(loaded, rel=0.01)
+    assert size.vae_itemsize == 2
+    assert {p.dtype for p in checkpoint.modules["vae"].parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in checkpoint.modules["unet"].parameters()} == {torch.float16}
+
+
 def test_a_folder_takes_what_its_parameters_take(tiny_checkpoint: Path, tmp_path: Path) -> None:
     pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16).pipeline
     pipe.save_pretrained(tmp_path)

@@ -61,6 +61,19 @@ def test_pictures_say_by_which_weights_and_request(
     assert other.weights != certificates[1].weights
 
 
+@pytest.mark.parametrize("vae_dtype", ["float32", "bfloat16"])
+def test_pictures_say_by_which_type_of_vae(
+    vae_dtype: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    watched = Watched()
+    watched.session.send(Load(tiny_checkpoint, "cpu", "float32", vae_dtype=vae_dtype))
+    assert watched.wait(ModelLoaded).model.vae_dtype == vae_dtype
+    (certificate,) = drawn(watched, Draw(request(tmp_path, seed=7), ()))
+    assert certificate is not None
+    assert (certificate.dtype, certificate.vae_dtype) == ("float32", vae_dtype)
+    assert watched.session.close(PATIENCE)
+
+
 def test_a_file_that_is_written_to_meanwhile_is_certified_as_it_was(
     watched: Watched, tiny_loras: Path, tmp_path: Path
 ) -> None:

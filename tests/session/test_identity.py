@@ -44,7 +44,7 @@ def test_one_other_weight_is_another_model(
 
 
 def test_another_use_is_another_model(tiny_checkpoint: Path) -> None:
-    uses = [{}, {"dtype": "float16"}, {"prediction": "v"}]
+    uses = [{}, {"dtype": "float16"}, {"vae_dtype": "bfloat16"}, {"prediction": "v"}]
     assert len({fingerprint(tiny_checkpoint, **use) for use in uses}) == len(uses)
 
 

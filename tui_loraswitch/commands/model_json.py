@@ -14,5 +14,6 @@ def model_as_json(model: ModelInfo) -> dict[str, Any]:
         "path": str(model.path),
         "device": model.device,
         "dtype": model.dtype,
+        "vae_dtype": model.vae_dtype,
         "prediction": model.prediction,
     }

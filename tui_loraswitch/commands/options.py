@@ -22,6 +22,7 @@ from tui_loraswitch.config.config import (
     COMPILINGS,
     DTYPES,
     IMAGES,
+    VAE_DTYPES,
     Config,
     expanded,
     load_config,
@@ -107,6 +108,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=_ABSENT,
         help="a VAE in place of the model's own: a .safetensors file or a diffusers folder; auto "
         "(the default) takes the model's own",
+    )
+    group.add_argument(
+        "--vae-dtype",
+        choices=VAE_DTYPES,
+        default=_ABSENT,
+        help="type of the VAE; auto (the default) is bfloat16 on NVIDIA's GPUs from sm_80 (RTX 30) "
+        "on, unless the model is float32, else float32; bfloat16 takes half the memory and "
+        "changes colours a little: with the demo's VAE by up to 11 of 255, 2 to 3 in the mean",
     )
     group.add_argument(
         "--parts-from",
@@ -305,6 +314,7 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
         wildcards=config.wildcards,
         styles=config.styles,
         vae=None if config.vae == "auto" else config.vae,
+        vae_dtype=None if config.vae_dtype == "auto" else config.vae_dtype,
         parts_from=None if config.parts_from == "auto" else config.parts_from,
         predictions=dict(config.predictions.items()),
         mode=config.mode,

@@ -210,6 +210,7 @@ class Reproducer:
             mode=settings.mode,
             parts_from=settings.parts_from or (Path(was.parts_from) if was.parts_from else None),
             prediction=was.prediction,
+            vae_dtype=settings.vae_dtype or was.vae_dtype,
         )
         if load != self._loaded:
             self._engine.ask(load, ModelLoaded)

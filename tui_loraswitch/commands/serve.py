@@ -30,7 +30,10 @@ examples:
 
 IDLE_MINUTES = 60.0
 
-_ONES = ("model", "device", "dtype", "backup", "mode", "compile", "vae", "parts_from", "prediction")
+_ONES = (
+    *("model", "device", "dtype", "backup", "mode", "compile"),
+    *("vae", "vae_dtype", "parts_from", "prediction"),
+)
 """Options with a value that a host in the background is given again."""
 
 

@@ -30,6 +30,7 @@ from tui_loraswitch.config.key_presets import PRESETS
 from tui_loraswitch.config.settings import IDLE_MINUTES, ImageSetting
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
+VAE_DTYPES = ("auto", "float32", "bfloat16")
 BACKUPS: tuple[BackupChoice, ...] = get_args(BackupChoice)
 IMAGES: tuple[ImageSetting, ...] = get_args(ImageSetting)
 TAG_ORDERS: tuple[TagOrder, ...] = get_args(TagOrder)
@@ -41,6 +42,7 @@ COMPILINGS: tuple[Compiling, ...] = get_args(Compiling)
 _HEADER = "# What loraswitch was started with last. It changes values here, and keeps other keys.\n"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dtype": DTYPES,
+    "vae_dtype": VAE_DTYPES,
     "backup": BACKUPS,
     "images": IMAGES,
     "tag_order": TAG_ORDERS,
@@ -97,6 +99,7 @@ class Config:
     images: ImageSetting = "auto"
     vae: Path | Literal["auto"] = "auto"
     """`auto` is the model's own."""
+    vae_dtype: str = "auto"
     parts_from: Path | Literal["auto"] = "auto"
     """`auto`: a model without text encoders is refused."""
     mode: ModeChoice = "auto"

@@ -54,6 +54,8 @@ class AppSettings:
     """A file of styles, as A1111's `styles.csv`."""
     vae: Path | None = None
     """A file or diffusers folder; None is the model's own."""
+    vae_dtype: str | None = None
+    """`float32` or `bfloat16`; None lets the engine choose."""
     parts_from: Path | None = None
     """A model whose text encoders and VAE are used for one that has none, such as a UNet alone."""
     predictions: Mapping[Path | None, Prediction] = field(default_factory=dict)

@@ -39,6 +39,7 @@ def cluster_words(settings: AppSettings, load: Load, folder: Path) -> list[str]:
         "--backup": load.backup,
         "--mode": load.mode,
         "--vae": load.vae,
+        "--vae-dtype": load.vae_dtype,
         "--parts-from": load.parts_from,
         "--prediction": load.prediction,
         "--compile": "graph" if load.graphs else "on" if load.compiled else "off",

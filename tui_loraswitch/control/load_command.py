@@ -21,4 +21,5 @@ def load_command(settings: AppSettings, model: Path | None) -> Load:
         graphs=settings.graphs,
         parts_from=settings.parts_from if model else None,
         prediction=settings.predictions.get(model),
+        vae_dtype=settings.vae_dtype,
     )
