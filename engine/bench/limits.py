@@ -6,6 +6,8 @@ the base weights are kept into the live weights, plus the products at the rate o
 products of the same shapes. On a CPU copies and products are not taken to overlap. On a GPU they
 are: the floor is the larger of one fused copy of all bytes and the products at the rate of a large
 one in half precision, since one launch for each of hundreds of weights would measure the launches.
+Where a part of the backups lies on the GPU and the rest in pinned memory, both are copied at once:
+the copy takes as long as the slower of the two parts.
 """
 
 from __future__ import annotations
@@ -53,15 +55,24 @@ class Floor:
         self.tensors = len(self._names)
         self.bytes = union_bytes(works)
 
-    def seconds(self, tier: Tier, touched: int, merged: Work) -> float:
-        """The floor of a switch that touches some bytes and merges a stack."""
-        copy = self.copy_seconds(tier) * touched / self.bytes
+    def seconds(self, tier: Tier, touched: int, merged: Work, on_gpu: float = 1.0) -> float:
+        """The floor of a switch that touches some bytes and merges a stack.
+
+        `on_gpu` is the share of the tier `device`'s backups that the GPU had room for.
+        """
+        copy = self.copy_seconds(tier, on_gpu) * touched / self.bytes
         product = self.product_seconds(merged)
         return max(copy, product) if self._device.type == "cuda" else copy + product
 
-    def copy_seconds(self, tier: Tier) -> float:
+    def copy_seconds(self, tier: Tier, on_gpu: float = 1.0) -> float:
         """A bare copy of all the weights from a tier's memory; the file's is taken as cached."""
-        over_the_bus = tier != "device" and self._device.type == "cuda"
+        if self._device.type != "cuda":
+            return self._copy(over_the_bus=False)
+        stays = on_gpu if tier == "device" else 0.0
+        shares = {False: stays, True: 1 - stays}
+        return max(share * self._copy(bus) for bus, share in shares.items() if share)
+
+    def _copy(self, over_the_bus: bool) -> float:
         if over_the_bus not in self._copies:
             self._copies[over_the_bus] = self._time_copy(over_the_bus)
         return self._copies[over_the_bus]

@@ -87,29 +87,37 @@ def measure(
     seconds: list[float] = []
     copies = [steadiness.sample()]
     reports: list[SwitchReport] = []
+    held: list[tuple[int, int]] = []
 
     def switch(target: Stack) -> None:
         reports.append(switcher.apply(target))
 
+    def note_backups() -> None:
+        held.append((switcher.backup_bytes, switcher.backup_bytes_on_gpu))
+
     for _ in range(repeat):
         switcher.apply(case.before)
+        note_backups()
         seconds.append(seconds_of(partial(switch, case.target()), device))
+        note_backups()
         copies.append(steadiness.sample())
+    # The base needs none: those of the stack before or after it count.
+    backups, on_gpu = max(held)
     return Switching(
         name=case.name,
         tier=tier,
         seconds=median(seconds),
         fastest=min(seconds),
-        floor=floor_of(case, tier, works, floor),
+        floor=floor_of(case, tier, works, floor, on_gpu / backups if backups else 1.0),
         spread=spread(copies),
         phases=reports[-1].milliseconds,
     )
 
 
-def floor_of(case: Case, tier: Tier, works: Works, floor: Floor) -> float:
-    """The floor of a switch in seconds."""
+def floor_of(case: Case, tier: Tier, works: Works, floor: Floor, on_gpu: float = 1.0) -> float:
+    """The floor of a switch in seconds; see `Floor.seconds`."""
     after = works.of(case.after)
-    return floor.seconds(tier, union_bytes([works.of(case.before), after]), after)
+    return floor.seconds(tier, union_bytes([works.of(case.before), after]), after, on_gpu)
 
 
 def measure_memory(

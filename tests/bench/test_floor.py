@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,8 +11,11 @@ from engine.bench import limits
 from engine.bench.limits import Floor
 from engine.bench.memory import PeakMemory
 from engine.bench.random_loras import lora_layers
+from engine.bench.steadiness import Steadiness
 from engine.bench.subject import Subject
+from engine.bench.switches import Case, measure
 from engine.bench.work import Works, union_bytes
+from engine.switch.switcher import LoraSwitcher
 
 CPU = torch.device("cpu")
 RANK = 3
@@ -51,6 +56,48 @@ def test_on_a_gpu_copies_and_products_overlap(
         monkeypatch.setattr(floor, "_rate", lambda rate=rate: rate)
         assert floor.seconds("device", work.bytes, work) == seconds
     assert floor.seconds("cpu", work.bytes, work) == 16.0
+
+
+def test_the_slower_part_of_backups_on_and_off_the_gpu_counts(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = Works(subject.parts)
+    work, nothing = works.of(subject.loras), works.of(())
+    floor = Floor(subject.parts, [work], torch.device("cuda"))
+    timed: list[bool] = []
+
+    def time_copy(over_the_bus: bool) -> float:
+        timed.append(over_the_bus)
+        return 16.0 if over_the_bus else 8.0
+
+    monkeypatch.setattr(floor, "_time_copy", time_copy)
+    monkeypatch.setattr(floor, "_rate", lambda: 1e30)
+    assert floor.seconds("device", work.bytes, nothing) == 8.0
+    assert timed == [False], "with all on the GPU nothing is pinned"
+    for on_gpu, seconds in ((0.75, 6.0), (0.5, 8.0), (0.25, 12.0), (0.0, 16.0)):
+        assert floor.seconds("device", work.bytes, nothing, on_gpu) == seconds
+        assert floor.seconds("cpu", work.bytes, nothing, on_gpu) == 16.0
+    assert floor.seconds("device", work.bytes // 2, nothing, 0.25) == 6.0
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_switch_is_held_against_the_floor_of_where_its_backups_were(
+    is_back: bool, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = Works(subject.parts)
+    floor = Floor(subject.parts, [works.of(subject.loras)], torch.device("cuda"))
+    monkeypatch.setattr(floor, "_time_copy", lambda over_the_bus: 16.0 if over_the_bus else 8.0)
+    monkeypatch.setattr(floor, "_rate", lambda: 1e30)
+    monkeypatch.setattr(
+        LoraSwitcher, "backup_bytes_on_gpu", property(lambda own: own.backup_bytes // 4)
+    )
+    given: Any = subject.parts
+    switcher = LoraSwitcher(**given, backup="device")
+    stack = subject.loras[:1]
+    case = Case("there", stack, ()) if is_back else Case("there", (), stack)
+    steadiness = Steadiness(1, CPU, over_the_bus=False)
+    found = measure(case, "device", switcher, works, floor, steadiness, CPU, 1)
+    assert found.floor == pytest.approx(0.75 * 16.0)
 
 
 def test_products_are_measured_in_blocks_and_counted_whole(
