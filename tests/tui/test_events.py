@@ -162,9 +162,15 @@ async def test_earlier_pictures_can_be_looked_at_again(start, tmp_path):
         second = await saved(driver, tmp_path, "00002", (4, 5, 6))
         await driver.emit(first, second)
         await driver.until(lambda: _colour(shown) == (4, 5, 6))
+        assert "2 of 2 · 1, then ← →" in driver.text
         await driver.press("1", "left")
         await driver.until(lambda: _colour(shown) == (1, 2, 3))
         assert "Picture 00001" in driver.text
+        assert "1 of 2" in driver.text
+        await driver.press("a")
+        await driver.sees("a ends · Y keeps")
+        await driver.press("a")
+        await driver.sees("1 of 2")
 
 
 async def test_a_picture_that_is_gone_is_said_so(start, tmp_path):

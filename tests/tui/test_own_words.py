@@ -137,7 +137,7 @@ async def test_marked_files_are_deleted_and_brought_back(start, loras, monkeypat
         await driver.load()
         await driver.highlight("ink")
         await driver.press("M", "M", "D")
-        await driver.sees("Delete 2 LoRAs")
+        await driver.sees("LoRAs 5 · 2 marked", "Delete 2 LoRAs")
         await driver.press("enter")
         await driver.until(
             lambda: shown_names(driver) == ["styles/", "deep/", "night", "aya", "broken"]

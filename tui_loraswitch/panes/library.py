@@ -152,10 +152,12 @@ class LibraryPane(Pane):
     def toggle_mark(self) -> None:
         """Mark the LoRA under the cursor, or take its mark away, and go on to the next."""
         self.query_one(LoraList).toggle_mark()
+        self._show_counts()
 
     def clear_marks(self) -> None:
         """Take all marks away."""
         self.query_one(LoraList).clear_marks()
+        self._show_counts()
 
     @property
     def highlighted_own(self) -> Own:
@@ -287,15 +289,20 @@ class LibraryPane(Pane):
         """Show all LoRAs again."""
         self.query_one(FilterInput).action_clear()
 
+    def _show_counts(self) -> None:
+        """How many are shown, and how many are marked."""
+        view, marked = self.view, self.query_one(LoraList).marked
+        shown = f"{view.shown:,}{'' if view.found.is_complete else '…'}"
+        counts = f"{shown} of {view.total:,}" if view.query else shown
+        self.show_title(Content(f"LoRAs {counts}{f' · {marked:,} marked' if marked else ''}"))
+
     def _show(self) -> None:
         view = self.view
         has_all = view.found.is_complete
         self.query_one(LoraList).show_rows(view.rows, has_all)
         if not has_all:
             self._find_rest_soon()
-        shown = f"{view.shown:,}{'' if has_all else '…'}"
-        counts = f"{shown} of {view.total:,}" if view.query else shown
-        self.show_title(Content(f"LoRAs {counts}"))
+        self._show_counts()
         facts = [f"{view.hidden:,} hidden: not SDXL (H)"] if view.hidden else []
         facts += [words] if (words := ORDER_WORDS[view.sort][view.is_reversed]) else []
         facts += ["favourites first"] if view.favourites_first else []

@@ -130,6 +130,11 @@ class LoraList(Lines):
         entries = [entry for id in self._marked if (entry := self._rows.entry(id)) is not None]
         return entries or ([self.highlighted] if self.highlighted else [])
 
+    @property
+    def marked(self) -> int:
+        """How many files are marked."""
+        return len(self._marked)
+
     def toggle_mark(self) -> None:
         """Mark the LoRA under the cursor, or take its mark away, and go on to the next."""
         if isinstance(row := self._row, LoraRow):

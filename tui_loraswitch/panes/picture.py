@@ -136,6 +136,7 @@ class PicturePane(Pane, can_focus=True):
         self.area = PictureArea(terminal, budget, id="picture-area")
         self._pictures: list[Drawn] = []
         self._shown = -1
+        self._is_audition = False
         self._drawn: Drawn | None = None
         self._view = EngineView()
         self._said = ""
@@ -222,7 +223,8 @@ class PicturePane(Pane, can_focus=True):
 
     def say_audition(self, is_on: bool) -> None:
         """Say that what the cursor is on will be seen here, or show the last picture again."""
-        self.show_subtitle(AUDITION if is_on else "")
+        self._is_audition = is_on
+        self._show_turns()
         if is_on:
             self.show_title(Content("Audition"))
             # The first picture needs it, and is not there yet.
@@ -320,7 +322,14 @@ class PicturePane(Pane, can_focus=True):
 
     def _show_saved(self, number: int) -> None:
         self._shown = number
+        self._show_turns()
         self._draw(self._pictures[number])
+
+    def _show_turns(self) -> None:
+        """Say in the frame how to see other pictures."""
+        count = len(self._pictures)
+        turns = f"{self._shown + 1} of {count} · 1, then ← →" if count > 1 else ""
+        self.show_subtitle(AUDITION if self._is_audition else turns)
 
     @work(exclusive=True, group="picture")
     async def _draw(self, drawn: Drawn) -> None:
