@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,15 +46,16 @@ class HashStore:
 
     `look` before files are read, `use` after: of those that were not written to in between it is
     known which version is in the weights. `begin` when they are to be drawn with: they are hashed
-    on a thread of its own, once for each version. The picture asks when it is finished, so that it
-    never waits to be drawn, and never carries the hash of another version.
+    once for each version, on a thread that ends with the last of them. The picture asks when it is
+    finished, so that it never waits to be drawn, and never carries the hash of another version.
     """
 
     def __init__(self, index: Path | None = None) -> None:
         self._table = HashTable(index)
         self._used: dict[Path, _Job] = {}
-        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._waiting: deque[_Job] = deque()
+        self._runs = False
 
     def look(self, paths: Iterable[Path | None]) -> dict[Path, FileVersion]:
         """The versions of files as they are now; what is no file is left out."""
@@ -102,16 +103,18 @@ class HashStore:
         return job.hashes
 
     def _start(self, job: _Job) -> None:
-        self._queue.put(job)
-        if self._thread is None:
-            # A daemon: a hash that is not finished at the end is computed the next time.
-            self._thread = threading.Thread(target=self._run, name="hashes", daemon=True)
-            self._thread.start()
+        with self._lock:
+            self._waiting.append(job)
+            if self._runs:
+                return
+            self._runs = True
+        # A daemon: a hash that is not finished at the end is computed the next time.
+        threading.Thread(target=self._run, name="hashes", daemon=True).start()
 
     def _run(self) -> None:
+        """Hash what waits, and end: a thread that waited for more would outlive the store."""
         lower_priority(_NICENESS)
-        while True:
-            job = self._queue.get()
+        while (job := self._next()) is not None:
             try:
                 job.hashes = self._hashes_of(job)
             except Exception:
@@ -119,6 +122,11 @@ class HashStore:
                 log.exception("no hash of %s", job.path)
             finally:
                 job.done.set()
+
+    def _next(self) -> _Job | None:
+        with self._lock:
+            self._runs = bool(self._waiting)
+            return self._waiting.popleft() if self._runs else None
 
     def _hashes_of(self, job: _Job) -> FileHashes | None:
         try:

@@ -96,6 +96,17 @@ def test_the_librarys_entries_may_be_made_anew_without_losing_them(
     assert counted == [lora]
 
 
+def test_no_thread_stays_when_all_is_hashed(write_lora) -> None:
+    first, second = write_lora("a.safetensors"), write_lora("b.safetensors")
+    before, store = set(threading.enumerate()), HashStore()
+    for lora in (first, second):
+        use(store, lora)
+        assert hash_of(store, lora) == sha256(lora)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("way", ["in place, the time set back", "replaced"])
 def test_another_version_has_another_hash(write_lora, tmp_path, way) -> None:
     lora = write_lora("a.safetensors")
