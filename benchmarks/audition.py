@@ -26,10 +26,14 @@ PATIENCE = 1.5
 BETWEEN = 0.8
 REST = 5
 """Seconds in which the full picture comes."""
+SETTLING = 6.0
+"""Seconds until what was begun before is drawn."""
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Milliseconds from keys to pictures, and KiB a second."""
+    small, full = (1, 1, 1, 1.0), (LORAS, STRENGTHS, REST, SETTLING)
+    loras, strengths, rest, settling = small if quick else full
     with tempfile.TemporaryDirectory() as name:
         remember(Path(name), prompt="a large red star on a blue background")
         with started(Path(name), "--demo", "--images", "halfcell") as terminal:
@@ -37,15 +41,17 @@ def measure(*, quick: bool) -> dict[str, Any]:
             terminal.bytes_within(2.0)
             without = scroll(terminal)
             terminal.press("a")
-            terminal.bytes_within(6.0)
-            found = latencies(terminal, *((1, 1, 1) if quick else (LORAS, STRENGTHS, REST)))
+            terminal.bytes_within(settling)
+            found = latencies(terminal, loras, strengths, rest, settling)
             return {**found, "scrolling_without_kib_per_s": without}
 
 
-def latencies(terminal: Terminal, loras: int, strengths: int, seconds: int) -> dict[str, Any]:
+def latencies(
+    terminal: Terminal, loras: int, strengths: int, seconds: int, settling: float
+) -> dict[str, Any]:
     """Through the list, back through what was seen, up with a strength, and scrolled fast."""
     terminal.press("\x1b[H")
-    terminal.bytes_within(5.0)
+    terminal.bytes_within(settling)
     keys: list[float] = []
     new = [to_picture(terminal, "\x1b[B", keys) for _ in range(loras)]
     seen = [to_picture(terminal, "\x1b[A", keys) for _ in range(loras)]
