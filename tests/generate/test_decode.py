@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from engine.generate.decode import decode
+from engine.generate.decode import decode, encode
 
 LATENTS = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
 WORDS = "There was not enough memory to decode the picture at once; it was decoded in tiles."
@@ -85,3 +86,32 @@ def test_another_fault_is_not_taken_for_want_of_memory(
     with pytest.raises(RuntimeError, match="illegal memory access"):
         decode(pipe, LATENTS)
     assert full.tries == [False]
+
+
+def test_what_a_vae_in_bfloat16_gives_is_rounded_to_pixels_alone(
+    pipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its range of -1 to 1 becomes 0 to 255 in float32, in which half a step of a pixel counts."""
+    monkeypatch.setattr(pipe, "vae", copy.deepcopy(pipe.vae).to(torch.bfloat16))
+    values = torch.linspace(-1, 1, 3 * 64 * 64).to(torch.bfloat16).reshape(1, 3, 64, 64)
+    monkeypatch.setattr(pipe.vae, "decode", lambda latents, return_dict: (values,))
+    image, warning = decode(pipe, LATENTS)
+    wanted = ((values.double() / 2 + 0.5) * 255).round()[0].permute(1, 2, 0)
+    assert warning is None
+    assert np.array_equal(np.asarray(image), wanted.numpy().astype(np.uint8))
+
+
+def test_a_vae_in_bfloat16_does_what_one_in_float32_does(
+    pipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _ = decode(pipe, LATENTS)
+    latents, _ = encode(pipe, image)
+    monkeypatch.setattr(pipe, "vae", copy.deepcopy(pipe.vae).to(torch.bfloat16))
+    half_image, warning = decode(pipe, LATENTS)
+    half_latents, _ = encode(pipe, image)
+    assert warning is None
+    assert half_latents.dtype == torch.float32
+    assert pipe.vae.dtype == torch.bfloat16
+    pixels, half_pixels = (np.asarray(each).astype(int) for each in (image, half_image))
+    assert 0 < abs(pixels - half_pixels).max() < 0.1 * np.ptp(pixels)
+    assert 0 < (latents - half_latents).abs().max() < 0.1 * latents.abs().max()

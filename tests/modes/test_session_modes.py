@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import torch
 
+from engine.checkpoint.read import ModelChoice, read_model
 from engine.modes import decide
+from engine.modes.choose import device_need
+from engine.modes.size import model_bytes
 from engine.protocol.commands import Draw, Load, SetBackup, SetStack, Verify
 from engine.protocol.events import (
     BackupMoved,
@@ -101,6 +105,23 @@ def test_what_is_free_decides_and_refuses(
     failed = wait(CommandFailed)
     assert "tiny.safetensors takes 0.0 GiB of cpu in the mode tiled" in failed.message
     assert not failed.unexpected
+
+
+@pytest.mark.parametrize(("vae_dtype", "mode"), [("bfloat16", "resident"), ("float32", "tiled")])
+def test_room_for_a_vae_in_half_precision_is_not_room_for_one_in_float32(
+    session: Session,
+    wait: Ask[object],
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vae_dtype: str,
+    mode: Mode,
+) -> None:
+    files = read_model(ModelChoice(tiny_checkpoint), half=True)
+    half = model_bytes(files, torch.float16, mapped=True, vae_dtype=torch.bfloat16)
+    free = device_need("resident", half)
+    monkeypatch.setattr(decide, "free_bytes", lambda device: free)
+    session.send(Load(tiny_checkpoint, "cpu", "float16", vae_dtype=vae_dtype))
+    assert wait(ModelLoaded).model.mode == mode
 
 
 def test_backups_on_a_device_without_the_weights_are_refused(

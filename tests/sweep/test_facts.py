@@ -28,3 +28,11 @@ def test_they_are_forgotten_with_any_file_of_the_model(
     assert kept_facts(tmp_path / "sweep", Load(model), model) == facts
     other.write_bytes(b"afterwards")
     assert kept_facts(tmp_path / "sweep", Load(model), model) is None
+
+
+@pytest.mark.parametrize("other", [{"dtype": "float16"}, {"vae_dtype": "bfloat16"}])
+def test_they_are_of_a_model_in_these_types(tmp_path: Path, other: dict[str, str]) -> None:
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(b"weights")
+    keep_facts(tmp_path / "sweep", Load(model), model, ModelFacts("fingerprint", 64))
+    assert kept_facts(tmp_path / "sweep", Load(model, **other), model) is None  # type: ignore[arg-type]
