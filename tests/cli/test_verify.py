@@ -99,6 +99,7 @@ def test_json_holds_the_verdict(
     assert found["checked"] > 100
     assert len(found["refusals"]) == 3
     assert found["model"]["path"] == str(tiny_checkpoint)
+    assert (found["model"]["dtype"], found["model"]["vae_dtype"]) == ("float32", "float32")
     assert found["seconds"] >= 0
 
 
