@@ -32,9 +32,9 @@ Every time stands beside a limit of the same run. “× floor” is how many tim
 the floor it takes: one reading and one writing of the weights touched, at the
 speed of a bare copy here, and the float32 products of the LoRA's factors, at
 their rate here. Of backups that lie partly on a GPU and partly in main memory
-the slower part's copy counts. diffusers does the same on the same weights and files
-where PEFT is installed, and so does a bare copy of the weights. “±” says how
-steady the machine was: by how much one and the same copy varied meanwhile.
+the slower part's copy counts. diffusers does the same on the same weights and
+files where PEFT is installed, and so does a bare copy of the weights. “±” says
+how steady the machine was: by how much one and the same copy varied meanwhile.
 
 Rows come as they are measured, with the time that is left; a run that is
 interrupted (Ctrl-C) shows what it has.
