@@ -79,6 +79,7 @@ async def test_what_was_written_and_set_is_undone_by_the_same_key(start, session
 async def test_a_recipe_is_taken_back_with_its_prompt(start, session, loras):
     async with start() as driver:
         await driver.load()
+        await driver.press("p", *"a fox", "enter")
         await driver.highlight("ink")
         await driver.press("enter")
         await driver.until(lambda: driver.app.services.recipes is not None)
@@ -91,9 +92,10 @@ async def test_a_recipe_is_taken_back_with_its_prompt(start, session, loras):
         await driver.press("enter")
         await driver.until(lambda: driver.toasts[-1] == "Stack and prompt are those of My ink.")
         assert driver.app.control.view.wanted
+        assert driver.app.control.state.prompt == "a fox"
         await driver.press("u")
         await driver.until(lambda: not driver.app.control.view.wanted)
-        assert driver.app.control.state.prompt == prompt
+        assert driver.app.control.state.prompt == prompt == "a fox at night"
 
 
 async def test_a_live_lora_stays_live_under_its_new_name(start, session, loras):
