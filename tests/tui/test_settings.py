@@ -62,6 +62,15 @@ async def test_keys_that_are_typed_ahead_go_to_the_fields_that_they_are_meant_fo
         assert driver.app.control.state.cfg_scale == 4
 
 
+async def test_a_sampler_is_chosen_by_letters(start):
+    async with start(80, 24) as driver:
+        await driver.load()
+        for key in ("o", "tab", *"ddim", "enter", "tab", *"sim", "enter", "ctrl+s"):
+            driver.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await driver.until(lambda: driver.app.control.state.sampler == "DDIM")
+        assert driver.app.control.state.schedule == "Simple"
+
+
 async def test_every_field_is_reached_by_keys_on_a_small_screen(start, session, tmp_path):
     picture = tmp_path / "fox.png"
     Image.new("RGB", (64, 64)).save(picture)

@@ -22,6 +22,7 @@ from engine.words.plain_number import plain_number
 from engine.words.sampler_names import SAMPLERS, SCHEDULES
 from engine.words.sizes import SHAPES, TRAINED, WORDS, shape_size
 from tui_loraswitch.config.ui_state import UiState
+from tui_loraswitch.screens.choice import Choice
 from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.settings_form import read_form
 
@@ -175,14 +176,14 @@ class SettingsScreen(ModalScreen[UiState | None]):
         shown = plain_number(value) if isinstance(value, float) else str(value)
         return Input(shown, id=name, compact=True)
 
-    def _sizes(self) -> Select[str]:
+    def _sizes(self) -> Choice:
         """Sizes to choose from, which go into the field of the size."""
         names = {shape: word for word, shape in WORDS.items()}
         shown = []
         for shape in SHAPES:
             width, height = shape_size(shape, self._default_size or TRAINED)
             shown.append((f"{width}x{height}  {names.get(shape, '')} {shape}", f"{width}x{height}"))
-        return Select(shown, prompt="choose one", compact=True, id="sizes")
+        return Choice(shown, prompt="choose one", compact=True, id="sizes")
 
     def on_mount(self) -> None:
         """Fields stand still."""
@@ -229,8 +230,8 @@ class SettingsScreen(ModalScreen[UiState | None]):
 
 def _choice(
     names: Sequence[str], value: str, id: str, words: Mapping[str, str] | None = None
-) -> Select[str]:
+) -> Choice:
     """One of some names; `words` say what they mean, where that is shown instead."""
     chosen = value if value in names else names[0]
     shown = [((words or {}).get(name, name), name) for name in names]
-    return Select(shown, value=chosen, allow_blank=False, compact=True, id=id)
+    return Choice(shown, value=chosen, allow_blank=False, compact=True, id=id)

@@ -17,6 +17,7 @@ from textual.widgets import Input, Label, Select, Static
 from engine.errors import EngineError
 from engine.protocol.text import plural
 from engine.words.clean import clean_line
+from tui_loraswitch.screens.choice import Choice
 from tui_loraswitch.screens.framed import Framed
 
 Count = Callable[[str, Mapping[str, str]], int]
@@ -96,7 +97,7 @@ class SweepForm(ModalScreen[SweepFields | None]):
             box.border_title = "Sweep"
             with Grid():
                 yield Label("LoRAs")
-                yield Select(names, allow_blank=False, compact=True, id="loras")
+                yield Choice(names, allow_blank=False, compact=True, id="loras")
                 yield Label("strengths")
                 yield Input("0.4, 0.8, 1.2", id="strength", compact=True)
                 yield Label("seeds")
@@ -105,7 +106,7 @@ class SweepForm(ModalScreen[SweepFields | None]):
                 yield Input(id="more", compact=True, placeholder="steps = [8, 20]; cfg = [4, 7]")
                 if self._has_ray:
                     yield Label("drawn by")
-                    yield Select(_PLACES, allow_blank=False, compact=True, id="place")
+                    yield Choice(_PLACES, allow_blank=False, compact=True, id="place")
             yield Static(id="sweep-note", markup=False)
 
     def on_mount(self) -> None:
