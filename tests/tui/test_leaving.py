@@ -108,3 +108,12 @@ async def test_the_state_is_kept_with_every_picture_and_a_failure_said(start, se
         settings.state_path.mkdir()
         await driver.emit(replace(picture, path=settings.output / "2.png"))
         await driver.until(lambda: any("no file" in line for line in driver.log))
+
+
+async def test_what_ctrl_c_may_end_is_seen_whole_on_the_smallest_screen(start):
+    async with start(40, 10) as driver:
+        await driver.load()
+        await driver.press("p", *"a fox", "enter", "g", "ctrl+c")
+        await driver.sees("Ctrl+C ends nothing by itself here.", "What is it to end?")
+        await driver.sees("cancel 1 picture (x)", "leave the app (q)", "go on")
+        await driver.sees("Enter chooses · Escape stays")

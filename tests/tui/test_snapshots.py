@@ -27,7 +27,7 @@ STATES = {
     "settings": ("o",),
     "sweep": ("W",),
     "blocks": ("4", "w"),
-    "interrupt": ("g", "ctrl+c"),
+    "interrupt": ("ctrl+c",),
 }
 """The keys that lead there."""
 _TIME = re.compile(r"\d\d:\d\d:\d\d")
