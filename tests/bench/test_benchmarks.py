@@ -22,11 +22,11 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, objec
     """The figures of all benchmarks in small, by name."""
     pytest.importorskip("peft")
 
-    def figures_of(names: list[str]) -> dict[str, dict[str, object]]:
+    def figures_of(names: list[str], cache: Path) -> dict[str, dict[str, object]]:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks", "--quick", *names],
             cwd=ROOT,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))},
+            env={**os.environ, "XDG_CACHE_HOME": str(cache)},
             capture_output=True,
             text=True,
             timeout=600,
@@ -40,8 +40,10 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, objec
 
     # Half of the time they wait for what a terminal shows.
     names = [name for name in NAMES if name not in FULL_SIZE_ONLY]
+    # Two threads that ask for the first folder at once would both make the one above it.
+    caches = [tmp_path_factory.mktemp("cache") for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(figures_of, (names[::2], names[1::2]))
+        one, other = pool.map(figures_of, (names[::2], names[1::2]), caches)
     return one | other
 
 
