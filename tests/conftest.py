@@ -17,8 +17,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 if not Path("/dev/nvidia0").exists():
     os.environ["TRITON_INTERPRET"] = "1"
 
-# Workers side by side: pools of threads on the same cores would wait for each other. There are three
-# for two cores, as a quarter of the time goes by with waiting for other processes.
+# Workers side by side: pools of threads on the same cores would wait for each other. Two cores have
+# three, as a quarter of the time goes by with waiting for other processes.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
