@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from engine.errors import EngineError
+from engine.files.file_version import FileVersion
 from engine.files.picture_file import picture_of
 from engine.files.regular_file import printable
 from engine.files.saving import in_words, write_new
@@ -21,27 +22,34 @@ ENDING = ".preview.png"
 
 def write_previews(
     drawn: DrawnCells, loras: Sequence[Path], on_problem: Callable[[str], object]
-) -> list[Path]:
+) -> dict[Path, FileVersion]:
     """Make the pictures of a tour's cells the previews of their LoRAs, where none are.
 
     Gives those that are written; `on_problem` is told of what cannot be.
     """
-    written = []
+    written = {}
     for number, (cell, lora) in enumerate(zip(drawn.cells, loras, strict=True)):
         if drawn.is_drawn(number):
             try:
                 if write_preview(lora, drawn.folder.path_of(cell)):
-                    written.append(lora.with_name(lora.stem + ENDING))
+                    path = lora.with_name(lora.stem + ENDING)
+                    written[path] = FileVersion.of(path)
             except EngineError as error:
                 on_problem(str(error))
     return written
 
 
-def remove_previews(previews: Sequence[Path]) -> None:
-    """Take previews away again that were written; raises `EngineError` where one stays."""
-    for path in previews:
+def remove_previews(previews: Mapping[Path, FileVersion]) -> None:
+    """Take previews away again that nobody has changed or replaced since they were written.
+
+    Raises `EngineError` where one cannot be taken away.
+    """
+    for path, version in previews.items():
         try:
-            path.unlink(missing_ok=True)
+            if FileVersion.of(path) == version:
+                path.unlink()
+        except FileNotFoundError:
+            continue
         except OSError as error:
             raise EngineError(f"{printable(path)}: it stays: {in_words(error)}.") from error
 

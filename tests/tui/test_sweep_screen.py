@@ -198,10 +198,12 @@ async def test_marked_loras_get_previews(start, session, loras):
         await driver.until(lambda: driver.list.highlighted.previews)
         await driver.press("V")
         await driver.until(lambda: any("has a preview already" in text for text in driver.toasts))
+        # It is another's by now.
+        (loras / "styles/deep/night.preview.png").write_bytes(b"mine")
         await driver.press("u")
         await driver.until(lambda: driver.toasts[-1] == "Taken back: drawing 2 previews.")
         assert not (loras / "styles/ink.preview.png").exists()
-        assert not (loras / "styles/deep/night.preview.png").exists()
+        assert (loras / "styles/deep/night.preview.png").read_bytes() == b"mine"
 
 
 async def test_without_a_prompt_nothing_is_drawn(start, session):

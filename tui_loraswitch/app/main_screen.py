@@ -23,7 +23,7 @@ from tui_loraswitch.panes.details import DetailsPane
 from tui_loraswitch.panes.floor import FloorMessage
 from tui_loraswitch.panes.gauges import GaugeLine, GaugesPane
 from tui_loraswitch.panes.key_bar import KeyBar
-from tui_loraswitch.panes.library import FilterInput, LibraryPane
+from tui_loraswitch.panes.library import LibraryPane
 from tui_loraswitch.panes.log import LogPane
 from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.picture import PicturePane
@@ -95,7 +95,7 @@ class MainScreen(Screen[None]):
         To paint the one and then the other takes twice as long: for a line of a pane Textual draws
         all that is in it.
         """
-        now, changed_at = time.monotonic(), self.library.query_one(FilterInput).changed_at
+        now, changed_at = time.monotonic(), self.library.letters.changed_at
         if not self._painted_at < changed_at > now - _MOMENT:
             super()._on_timer_update()
 
@@ -158,7 +158,7 @@ class MainScreen(Screen[None]):
     def find(self) -> None:
         """Put the cursor into the library's filter."""
         self.room.bring("library")
-        self.query_one(FilterInput).focus()
+        self.library.letters.focus()
 
     def zoom(self) -> None:
         """Give the focused pane the whole screen, or show all again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.messages import PreviewsWritten, ProblemNoticed
 
 if TYPE_CHECKING:
+    from engine.files.file_version import FileVersion
     from engine.sweep.drawn import DrawnCells
 
 
@@ -70,13 +71,13 @@ class PreviewKeys(SweepKeys):
 
     @on(PreviewsWritten)
     def _note_previews(self, message: PreviewsWritten) -> None:
-        words = f"drawing {plural(len(message.paths), 'preview')}"
-        self.undo.add(words, partial(self._remove_previews, message.paths))
+        words = f"drawing {plural(len(message.previews), 'preview')}"
+        self.undo.add(words, partial(self._remove_previews, message.previews))
 
-    async def _remove_previews(self, paths: list[Path]) -> None:
+    async def _remove_previews(self, previews: Mapping[Path, FileVersion]) -> None:
         from engine.sweep.previews import remove_previews
 
         try:
-            await in_background(remove_previews, paths)
+            await in_background(remove_previews, previews)
         finally:
             self.services.look_at_disk(lambda: None)

@@ -102,6 +102,8 @@ class LibraryPane(Pane):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.view = LibraryView()
+        self.letters = FilterInput(placeholder="/ to find", id="filter", compact=True)
+        self.letters.cursor_blink = False
         self._refused: dict[Path, Refusal] = {}
         self._stack = StackView()
         self.is_complete = False
@@ -113,9 +115,7 @@ class LibraryPane(Pane):
 
     def compose(self) -> ComposeResult:
         """The filter above the list."""
-        filter_line = FilterInput(placeholder="/ to find", id="filter", compact=True)
-        filter_line.cursor_blink = False
-        yield filter_line
+        yield self.letters
         yield LoraList(id="lora-list")
 
     def on_mount(self) -> None:
@@ -205,7 +205,7 @@ class LibraryPane(Pane):
     def filter_now(self) -> None:
         """Filter by what is typed."""
         self._is_filtering = False
-        self.view.filter(self.query_one(FilterInput).value.removeprefix("/").strip())
+        self.view.filter(self.letters.value.removeprefix("/").strip())
         self._show()
         self._is_filtered = True
         self._look_near_soon()
@@ -287,7 +287,7 @@ class LibraryPane(Pane):
 
     def action_clear_filter(self) -> None:
         """Show all LoRAs again."""
-        self.query_one(FilterInput).action_clear()
+        self.letters.action_clear()
 
     def _show_counts(self) -> None:
         """How many are shown, and how many are marked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -15,6 +15,7 @@ from engine.protocol.view import EngineView
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.files.file_version import FileVersion
     from engine.library.names import NamedFiles
     from engine.library.search import SearchIndex
     from engine.store.lora_words import LoraWords
@@ -168,9 +169,9 @@ class ProblemNoticed(Message):
 class PreviewsWritten(Message):
     """Pictures were put beside LoRAs as their previews."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, previews: Mapping[Path, FileVersion]) -> None:
         super().__init__()
-        self.paths = paths
+        self.previews = previews
 
 
 class EntryHighlighted(Message):
