@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -46,6 +47,8 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     quiet_libraries()
+    # Users' starts find what was compiled the last time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     names = args.names or [n for n in NAMES if not (args.quick and n in FULL_SIZE_ONLY)]
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)

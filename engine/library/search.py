@@ -199,9 +199,22 @@ class SearchIndex:
         """The same as a search that is still to go on."""
         return Search(self, Query.parse(text), wish)
 
+    def best_named(self, text: str, numbers: Numbers) -> Numbers:
+        """Of the first rows of some, those whose name has a query's first plain word best.
+
+        Best is the word itself, then a beginning with it, then the word anywhere.
+        """
+        words = _plain_words(text)
+        best: dict[int, list[int]] = {0: [], 1: [], 2: []}
+        for number in numbers[:_LOOKED_AT] if words else ():
+            before, word, after = _name_in(self._rows.text[number]).partition(words[0])
+            if word:
+                best[2 if before else bool(after)].append(number)
+        return next(filter(None, best.values()), ())
+
     def near(self, text: str) -> Found:
         """Files whose names are near to the plain words of a query; the nearest first."""
-        words = [t.needle for t in Query.parse(text).terms if t.field == "text" and not t.exclude]
+        words = _plain_words(text)
         if not words:
             return Found(self, ())
         names = [_name_in(text) for text in self._rows.text]
@@ -311,6 +324,8 @@ class SearchIndex:
 
 _KEPT = 500
 """Entries kept whole: more than any screen shows."""
+_LOOKED_AT = 1024
+"""Names compared with a word at each key: half a millisecond's work."""
 
 
 def filter_entries(
@@ -328,6 +343,12 @@ def sort_entries(
     `reverse` turns the order round. Equal ones go by name.
     """
     return SearchIndex.of(entries).find("", order=order, reverse=reverse).entries
+
+
+def _plain_words(text: str) -> list[str]:
+    """What a query looks for in names, among others."""
+    terms = Query.parse(text).terms
+    return [t.needle for t in terms if t.field == "text" and t.needle and not t.exclude]
 
 
 def _name_in(text: str) -> str:

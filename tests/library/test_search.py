@@ -138,3 +138,27 @@ def test_an_index_is_reordered_as_entries_are_sorted(order: SortOrder, names: st
     assert found("", reverse=True) == names[::-1]
     assert found("-b") == names.replace("b", "")
     assert [e.name for e in sort_entries(entries, order)] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("ink", ["ink"]),
+        ("INK wash", ["ink"]),
+        ("in", ["ink", "inks"]),
+        ("nk", ["ink", "inks", "pink", "think"]),
+        ("-pink", []),
+        ("tag:ink", []),
+        ("styles", []),
+        ("zzz", []),
+        ("rank:>", []),
+        ("used:x ink", ["ink"]),
+    ],
+)
+def test_the_best_names_have_the_word_as_they_are_or_begin_with_it(query, names) -> None:
+    """A folder's name, a title or a tag is no name."""
+    files = [entry("a/pink"), entry("a/think"), entry("b/inks"), entry("b/ink")]
+    files.append(entry("styles/warm", tags=(("ink", 2),), title="ink"))
+    index = SearchIndex.of(files)
+    best = index.best_named(query, range(len(index)))
+    assert sorted(index.entry(number).name for number in best) == names

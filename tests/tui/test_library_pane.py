@@ -70,6 +70,7 @@ async def test_a_letter_is_painted_at_once_and_with_what_it_finds(start, monkeyp
 
         monkeypatch.setattr(Screen, "_on_timer_update", paint_and_note)
         letters = screen.query_one(FilterInput)
+        screen.note_key()
         letters.value = "neo"
         # The pilot's own waiting would paint.
         async with asyncio.timeout(20):
@@ -88,6 +89,7 @@ async def test_a_letter_waits_but_a_moment_for_what_it_finds(start, monkeypatch)
         screen = driver.app.screen
         monkeypatch.setattr(LibraryPane, "filter_now", lambda self: None)
         letters = screen.query_one(FilterInput)
+        screen.note_key()
         letters.value = "neo"
         async with asyncio.timeout(20):
             while letters not in screen._dirty_widgets:
@@ -141,6 +143,19 @@ async def test_the_first_are_shown_at_once_and_the_rest_follows(start, monkeypat
         await driver.until(lambda: len(shown_names(driver)) == 7)
         assert "LoRAs 5 of 6" in driver.text
         assert driver.list.highlighted.name == "aya"
+
+
+async def test_the_cursor_goes_to_the_name_that_has_what_is_typed_best(start, loras):
+    for name in ("pink", "styles/deep/thinking", "styles/inks"):
+        write_lora(loras / f"{name}.safetensors")
+    async with start() as driver:
+        await driver.press("slash", *"ink")
+        await driver.until(lambda: driver.list.highlighted.name == "ink")
+        assert shown_names(driver)[1:] == ["deep/", "thinking", "ink", "inks", "pink"]
+        await driver.press("s")
+        await driver.until(lambda: driver.list.highlighted.name == "inks")
+        await driver.press("escape", "slash", *"pi")
+        await driver.until(lambda: driver.list.highlighted.name == "pink")
 
 
 async def test_a_filter_without_matches_says_so(start):

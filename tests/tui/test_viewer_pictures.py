@@ -56,14 +56,16 @@ def test_kitty_has_both_pictures_and_a_flip_sends_only_cells(pictures):
         outside.until(b"blue.png", times=1)
         blue = first_cell()
         assert blue != red
-        before = len(outside.sent)
+        # It may be painted more than once.
+        before, reds = len(outside.sent), outside.sent.count(red.encode())
         outside.press(b" ")
-        outside.until(red.encode(), times=2)
+        outside.until(red.encode(), times=reds + 1)
         assert len(outside.sent) - before < 40_000, "cells"
         outside.press(b"D")
         outside.until(b"a dialog")
+        reds = outside.sent.count(red.encode())
         outside.press(b"b")
-        outside.until(red.encode(), times=3)
+        outside.until(red.encode(), times=reds + 1)
         assert len(set(numbers())) == len(numbers()) == 2
         colours = {f"38;5;{number & 0xFF}" for number in numbers()}
         assert all(colour.encode() in outside.sent for colour in colours)

@@ -158,6 +158,7 @@ class LoraSwitchApp(
 
     async def _take_typed(self, event: Typed) -> None:
         """Do what a key says, alone or with those before it; a text gets what is typed into it."""
+        self.main.note_key()
         is_command = self.screen is self.main and not self.main.is_written_into
         if not is_command or not isinstance(event, events.Key):
             self._sequences.forget()

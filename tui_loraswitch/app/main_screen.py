@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from engine.protocol.view import EngineView
+from tui_loraswitch.app.key_paint import KeyPaintingScreen
 from tui_loraswitch.app.room import Edge, Room
 from tui_loraswitch.images.budget import PictureBudget
 from tui_loraswitch.images.terminal import TerminalImages
@@ -25,17 +24,13 @@ from tui_loraswitch.panes.gauges import GaugeLine, GaugesPane
 from tui_loraswitch.panes.key_bar import KeyBar
 from tui_loraswitch.panes.library import LibraryPane
 from tui_loraswitch.panes.log import LogPane
-from tui_loraswitch.panes.lora_list import LoraList
 from tui_loraswitch.panes.picture import PicturePane
 from tui_loraswitch.panes.prompt import PromptPane
 from tui_loraswitch.panes.stack import StackPane
 from tui_loraswitch.panes.status import StatusLine
 
-_MOMENT = 0.05
-"""Seconds that a letter of the filter waits at most to be painted."""
 
-
-class MainScreen(Screen[None]):
+class MainScreen(KeyPaintingScreen):
     """Holds the panes and decides which are seen."""
 
     DEFAULT_CSS = "MainScreen { background: $background; overflow: hidden; }"
@@ -60,10 +55,6 @@ class MainScreen(Screen[None]):
         self.prompt = PromptPane(id="prompt")
         self.log_pane = LogPane(id="log")
         self.key_bar = KeyBar(id="keys")
-        self._is_filtered = False
-        """Whether the list is other than before by a key of the filter, and not painted yet."""
-        self._painted_at = 0.0
-        """When such a list was painted last."""
         self.panes: tuple[Pane, ...] = (
             self.library, self.details, self.stack, self.gauges,
             self.picture, self.prompt, self.log_pane,
@@ -77,27 +68,14 @@ class MainScreen(Screen[None]):
         yield self.key_bar
         yield FloorMessage(id="floor")
 
-    @on(LibraryPane.Filtered)
-    def paint_list_soon(self) -> None:
-        """Paint what a key of the filter found as soon as the list is ready for it."""
-        self._is_filtered = True
-
-    def on_idle(self) -> None:
-        """Paint the filtered list now: the next of 30 frames a second is a long wait for a key."""
-        if self._is_filtered and self.library.query_one(LoraList) in self._dirty_widgets:
-            self._is_filtered = False
-            super()._on_timer_update()
-            self._painted_at = time.monotonic()
-
-    def _on_timer_update(self) -> None:
-        """Paint what has changed; but a letter of the filter waits a moment for what it finds.
+    @property
+    def awaits_answer(self) -> bool:
+        """A letter of the filter is painted with what it finds.
 
         To paint the one and then the other takes twice as long: for a line of a pane Textual draws
         all that is in it.
         """
-        now, changed_at = time.monotonic(), self.library.letters.changed_at
-        if not self._painted_at < changed_at > now - _MOMENT:
-            super()._on_timer_update()
+        return self.library.filtered_at < self.library.letters.changed_at
 
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""

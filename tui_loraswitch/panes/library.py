@@ -81,9 +81,6 @@ class FilterInput(Input):
 class LibraryPane(Pane):
     """The LoRA library."""
 
-    class Filtered(Message):
-        """The list shows what a key of the filter found."""
-
     TITLE = "LoRAs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort", show=False, id="library.sort",
@@ -110,7 +107,8 @@ class LibraryPane(Pane):
         """True when the scan is through."""
         self._is_filtering = False
         self._is_finding = False
-        self._is_filtered = False
+        self.filtered_at = 0.0
+        """When the list was last filtered by the letters as they were."""
         self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -204,17 +202,13 @@ class LibraryPane(Pane):
 
     def filter_now(self) -> None:
         """Filter by what is typed."""
-        self._is_filtering = False
+        self._is_filtering, self.filtered_at = False, time.monotonic()
         self.view.filter(self.letters.value.removeprefix("/").strip())
         self._show()
-        self._is_filtered = True
+        self.query_one(LoraList).move_to_one_of(self.view.best_named)
         self._look_near_soon()
-
-    def on_idle(self) -> None:
-        """Have what a key found painted, list and title as one."""
-        if self._is_filtered:
-            self._is_filtered = False
-            self.screen.post_message(self.Filtered())
+        # It may wait for this with the letter, and the list may be as before.
+        self.screen.check_idle()
 
     def _find_rest(self) -> None:
         """Find more of what was looked for, a moment at a time, and show it when all is found."""

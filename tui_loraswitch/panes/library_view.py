@@ -93,6 +93,11 @@ class LibraryView:
         found = self.index.find(query, show_hidden=False, order="name")
         return list(map(self.index.entry, found.numbers[:most]))
 
+    @property
+    def best_named(self) -> list[int]:
+        """The ids of files whose names have the filter's first word best, in the list's order."""
+        return list(map(self.index.id, self.index.best_named(self.query, self.found.numbers)))
+
     def show_near(self, found: Found) -> None:
         """Show names near to what was typed, as nothing matches."""
         self.is_near = bool(found.numbers)

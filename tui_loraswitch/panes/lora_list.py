@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -165,13 +165,15 @@ class LoraList(Lines):
         """
         if rows is self._rows:
             return
+        before = self._in_view if self._rows else []
         row = self._sought or self._row
         place = rows.find(row) if row is not None else None
         self._sought = row if place is None and not is_complete else None
         self._cursor = rows.first_lora() if place is None else place
         self._rows = rows
-        self.show_number(len(rows))
+        self.show_number(len(rows), ())
         self._keep_cursor_in_view()
+        self._draw_what_differs(before)
         if self._sought is None:
             self._report()
 
@@ -201,6 +203,14 @@ class LoraList(Lines):
             self.refresh_line(row)
             self._keep_cursor_in_view()
         self._report()
+
+    def move_to_one_of(self, ids: Sequence[int]) -> None:
+        """Put the cursor on the first of some files, unless it is on one of them."""
+        row = self._row
+        if ids and not (isinstance(row, LoraRow) and row.id in ids):
+            place = self._rows.find_file(ids[0])
+            if place is not None:
+                self.move_to(place)
 
     def draw(self, number: int, width: int) -> Strip | None:
         """One row, or a line of the note where there are none."""
@@ -280,6 +290,24 @@ class LoraList(Lines):
         if number >= len(lines):
             return None
         return Strip(lines[number].truncate(width, pad=True).render_segments(self.visual_style))
+
+    @property
+    def _in_view(self) -> list[tuple[Row | None, bool]]:
+        """What each visible line shows, and whether the cursor is on it."""
+        top, rows = self.scroll_offset.y, self._rows
+        return [
+            (rows[number] if number < len(rows) else None, number == self._cursor)
+            for number in range(top, top + self.size.height)
+        ]
+
+    def _draw_what_differs(self, before: list[tuple[Row | None, bool]]) -> None:
+        if not (self._rows and before):
+            self.refresh()  # a note comes or goes
+            return
+        top = self.scroll_offset.y
+        for number, (one, other) in enumerate(zip(before, self._in_view, strict=True), top):
+            if one != other:
+                self.refresh_line(number)
 
     @property
     def _row(self) -> Row | None:

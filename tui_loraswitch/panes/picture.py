@@ -165,7 +165,7 @@ class PicturePane(Pane, can_focus=True):
         if view.loading is not None:
             loading = view.loading
             self._say(_loading_words(clean_line(loading.stage, 60), loading.done, loading.total))
-        elif (view.model is None) != (before.model is None) or view.working != before.working:
+        elif (view.model, view.working) != (before.model, before.working):
             self._say(NO_MODEL if view.model is None else self._ready)
 
     @property

@@ -102,12 +102,22 @@ class Rows(Sequence[Row]):
 
     def find(self, wanted: Row) -> int | None:
         """Where the same folder or file stands; None where it does not."""
-        number = self._index.number(wanted.id) if isinstance(wanted, LoraRow) else None
+        if isinstance(wanted, LoraRow):
+            return self.find_file(wanted.id)
+        for start, part in zip(self._starts, self._parts, strict=True):
+            if isinstance(part, FolderRow) and part.key == wanted.key:
+                return start
+        return None
+
+    def find_file(self, id: int) -> int | None:
+        """Where a file stands; None where it does not."""
+        number = self._index.number(id)
+        if number is None:
+            return None
         for start, part in zip(self._starts, self._parts, strict=True):
             if isinstance(part, FolderRow):
-                if isinstance(wanted, FolderRow) and part.key == wanted.key:
-                    return start
-            elif number is not None and (place := self._place_of(number, part.numbers)) is not None:
+                continue
+            if (place := self._place_of(number, part.numbers)) is not None:
                 return start + place
         return None
 

@@ -1,0 +1,61 @@
+"""A screen that paints what a key has led to as soon as it is there."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from textual.screen import Screen
+from textual.widget import Widget
+
+ANSWER_SECONDS = 0.3
+"""How long after a key what changes is taken for an answer to it."""
+MOMENT = 0.05
+"""Seconds that a frame waits at most for what a key leads to."""
+LEAST_SECONDS = 1 / 60
+"""Between two such paints: of keys that come in a bunch, most are painted with the last."""
+
+
+class KeyPaintingScreen(Screen[None]):
+    """Paints the answer to a key when all of it is ready, and everything else with the frames.
+
+    Textual paints 30 frames a second: a key would wait up to 33 ms for its frame.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key_at = -math.inf
+        self._painted_at = -math.inf
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the last key is to be painted with what is still being worked out."""
+        return False
+
+    def note_key(self) -> None:
+        """A key has come: paint soon what it leads to."""
+        self._key_at = time.monotonic()
+
+    def on_idle(self) -> None:
+        """Paint what has changed just after a key, when all of it is ready."""
+        now = time.monotonic()
+        is_answer = now - self._key_at < ANSWER_SECONDS and now - self._painted_at >= LEAST_SECONDS
+        if is_answer and self._dirty_widgets and not self._is_half_done:
+            self._paint()
+
+    def _on_timer_update(self) -> None:
+        """Paint the frame; what a key has half done waits a moment for the rest."""
+        if time.monotonic() - self._key_at > MOMENT or not self._is_half_done:
+            self._paint()
+
+    def _paint(self) -> None:
+        self._painted_at = time.monotonic()
+        super()._on_timer_update()
+
+    @property
+    def _is_half_done(self) -> bool:
+        """Whether more is to come of what the last key leads to, or has not told the screen yet."""
+        return self.awaits_answer or any(
+            widget._repaint_required or widget._layout_required
+            for widget in self.walk_children(Widget)
+        )
