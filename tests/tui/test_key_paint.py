@@ -69,6 +69,19 @@ async def test_keys_in_a_bunch_are_painted_with_the_next_frame(start, monkeypatc
         assert driver.list in screen._dirty_widgets
 
 
+async def test_a_letter_that_changes_no_row_waits_for_no_frame(start, monkeypatch):
+    monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.0)
+    async with start() as driver:
+        await driver.press("/", "-")
+        screen = driver.app.screen
+        screen._update_timer.stop()
+        await handled()
+        screen.note_key()
+        screen.library.letters.value = "-z"
+        await handled()
+        assert not screen._dirty_widgets
+
+
 async def test_rows_that_stay_are_not_drawn_anew(start, drawn):
     async with start() as driver:
         library = driver.app.main.library

@@ -207,8 +207,6 @@ class LibraryPane(Pane):
         self._show()
         self.query_one(LoraList).move_to_one_of(self.view.best_named)
         self._look_near_soon()
-        # It may wait for this with the letter, and the list may be as before.
-        self.screen.check_idle()
 
     def _find_rest(self) -> None:
         """Find more of what was looked for, a moment at a time, and show it when all is found."""
