@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from engine.files.mounts import is_on_network
@@ -50,7 +52,26 @@ class Watching:
         self._stop, self._folders, self.has_failed = None, (), False
 
     def _run(self, folders: tuple[Path, ...], stop: threading.Event) -> None:
-        from watchfiles import watch
+        # Where Linux is to watch all below a folder, watchfiles looks at each file and lets no
+        # other thread run meanwhile: half a second with a hundred thousand.
+        is_linux = sys.platform == "linux"
+        watched = _folders_below(folders) if is_linux else folders
+        if self._follow(watched, stop, self._on_ready, everything=not is_linux):
+            if self._stop is stop:
+                self._folders = ()
+        elif self._stop is stop:
+            self.has_failed = True
+
+    def _follow(
+        self,
+        folders: Iterable[Path],
+        stop: threading.Event,
+        on_ready: Callable[[], object],
+        *,
+        everything: bool,
+    ) -> bool:
+        """Tell of changes in folders, or (`everything`) also below them; False when that fails."""
+        from watchfiles import Change, watch
 
         is_ready = False
         try:
@@ -63,21 +84,48 @@ class Watching:
                 raise_interrupt=False,
                 rust_timeout=_BREATH_MS,
                 yield_on_timeout=True,
+                recursive=everything,
             ):
                 if not is_ready:
                     is_ready = True
-                    self._on_ready()
-                if changes:
-                    self._on_change({Path(path) for _, path in changes})
+                    on_ready()
+                if not changes:
+                    continue
+                self._on_change({Path(path) for _, path in changes})
+                if not everything:
+                    added = (Path(path) for change, path in changes if change is Change.added)
+                    self._follow_new({path for path in added if path.is_dir()}, stop)
         except (OSError, RuntimeError) as error:
             # Watchfiles raises either where the system watches no more folders. They are looked at
             # from time to time.
-            log.warning("%s: cannot be watched (%s)", ", ".join(map(str, folders)), error)
-            if self._stop is stop:
+            log.warning("%s: cannot be watched (%s)", ", ".join(map(str, self._folders)), error)
+            return False
+        return True
+
+    def _follow_new(self, folders: set[Path], stop: threading.Event) -> None:
+        """Follow what happens in and below new folders too."""
+        if not folders:
+            return
+
+        def follow() -> None:
+            # What came into them before they were watched has been told by nobody.
+            is_over = self._follow(folders, stop, lambda: self._on_change(folders), everything=True)
+            if not is_over and self._stop is stop:
                 self.has_failed = True
-        else:
-            if self._stop is stop:
-                self._folders = ()
+
+        threading.Thread(target=follow, name="watching new folders", daemon=True).start()
+
+
+def _folders_below(folders: Iterable[Path]) -> Iterator[Path]:
+    """These and all below them, also behind links; each real folder once, hidden ones not."""
+    seen: set[str] = set()
+    for top in folders:
+        for folder, names, _ in os.walk(top, followlinks=True):
+            real = os.path.realpath(folder)
+            names[:] = [name for name in names if real not in seen and not name.startswith(".")]
+            if real not in seen:
+                seen.add(real)
+                yield Path(folder)
 
 
 def can_watch(folder: Path) -> bool:

@@ -112,6 +112,51 @@ def test_files_come_change_move_and_go(
     seen.until(lambda: seen.keys == [])
 
 
+def test_what_happens_in_new_folders_and_below_them_is_followed(
+    root, follow, seen, write_lora: WriteLora
+) -> None:
+    """Those that were there before are watched one by one, those that come with all below them."""
+    write_lora("old/below/a.safetensors")
+    follow()
+    write_lora("old/below/b.safetensors")
+    seen.until(lambda: len(seen.keys) == 2)
+    write_lora("new/below/c.safetensors")
+    seen.until(lambda: len(seen.keys) == 3)
+    write_lora("new/below/d.safetensors")
+    seen.until(lambda: len(seen.keys) == 4)
+    write_lora("new/later/e.safetensors")
+    seen.until(lambda: len(seen.keys) == 5)
+    (root / "new").rename(root / "old/moved")
+    seen.until(lambda: "old/moved/below/c.safetensors" in seen.keys)
+    write_lora("old/moved/below/f.safetensors")
+    seen.until(lambda: len(seen.keys) == 6)
+    (root / "old/moved/later/e.safetensors").unlink()
+    seen.until(lambda: len(seen.keys) == 5)
+
+
+def test_linux_is_asked_to_watch_folders_and_not_their_files(
+    root, follow, seen, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With all below a folder watchfiles looks at every file, while no other thread runs."""
+    asked: list[tuple[set[str], object]] = []
+
+    def watch(*folders: Path, stop_event: threading.Event, **options: object) -> Iterator[set[str]]:
+        asked.append(({folder.name for folder in folders}, options["recursive"]))
+        yield set()
+        stop_event.wait()
+
+    monkeypatch.setattr("watchfiles.watch", watch)
+    monkeypatch.setattr("sys.platform", "linux")
+    write_lora("a/b/one.safetensors")
+    write_lora(".hidden/two.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "loop").symlink_to(root)
+    follow()
+    seen.until(lambda: bool(asked))
+    assert asked == [({root.name, "a", "b", "link"}, False)]
+
+
 def test_a_drive_that_goes_marks_its_files_and_brings_them_back(
     root, follow, seen, write_lora: WriteLora, monkeypatch
 ) -> None:
