@@ -55,7 +55,7 @@ class Watching:
         # Where Linux is to watch all below a folder, watchfiles looks at each file and lets no
         # other thread run meanwhile: half a second with a hundred thousand.
         is_linux = sys.platform == "linux"
-        watched = _folders_below(folders) if is_linux else folders
+        watched = tuple(_folders_below(folders)) if is_linux else folders
         if self._follow(watched, stop, self._on_ready, everything=not is_linux):
             if self._stop is stop:
                 self._folders = ()
@@ -64,7 +64,7 @@ class Watching:
 
     def _follow(
         self,
-        folders: Iterable[Path],
+        folders: tuple[Path, ...],
         stop: threading.Event,
         on_ready: Callable[[], object],
         *,
@@ -94,26 +94,31 @@ class Watching:
                 self._on_change({Path(path) for _, path in changes})
                 if not everything:
                     added = (Path(path) for change, path in changes if change is Change.added)
-                    self._follow_new({path for path in added if path.is_dir()}, stop)
+                    self._follow_new(tuple(path for path in added if path.is_dir()), stop)
         except (OSError, RuntimeError) as error:
+            left = tuple(folder for folder in folders if folder.is_dir())
+            if len(left) < len(folders):
+                # Some went before they were watched.
+                return not left or self._follow(left, stop, on_ready, everything=everything)
             # Watchfiles raises either where the system watches no more folders. They are looked at
             # from time to time.
             log.warning("%s: cannot be watched (%s)", ", ".join(map(str, self._folders)), error)
             return False
         return True
 
-    def _follow_new(self, folders: set[Path], stop: threading.Event) -> None:
+    def _follow_new(self, folders: tuple[Path, ...], stop: threading.Event) -> None:
         """Follow what happens in and below new folders too."""
-        if not folders:
-            return
+
+        def tell() -> None:
+            # What came into them before they were watched has been told by nobody.
+            self._on_change(set(folders))
 
         def follow() -> None:
-            # What came into them before they were watched has been told by nobody.
-            is_over = self._follow(folders, stop, lambda: self._on_change(folders), everything=True)
-            if not is_over and self._stop is stop:
+            if not self._follow(folders, stop, tell, everything=True) and self._stop is stop:
                 self.has_failed = True
 
-        threading.Thread(target=follow, name="watching new folders", daemon=True).start()
+        if folders:
+            threading.Thread(target=follow, name="watching new folders", daemon=True).start()
 
 
 def _folders_below(folders: Iterable[Path]) -> Iterator[Path]:

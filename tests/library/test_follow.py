@@ -157,6 +157,21 @@ def test_linux_is_asked_to_watch_folders_and_not_their_files(
     assert asked == [({root.name, "a", "b", "link"}, False)]
 
 
+def test_a_folder_that_goes_before_it_is_watched_is_left_out(
+    root, follow, seen, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are watched all the same."""
+
+    def folders_below(folders: tuple[Path, ...]) -> Iterator[Path]:
+        yield from (*folders, root / "gone")
+
+    monkeypatch.setattr(watching, "_folders_below", folders_below)
+    service = follow()
+    write_lora("late.safetensors")
+    seen.until(lambda: "late.safetensors" in seen.keys)
+    assert not service._watching.has_failed
+
+
 def test_a_drive_that_goes_marks_its_files_and_brings_them_back(
     root, follow, seen, write_lora: WriteLora, monkeypatch
 ) -> None:
