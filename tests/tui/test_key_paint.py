@@ -56,7 +56,22 @@ async def test_what_no_key_led_to_waits_for_its_frame(start):
         assert driver.list in screen._dirty_widgets
 
 
-async def test_keys_in_a_bunch_are_painted_with_the_next_frame(start, monkeypatch):
+async def test_an_answer_just_behind_another_waits_no_longer_than_it_must(start, monkeypatch):
+    monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.05)
+    async with start() as driver:
+        screen = driver.app.screen
+        screen._update_timer.stop()
+        screen._on_timer_update()
+        screen.note_key()
+        driver.list.action_move(1)
+        await handled()
+        assert driver.list in screen._dirty_widgets
+        async with asyncio.timeout(20):
+            while screen._dirty_widgets:
+                await asyncio.sleep(0.01)
+
+
+async def test_keys_in_a_bunch_are_painted_together(start, monkeypatch):
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 1000.0)
     async with start() as driver:
         screen = driver.app.screen

@@ -26,6 +26,8 @@ class KeyPaintingScreen(Screen[None]):
         super().__init__()
         self._key_at = -math.inf
         self._painted_at = -math.inf
+        self._waits = False
+        """Whether an answer is painted as soon as it may be."""
 
     @property
     def awaits_answer(self) -> bool:
@@ -39,9 +41,18 @@ class KeyPaintingScreen(Screen[None]):
     def on_idle(self) -> None:
         """Paint what has changed just after a key, when all of it is ready."""
         now = time.monotonic()
-        is_answer = now - self._key_at < ANSWER_SECONDS and now - self._painted_at >= LEAST_SECONDS
-        if is_answer and self._dirty_widgets and not self._is_half_done:
+        if now - self._key_at > ANSWER_SECONDS or not self._dirty_widgets or self._is_half_done:
+            return
+        wait = self._painted_at + LEAST_SECONDS - now
+        if wait <= 0:
             self._paint()
+        elif not self._waits:
+            self._waits = True
+            self.set_timer(wait, self._wait_is_over)
+
+    def _wait_is_over(self) -> None:
+        self._waits = False
+        self.on_idle()
 
     def _on_timer_update(self) -> None:
         """Paint the frame; what a key has half done waits a moment for the rest."""
