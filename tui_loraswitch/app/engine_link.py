@@ -20,7 +20,7 @@ from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, Engine
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS = 0.25
+STEP_SECONDS = 0.5
 """Between two steps of a picture that are shown."""
 MOST_DEATHS, DEATHS_SECONDS = 3, 300.0
 """A host that dies as often within that time is not started again by itself."""

@@ -288,8 +288,12 @@ class PicturePane(Pane, can_focus=True):
             self._draw(self._drawn)
 
     def _say(self, words: str) -> None:
+        if self._drawn is None:
+            self._write(words)
+
+    def _write(self, words: str) -> None:
         # Work that is none of this pane's begins and ends with every step of the list's cursor.
-        if self._drawn is None and words != self._said:
+        if words != self._said:
             self._said = words
             self._words.update(words, layout=False)
 
@@ -351,7 +355,7 @@ class PicturePane(Pane, can_focus=True):
 
     def _show_words(self, words: str, drawn: Drawn) -> None:
         self._show_said(drawn)
-        self._words.update(words, layout=False)
+        self._write(words)
         self.area.show_only(self._words)
 
     def _show(self, picture: Fitted, drawn: Drawn) -> None:

@@ -98,7 +98,9 @@ class PictureArea(Container):
     def show_only(self, shown: Widget) -> None:
         """Show one of the children."""
         for child in self.children:
-            child.display = child is shown
+            # Set for the first time it lays the screen out, even where nothing differs.
+            if child.display is not (child is shown):
+                child.display = child is shown
 
     async def send_again(self) -> bool:
         """Send the picture again; True: the terminal is another, which needs another picture."""
