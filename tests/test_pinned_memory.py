@@ -59,11 +59,11 @@ def test_backups_may_go_where_pinned_memory_is_free(
 ) -> None:
     memory = SimpleNamespace(available=1 << 30)
     monkeypatch.setattr(tier_module.psutil, "virtual_memory", lambda: memory)
-    require_memory("cpu", CUDA, 4 << 30)
+    require_memory("cpu", {CUDA: 4 << 30})
     with pytest.raises(SwitchError, match=r"need 4\.1 GiB of main memory, and 4\.0 GiB are free"):
-        require_memory("cpu", CUDA, (4 << 30) + (1 << 27))
+        require_memory("cpu", {CUDA: (4 << 30) + (1 << 27)})
     with pytest.raises(SwitchError, match=r"1\.0 GiB are free"):
-        require_memory("cpu", torch.device("cpu"), 4 << 30)
+        require_memory("cpu", {torch.device("cpu"): 4 << 30})
 
 
 def test_where_no_more_can_be_pinned_the_rest_is_ordinary_memory(

@@ -13,12 +13,13 @@ import torch
 from benchmarks.full_file import write_checkpoint
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.pictures import draw_one
+from engine.bench.clock import seconds_of
 from engine.bench.random_loras import write_random_loras
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.outline import outline_of
 from engine.errors import EngineError
 from engine.modes.choose import choose_mode, device_need
-from engine.modes.place import load_device, place
+from engine.modes.place import load_device, place, visitors
 from engine.modes.size import ModelBytes
 from engine.protocol.modes import MODES, Mode
 from engine.protocol.refs import LoraRef
@@ -66,11 +67,14 @@ def full_size() -> ModelBytes:
 def _mode(bench: Bench, path: Path, lora: LoraRef, mode: Mode, model: ModelBytes) -> None:
     """A picture in a mode, with no more memory than its estimate says."""
     device = str(bench.device)
-    pipe = open_checkpoint(path, device=load_device(mode, device), dtype=torch.float16).pipeline
+    pipe = open_checkpoint(
+        path, device=load_device(mode, device), dtype=torch.float16, visitors=visitors(mode)
+    ).pipeline
     place(pipe, mode, device)
     switcher = LoraSwitcher(pipe.unet, pipe.text_encoder, pipe.text_encoder_2, backup="cpu")
     torch.cuda.reset_peak_memory_stats()
-    switcher.apply([lora])
+    seconds = seconds_of(lambda: switcher.apply([lora]), bench.device)
+    bench.say(f"{mode}: the first switch", seconds, "s")
     start = perf_counter()
     draw_one(pipe, side=1024, steps=4)
     seconds = perf_counter() - start

@@ -75,7 +75,7 @@ class _Run:
         self._floor = Floor(subject.parts, each, subject.device)
         self._copies: dict[bool, Steadiness] = {}
         for tier in tiers:
-            require_memory(tier, subject.device, self._floor.bytes)
+            require_memory(tier, {subject.device: self._floor.bytes})
 
     def limits(self) -> BenchReport:
         """Measure what the machine can do."""

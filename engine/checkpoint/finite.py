@@ -17,21 +17,21 @@ class FiniteCheck:
     """
 
     def __init__(self) -> None:
-        self._places: list[Place] = []
-        self._are_finite: list[torch.Tensor] = []
+        self._looked_at: dict[torch.device, list[tuple[Place, torch.Tensor]]] = {}
 
     def add(self, place: Place, tensor: torch.Tensor) -> None:
         """Look at a parameter that was loaded from `place`."""
         if tensor.numel():
-            self._places.append(place)
-            self._are_finite.append(torch.stack(torch.aminmax(tensor)).isfinite().all())
+            is_finite = torch.stack(torch.aminmax(tensor)).isfinite().all()
+            self._looked_at.setdefault(tensor.device, []).append((place, is_finite))
 
     def require_finite(self) -> None:
         """Raise `CheckpointError` naming a tensor with values that are not finite."""
-        if not self._are_finite:
-            return
-        flags = torch.stack(self._are_finite).tolist()
-        bad = [place for place, is_finite in zip(self._places, flags, strict=True) if not is_finite]
+        bad: list[Place] = []
+        for looked_at in self._looked_at.values():
+            places, flags = zip(*looked_at, strict=True)
+            answers = torch.stack(flags).tolist()
+            bad += [place for place, fine in zip(places, answers, strict=True) if not fine]
         if bad:
             raise CheckpointError(_words(bad))
 

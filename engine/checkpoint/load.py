@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ def load_weights(
     places: Mapping[Part, Mapping[str, Place]],
     *,
     device: str,
+    visitors: Collection[Part],
     channels_last: bool,
     progress: Progress,
 ) -> set[tuple[str, str]]:
     """Give every module its parameters on `device`, one by one, frozen and in evaluation mode.
 
+    Those of `visitors` go to main memory, pinned where they will be copied to a GPU of CUDA.
     On a CPU a parameter stored in its own dtype and order becomes a view of the privately mapped
     file, but for the VAE's, since nobody proves those when the file is written to. Any other is
     read and converted alone, so that beside the parameters there is never more than one tensor.
@@ -43,17 +45,21 @@ def load_weights(
     done = 0
     views: set[tuple[str, str]] = set()
     check = FiniteCheck()
-    memory = HostMemory()
+    memory, pinned = HostMemory(), HostMemory(pinned=True)
+    where = {part: "cpu" if part in visitors else device for part in modules}
     with ExitStack() as stack:
         mapped = _MappedFiles(stack)
         for part, module in modules.items():
+            home = where[part]
             for name, place in places[part].items():
                 last = channels_last and len(place.shape) == 4
                 if last:
                     tensor = place.read().contiguous(memory_format=torch.channels_last)
-                    tensor = memory.copy(tensor) if device == "cpu" else tensor.to(device)
-                elif device != "cpu":
-                    tensor = place.read().to(device)
+                    tensor = memory.copy(tensor) if home == "cpu" else tensor.to(home)
+                elif home != "cpu":
+                    tensor = place.read().to(home)
+                elif device.startswith("cuda"):
+                    tensor = place.read(pinned)
                 elif place.is_plain and part != "vae":
                     tensor = mapped.read(place)
                     views.add((part, name))
@@ -64,9 +70,9 @@ def load_weights(
                 done += place.nbytes
                 progress(done, total)
     check.require_finite()
-    for module in modules.values():
+    for part, module in modules.items():
         # The buffers, which no file holds, are still on the CPU.
-        module.to(device).eval().requires_grad_(False)
+        module.to(where[part]).eval().requires_grad_(False)
     return views
 
 

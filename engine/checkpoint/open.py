@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,12 @@ class CheckpointPlan:
     default_size: int
 
     def load(
-        self, *, device: str, channels_last: bool = False, progress: Progress | None = None
+        self,
+        *,
+        device: str,
+        visitors: Collection[Part] = (),
+        channels_last: bool = False,
+        progress: Progress | None = None,
     ) -> Checkpoint:
         """Read the weights onto `device`, once; see `open_checkpoint`."""
         places = {part: located.places for part, located in self.located.items()}
@@ -81,6 +86,7 @@ class CheckpointPlan:
             self.modules,
             places,
             device=device,
+            visitors=visitors,
             channels_last=channels_last,
             progress=progress or (lambda done, total: None),
         )
@@ -153,6 +159,7 @@ def open_checkpoint(
     vae_dtype: torch.dtype = torch.float32,
     parts_from: Path | None = None,
     prediction: Prediction | None = None,
+    visitors: Collection[Part] = (),
     channels_last: bool = False,
     progress: Progress | None = None,
 ) -> Checkpoint:
@@ -160,7 +167,8 @@ def open_checkpoint(
 
     `vae` is a file or diffusers folder to take the VAE from instead of the model's own, and
     `parts_from` a model whose text encoders and VAE are used where this one has none, such as for a
-    UNet alone. `prediction` says what the model predicts, whatever its files say of it.
+    UNet alone. `prediction` says what the model predicts, whatever its files say of it. `visitors`
+    are networks that go to main memory instead, from where they will visit the device.
     `channels_last` orders the weights of the UNet's and the VAE's convolutions so, which suits
     tensor cores. `progress` hears of the bytes done and in all, and may raise to stop.
 
@@ -179,4 +187,6 @@ def open_checkpoint(
         parts_from=parts_from,
         prediction=prediction,
     )
-    return plan.load(device=device, channels_last=channels_last, progress=progress)
+    return plan.load(
+        device=device, visitors=visitors, channels_last=channels_last, progress=progress
+    )

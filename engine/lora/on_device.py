@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TypeVar
 
@@ -37,16 +37,25 @@ class DeviceLoras:
         """Bytes of the files held on the device."""
         return sum(file.bytes for file in tuple(self._held))
 
-    def adapters(self, file: LoraFile, adapters: Mapping[Name, Adapter]) -> Mapping[Name, Adapter]:
+    def adapters(
+        self,
+        file: LoraFile,
+        adapters: Mapping[Name, Adapter],
+        elsewhere: Collection[Name] = (),
+    ) -> Mapping[Name, Adapter]:
         """The adapters of a file that was read, with their tensors on the device.
 
-        Raises torch's own error when the device has no room.
+        Those of weights that are `elsewhere` stay where they are. Raises torch's own error when the
+        device has no room.
         """
         held = self._held.pop(file, None)
         if held is None:
             self.make_room(file.bytes)
             move = _Mover(self.device)
-            held = {name: moved(adapter, move) for name, adapter in adapters.items()}
+            held = {
+                name: adapter if name in elsewhere else moved(adapter, move)
+                for name, adapter in adapters.items()
+            }
             if self.device.type == "cuda":
                 # The host's copy of the file may be dropped before the GPU would have read it.
                 torch.cuda.current_stream(self.device).synchronize()

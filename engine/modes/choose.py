@@ -21,6 +21,8 @@ VAE_BYTES_PER_PIXEL = 2200
 def device_weights(mode: Mode, model: ModelBytes) -> int:
     """Bytes of weights that are on the device at once, at most."""
     match mode:
+        case "encoder-offload":
+            return model.unet + model.vae + model.encoder
         case "model-offload":
             return model.largest
         case "group-offload":
@@ -37,9 +39,10 @@ def device_need(mode: Mode, model: ModelBytes) -> int:
     decoded = model.pixels if mode == "resident" else min(model.pixels, TILE * TILE)
     drawing = UNET_BYTES_PER_PIXEL * model.pixels
     decoding = VAE_BYTES_PER_PIXEL * model.vae_itemsize * decoded
+    if mode == "encoder-offload":
+        return model.unet + model.vae + max(drawing, decoding, model.encoder)
     if mode == "model-offload":
-        encoder = max(model.text_encoder, model.text_encoder_2)
-        return max(model.unet + drawing, model.vae + decoding, encoder)
+        return max(model.unet + drawing, model.vae + decoding, model.encoder)
     return device_weights(mode, model) + max(drawing, decoding)
 
 
@@ -75,10 +78,10 @@ def require_fit(
             f"{name} takes {_gib(needed)} of {device} in the mode {mode}, and {_gib(free)} are "
             f"free: {way_out}, or end what else takes memory there."
         )
-    if mode in OFFLOADED and model.total > free_host:
+    if (resting := model.of(OFFLOADED[mode])) > free_host:
         raise EngineError(
-            f"{name} takes {_gib(model.total)} of main memory in the mode {mode}, where its "
-            f"weights rest, and {_gib(free_host)} are free: end what else takes memory there, or "
+            f"{name} takes {_gib(resting)} of main memory in the mode {mode}, for weights that "
+            f"rest there, and {_gib(free_host)} are free: end what else takes memory there, or "
             "choose the mode tiled if the device has room."
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch._inductor.config as inductor
 
 from engine.errors import EngineError
-from engine.protocol.modes import OFFLOADED, ModeChoice
+from engine.protocol.modes import ModeChoice, moves_unet
 
 
 def require_compilable(mode: ModeChoice) -> None:
@@ -18,10 +18,10 @@ def require_compilable(mode: ModeChoice) -> None:
             "PyTorch is set to freeze weights into compiled code (TORCHINDUCTOR_FREEZING), so a "
             "switch of LoRAs would change nothing; take that setting out, or do not compile."
         )
-    if mode in OFFLOADED:
+    if moves_unet(mode):
         raise EngineError(
             f"The mode {mode} moves weights while the UNet runs, which compiled code does not "
-            "follow; choose the mode tiled or resident, or do not compile."
+            "follow; choose the mode encoder-offload, tiled or resident, or do not compile."
         )
     if not any(compiler and shutil.which(compiler) for compiler in inductor.cpp.cxx):
         raise EngineError(

@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.modes.choose import choose_mode, require_fit
 from engine.modes.place import free_bytes
 from engine.modes.size import model_bytes
-from engine.protocol.modes import MODES, OFFLOADED, Mode, ModeChoice
+from engine.protocol.modes import MODES, OFFLOADED, Mode, ModeChoice, moves_unet
 from engine.protocol.reports import BackupChoice
 
 
@@ -31,8 +31,12 @@ def decide_mode(
     model = model_bytes(files, dtype, mapped=device == "cpu", vae_dtype=vae_dtype)
     free = free_bytes(device)
     # Only a GPU with memory of its own gains by weights that rest in main memory.
-    stays = stays or not device.startswith("cuda")
-    modes = tuple(mode for mode in MODES if not (stays and mode in OFFLOADED))
+    has_own = device.startswith("cuda")
+    modes = tuple(
+        mode
+        for mode in MODES
+        if (has_own or not OFFLOADED[mode]) and not (stays and moves_unet(mode))
+    )
     mode = choose_mode(free, model, modes) if choice == "auto" else choice
     host = psutil.virtual_memory().available
     require_fit(files.path.name, mode, model, free=free, free_host=host, device=device, modes=modes)
@@ -41,7 +45,7 @@ def decide_mode(
 
 def require_backup(mode: ModeChoice, backup: BackupChoice) -> None:
     """Raise `EngineError` for backups on a device that does not even hold the weights."""
-    if mode in OFFLOADED and backup == "device":
+    if moves_unet(mode) and backup == "device":
         raise EngineError(
             f"In the mode {mode} the weights rest in main memory, and so do their backups: choose "
             "cpu, file or auto for them."

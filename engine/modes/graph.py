@@ -16,7 +16,7 @@ from torch import nn
 
 from engine.errors import EngineError
 from engine.host_memory import is_out_of_memory
-from engine.protocol.modes import OFFLOADED, ModeChoice
+from engine.protocol.modes import ModeChoice, moves_unet
 
 log = logging.getLogger(__name__)
 
@@ -179,10 +179,10 @@ def require_graphs(mode: ModeChoice, device: str) -> None:
             f"CUDA graphs need a GPU of NVIDIA or AMD, and the model is to be opened on {device}; "
             "open it without them (--compile off)."
         )
-    if mode in OFFLOADED:
+    if moves_unet(mode):
         raise EngineError(
             f"The mode {mode} moves weights while the UNet runs, which CUDA graphs do not follow; "
-            "choose the mode tiled or resident, or do without graphs."
+            "choose the mode encoder-offload, tiled or resident, or do without graphs."
         )
 
 

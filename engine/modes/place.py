@@ -9,24 +9,35 @@ import torch
 from torch import nn
 
 from engine.modes.choose import TILE
-from engine.protocol.modes import OFFLOADED, Mode
+from engine.protocol.modes import OFFLOADED, Mode, moves_unet
+from engine.sdxl.layout import Part
 from engine.switch.offload import bring_home
+from engine.switch.visits import Visits
 
 
 def load_device(mode: Mode, device: str) -> str:
-    """Where the weights are loaded to for a mode: the device, or main memory."""
-    return "cpu" if mode in OFFLOADED else device
+    """Where the weights are loaded to for a mode, those that are to visit the device apart."""
+    return "cpu" if moves_unet(mode) else device
+
+
+def visitors(mode: Mode) -> tuple[Part, ...]:
+    """The networks that are loaded to main memory, and visit the device by hooks of our own."""
+    return () if moves_unet(mode) else OFFLOADED[mode]
 
 
 def place(pipe: Any, mode: Mode, device: str) -> None:
-    """Put a pipeline that was loaded to `load_device(mode, device)` into a mode on `device`.
+    """Put a pipeline into a mode on `device`.
 
-    Model offload moves whole networks with accelerate's hooks; group offload moves layers with
-    diffusers', on CUDA ahead of their use on a stream of its own, and leaves the VAE on the
-    device. In both the parameters in main memory are the ones that count.
+    Its weights were loaded to `load_device(mode, device)`, those of `visitors(mode)` to main
+    memory. Model offload moves whole networks with accelerate's hooks; group offload moves layers
+    with diffusers', on CUDA ahead of their use on a stream of its own, and leaves the VAE on the
+    device. In all of them the parameters in main memory are the ones that count.
     """
     if mode != "resident":
         _decode_in_tiles(pipe.vae)
+    for part in visitors(mode):
+        network = getattr(pipe, part)
+        network.forward = Visits(network, torch.device(device))
     if mode == "model-offload":
         pipe.enable_model_cpu_offload(device=device)
     elif mode == "group-offload":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -26,15 +27,24 @@ class ModelBytes:
     vae_itemsize: int = 4
     """Bytes of a number that the VAE computes with."""
 
+    def of(self, parts: Iterable[Part]) -> int:
+        """Some networks together."""
+        return sum(getattr(self, part) for part in parts)
+
     @property
     def total(self) -> int:
         """All networks together."""
-        return self.unet + self.text_encoder + self.text_encoder_2 + self.vae
+        return self.of(PARTS)
+
+    @property
+    def encoder(self) -> int:
+        """The larger text encoder alone."""
+        return max(self.text_encoder, self.text_encoder_2)
 
     @property
     def largest(self) -> int:
         """The largest network alone."""
-        return max(self.unet, self.text_encoder, self.text_encoder_2, self.vae)
+        return max(self.unet, self.encoder, self.vae)
 
 
 def model_bytes(

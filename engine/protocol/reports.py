@@ -136,8 +136,8 @@ class MemoryReport:
     """LoRA files held in main memory."""
     torch_allocated: int = 0
     torch_reserved: int = 0
-    offloaded: bool = False
-    """The model's weights rest in main memory and visit the device."""
+    model_offloaded: int = 0
+    """What of `model` rests in main memory and visits the device."""
     lora_on_gpu: int = 0
     """LoRA files that were sent to the GPU too."""
     backup_on_gpu: int = 0

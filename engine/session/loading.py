@@ -18,10 +18,10 @@ from engine.host_memory import is_out_of_memory
 from engine.library.hash_store import HashStore
 from engine.modes.decide import decide_mode, require_backup
 from engine.modes.graph import graph_unet, require_graphs
-from engine.modes.place import load_device, place
+from engine.modes.place import load_device, place, visitors
 from engine.protocol.commands import Load
 from engine.protocol.events import LoadProgress
-from engine.protocol.modes import OFFLOADED
+from engine.protocol.modes import moves_unet
 from engine.sdxl.prediction import Prediction
 from engine.session.identity import decoder_fingerprint, model_fingerprint
 from engine.session.opened import OpenedModel
@@ -81,7 +81,9 @@ def open_model(
             command.mode, plan.files, device, dtype, vae_dtype=vae_dtype, stays=stays
         )
         require_backup(mode, command.backup)
-        checkpoint = plan.load(device=load_device(mode, device), progress=progress)
+        checkpoint = plan.load(
+            device=load_device(mode, device), visitors=visitors(mode), progress=progress
+        )
         # Of what follows nothing can be stopped.
         progress(0, 0)
         pipeline = checkpoint.pipeline
@@ -97,8 +99,8 @@ def open_model(
             source=checkpoint.source,
         )
         tell(LoadProgress("Building the kernels that merge LoRAs"))
-        notes = warm_up(torch.device(device), dtype) if mode not in OFFLOADED else ()
-        if mode in OFFLOADED and switcher.tier == "device":
+        notes = () if moves_unet(mode) else warm_up(torch.device(device), dtype)
+        if moves_unet(mode) and switcher.tier == "device":
             # Beside the weights, which is main memory here.
             switcher.set_backup("cpu")
     except (MemoryError, RuntimeError) as error:

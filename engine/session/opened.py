@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.generate.infotext import ModelUsed
 from engine.protocol.events import ModelInfo
 from engine.protocol.modes import OFFLOADED, Mode
 from engine.protocol.reports import LoraReport, MemoryReport
+from engine.sdxl.layout import PARTS, Part
 from engine.switch.switcher import LoraSwitcher
 
 
@@ -40,8 +42,11 @@ class OpenedModel:
     @property
     def bytes(self) -> int:
         """Bytes of all weights."""
-        modules = self.checkpoint.modules.values()
-        return sum(p.nbytes for module in modules for p in module.parameters())
+        return self._bytes_of(PARTS)
+
+    def _bytes_of(self, parts: Iterable[Part]) -> int:
+        modules = self.checkpoint.modules
+        return sum(p.nbytes for part in parts for p in modules[part].parameters())
 
     @property
     def vae_dtype(self) -> str:
@@ -92,5 +97,5 @@ class OpenedModel:
             lora_on_gpu=self.switcher.device_cache_bytes,
             torch_allocated=torch.cuda.memory_allocated(self.device) if cuda else 0,
             torch_reserved=torch.cuda.memory_reserved(self.device) if cuda else 0,
-            offloaded=self.mode in OFFLOADED,
+            model_offloaded=self._bytes_of(OFFLOADED[self.mode]),
         )

@@ -12,7 +12,7 @@ from engine.errors import SwitchError
 from engine.host_memory import HostMemory
 from engine.protocol.reports import Tier
 from engine.switch.plan import WeightName
-from engine.switch.tier import Room, room_on
+from engine.switch.tier import Rooms
 
 Live = Callable[[WeightName], torch.Tensor]
 """Finds the live weight of a name."""
@@ -48,7 +48,7 @@ class Backups:
     """Base weights of changed parameters, in one tier; the tier can be moved at any time.
 
     `device`: copies beside the live weights, as many as it has room for, and the rest in host
-    memory. `cpu`: copies in host memory, pinned when the weights live on CUDA. `file`: no copies;
+    memory. `cpu`: copies in host memory, pinned of weights that live on CUDA. `file`: no copies;
     `source` reads them again.
 
     Copies that no live LoRA needs are kept up to `idle_limit` bytes, the longest unneeded out
@@ -112,9 +112,9 @@ class Backups:
         if self._tier == "file":
             self._saved.update(dict.fromkeys(weights))
         elif weights:
-            room = Room(room_on(next(iter(weights.values())).device))
+            rooms = Rooms()
             copies = {
-                name: self._place(weight, self._tier, weight.device, room)
+                name: self._place(weight, self._tier, weight.device, rooms)
                 for name, weight in weights.items()
             }
             promised = {
@@ -213,8 +213,8 @@ class Backups:
         for name in tuple(names):
             self._forget(name)
 
-    def move(self, tier: Tier, device: torch.device, check: Callable[[], None]) -> None:
-        """Move everything to a tier, one by one; `device` is where the live weights are.
+    def move(self, tier: Tier, live: Live, check: Callable[[], None]) -> None:
+        """Move everything to a tier, one by one; the live weights are found by `live`.
 
         The caller has checked that the source holds the base, from or for the tier `file`; `check`
         raises when it may not any more. When moving fails part-way, what has moved goes back, and
@@ -226,25 +226,26 @@ class Backups:
         moved: list[WeightName] = []
         try:
             check()
-            room = Room(room_on(device))
+            rooms = Rooms()
             for name in self._saved:
-                self._saved[name] = self._copy(self.get(name), tier, device, room)
+                self._saved[name] = self._copy(self.get(name), tier, live(name).device, rooms)
                 moved.append(name)
             if self._tier == "file":
                 check()
         except BaseException:
-            room = Room(room_on(device))
+            rooms = Rooms()
             for name in moved:
-                self._saved[name] = self._copy(self.get(name), self._tier, device, room)
+                device = live(name).device
+                self._saved[name] = self._copy(self.get(name), self._tier, device, rooms)
             raise
         self._tier = tier
 
     def _copy(
-        self, tensor: torch.Tensor, tier: Tier, device: torch.device, room: Room
+        self, tensor: torch.Tensor, tier: Tier, device: torch.device, rooms: Rooms
     ) -> torch.Tensor | None:
         if tier == "file":
             return None
-        copy = self._place(tensor, tier, device, room)
+        copy = self._place(tensor, tier, device, rooms)
         copy_all([copy], [tensor])
         if device.type == "cuda":
             # The tensor that it was copied from is dropped next.
@@ -252,10 +253,10 @@ class Backups:
         return copy
 
     def _place(
-        self, tensor: torch.Tensor, tier: Tier, device: torch.device, room: Room
+        self, tensor: torch.Tensor, tier: Tier, device: torch.device, rooms: Rooms
     ) -> torch.Tensor:
-        """Memory for a copy in a tier, for a model on `device`."""
-        if tier == "device" and room.take(tensor.nbytes):
+        """Memory for a copy in a tier, of a weight that lives on `device`."""
+        if tier == "device" and (room := rooms.on(device)).take(tensor.nbytes):
             try:
                 return torch.empty_like(tensor, device=device)
             except torch.OutOfMemoryError:
@@ -284,22 +285,27 @@ def is_beside(copy: torch.Tensor, live: torch.Tensor) -> bool:
     return copy.get_device() == live.get_device()
 
 
+Way = tuple[torch.device, torch.device]
+"""To a device, and from which."""
+
+
 def copy_all(targets: Sequence[torch.Tensor], sources: Sequence[torch.Tensor]) -> None:
     """Copy tensors, few at a time or hundreds, with as few launches as the device allows.
 
     Waits for copies from a GPU to main memory: nothing reads those before they are whole. Those to
     a GPU are in the order of its work; what they are read from must be kept until it is done.
     """
-    pairs = list(zip(targets, sources, strict=True))
-    kinds = {tensor.device.type for tensor in (*targets, *sources)}
-    # Apart, since only what stays on a device is copied all at once.
-    for stays in (True, False):
-        group = [(t, s) for t, s in pairs if is_beside(s, t) == stays]
-        if group:
-            to, from_ = map(list, zip(*group, strict=True))
-            torch._foreach_copy_(to, from_, non_blocking=kinds <= {"cpu", "cuda"})
-    for device in {s.device for t, s in pairs if (t.device.type, s.device.type) == ("cpu", "cuda")}:
-        torch.cuda.synchronize(device)
+    # Apart, since only what stays on one device is copied all at once.
+    groups: dict[Way, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        groups.setdefault((target.device, source.device), []).append((target, source))
+    for (here, there), pairs in groups.items():
+        to, from_ = map(list, zip(*pairs, strict=True))
+        known = {here.type, there.type} <= {"cpu", "cuda"}
+        torch._foreach_copy_(to, from_, non_blocking=known)
+    for here, there in groups:
+        if (here.type, there.type) == ("cpu", "cuda"):
+            torch.cuda.synchronize(there)
 
 
 _NO_SOURCE = (

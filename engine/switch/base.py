@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -313,7 +314,7 @@ class BaseModel:
                 )
 
         try:
-            self._backups.move(tier, self.device, check)
+            self._backups.move(tier, self.live, check)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -370,12 +371,15 @@ class BaseModel:
 
         If need be, copies that no live LoRA needs make room.
         """
-        backups, copies = self.bytes(new), self.bytes(written)
+        backups: Counter[torch.device] = Counter()
+        for name in new:
+            backups[self.live(name).device] += self._bytes[name]
+        copies = self.bytes(written)
         try:
-            require_memory(tier, self.device, backups, copies)
+            require_memory(tier, backups, copies)
         except SwitchError:
             self._backups.forget_idle()
-            require_memory(tier, self.device, backups, copies)
+            require_memory(tier, backups, copies)
 
 
 def _names(parts: Mapping[str, nn.Module]) -> Iterator[WeightName]:

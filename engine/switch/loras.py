@@ -27,6 +27,7 @@ from engine.switch.plan import WeightName, refuse_strange_strengths
 from engine.switch.plans import Member, Plans, StackPlan
 from engine.switch.ready import Find
 from engine.switch.tier import lora_bytes
+from engine.switch.visits import home_of
 
 Cancelled = Callable[[], bool]
 Fit = tuple[Adapters, LoraReport]
@@ -125,7 +126,8 @@ class ModelLoras:
     ) -> Mapping[WeightName, Adapter]:
         """A file's adapters with their tensors on the GPU, if there is one and it has room.
 
-        Others stay in main memory, from where they are sent weight by weight.
+        Otherwise they stay in main memory, from where they are sent weight by weight; and so do
+        those of weights that are not on the GPU themselves.
         """
         device = self._device()
         if not is_gpu(device):
@@ -135,8 +137,10 @@ class ModelLoras:
             self._on_device = DeviceLoras(device, lora_bytes(device), self._plans.clear)
         if file.bytes > self._on_device.limit:
             return adapters
+        parts = {part for part, module in self._parts.items() if home_of(module) != device}
+        elsewhere = {name for name in adapters if name.part in parts} if parts else ()
         try:
-            return self._on_device.adapters(file, adapters)
+            return self._on_device.adapters(file, adapters, elsewhere)
         except torch.OutOfMemoryError:
             self.free_device()
             torch.cuda.empty_cache()

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from engine.errors import EngineError
+from engine.switch.visits import visits_of
 
 _HOOKS = "_diffusers_hook"
 """The attribute of a module that diffusers keeps its hooks in."""
@@ -26,6 +27,7 @@ class ReachableWeights:
         # Hooks come and go, the modules stay; walking the tree anew would take milliseconds.
         self._modules = [module for part in parts.values() for module in part.modules()]
         self._attributes = [vars(module) for module in self._modules]
+        self._networks = [getattr(part, "_orig_mod", part) for part in parts.values()]
         # Offloading layer by layer takes all parameters of a module together: one will tell.
         self._parameters = {
             part: [
@@ -62,6 +64,7 @@ class ReachableWeights:
                 "without freezing."
             )
         _bring_home(groups)
+        _end_visits(self._networks)
 
 
 def _first_parameter(module: nn.Module) -> list[str]:
@@ -70,13 +73,21 @@ def _first_parameter(module: nn.Module) -> list[str]:
 
 
 def bring_home(modules: Iterable[nn.Module]) -> None:
-    """Put the weights of diffusers' offloaded groups back into main memory.
+    """Put weights that visit a device back into main memory.
 
-    With a stream, what counts is a group's copies in main memory: a parameter is one of them until
-    its group is onloaded, and then a copy on the device whose changes are dropped. Groups are back
-    after a run, but not when an error ended it.
+    Of diffusers' groups with a stream, what counts is a group's copies in main memory: a parameter
+    is one of them until its group is onloaded, and then a copy on the device whose changes are
+    dropped. Groups are back after a run, but not when an error ended it.
     """
+    modules = tuple(modules)
     _bring_home(_groups(modules))
+    _end_visits(modules)
+
+
+def _end_visits(modules: Iterable[nn.Module]) -> None:
+    for module in modules:
+        if (visits := visits_of(module)) is not None:
+            visits.go_home()
 
 
 def _bring_home(groups: Iterable[Any]) -> None:

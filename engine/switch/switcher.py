@@ -63,7 +63,7 @@ class LoraSwitcher:
     many as leave room for drawing, the rest in main memory), `cpu` (saves GPU memory), `file` (no
     memory at all: they are read again from the model's file by `source`) or `auto` (by free
     memory). `idle_backup_bytes` bounds copies that no live LoRA needs, which spare the next switch
-    a copy; None keeps some in pinned memory, and none elsewhere.
+    a copy; None keeps some in main memory beside a GPU, and none elsewhere.
 
     Threads: all methods may be called from any. One lock lets one call at a time at the weights;
     the others wait, and properties answer at once. Whoever draws keeps other threads' switches

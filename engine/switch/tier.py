@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 import psutil
@@ -57,6 +58,19 @@ class Room:
         self._left = 0
 
 
+class Rooms:
+    """The room for new backups on each device that weights are on."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[torch.device, Room] = {}
+
+    def on(self, device: torch.device) -> Room:
+        """The room of one; looked up when it is asked for first."""
+        if device not in self._rooms:
+            self._rooms[device] = Room(room_on(device))
+        return self._rooms[device]
+
+
 def idle_bytes(tier: Tier, device: torch.device) -> int:
     """Bytes of copies that no live LoRA needs and that are kept all the same, if none are asked.
 
@@ -71,34 +85,46 @@ def choose_tier(choice: BackupChoice, parts: Mapping[str, nn.Module], *, has_sou
     """Pick the fastest tier in which a backup of everything fits beside a generation."""
     if choice != "auto":
         return choice
-    device = next(parts["unet"].parameters()).device
-    model = sum(p.nbytes for part in parts.values() for p in part.parameters())
-    in_memory = model - min(model, room_on(device)) if device.type == "cuda" else model
+    model: Counter[torch.device] = Counter()
+    for part in parts.values():
+        for parameter in part.parameters():
+            model[parameter.device] += parameter.nbytes
+    in_memory = _beside_gpus(model)
     if not in_memory or psutil.virtual_memory().available > in_memory + HEADROOM_BYTES:
         return "device"
     return "file" if has_source else "device"
 
 
-def require_memory(tier: Tier, device: torch.device, backups: int, copies: int = 0) -> None:
+def require_memory(tier: Tier, backups: Mapping[torch.device, int], copies: int = 0) -> None:
     """Raise `SwitchError` with numbers unless what a switch keeps fits, in bytes.
 
-    `backups` go into the tier: in `device` on a GPU, into main memory where that has no room.
-    `copies` are weights on the CPU that were the mapped file until now, and take main memory once
-    they are written to.
+    `backups` are of weights on these devices, and go into the tier: in `device` onto their GPU, and
+    into main memory what that has no room for. `copies` are weights on the CPU that were the mapped
+    file until now, and take main memory once they are written to.
     """
     free = int(psutil.virtual_memory().available)
     what, advice = "The backups", " Move the backups to the file."
-    if device.type == "cuda":
+    on_gpu = any(device.type == "cuda" for device in backups)
+    if on_gpu:
         free += free_pinned()
+    kept = sum(backups.values())
     if tier == "file":
-        what, advice, backups = "Changed weights", "", 0
-    elif tier == "device" and device.type == "cuda":
-        what, backups = "Backups beside the GPU", backups - int(min(backups, room_on(device)))
+        what, advice, kept = "Changed weights", "", 0
+    elif tier == "device" and on_gpu:
+        what, kept = "Backups beside the GPU", _beside_gpus(backups)
     elif copies:
         what = "Backups and changed weights"
-    needed = backups + copies
+    needed = kept + copies
     if needed > free:
         raise SwitchError(
             f"{what} need {needed / 2**30:.1f} GiB of main memory, and {free / 2**30:.1f} GiB are "
             f"free; nothing was changed.{advice}"
         )
+
+
+def _beside_gpus(backups: Mapping[torch.device, int]) -> int:
+    """Bytes that main memory takes of backups in the tier `device`, by where their weights are."""
+    return sum(
+        count - int(min(count, room_on(device))) if device.type == "cuda" else count
+        for device, count in backups.items()
+    )

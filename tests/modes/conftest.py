@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from engine.checkpoint import open_checkpoint
 from engine.generate.run import GeneratedPicture, generate
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
+from engine.switch import visits
 from engine.switch.switcher import LoraSwitcher
 
 Arrange = Callable[[Any], None]
@@ -97,6 +98,8 @@ class Moves:
 
     networks: int = 0
     tensors: int = 0
+    visiting: list[torch.Tensor] = field(default_factory=list)
+    """What was copied for visits, as long as the test lives."""
 
 
 @pytest.fixture
@@ -112,7 +115,12 @@ def moves(monkeypatch: pytest.MonkeyPatch) -> Moves:
         counted.tensors += 1
         tensor.data = source.clone()
 
+    def copy_on(_: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+        counted.visiting.append(tensor.clone())
+        return counted.visiting[-1]
+
     monkeypatch.setattr(nn.Module, "to", to)
+    monkeypatch.setattr(visits, "copy_on", copy_on)
     monkeypatch.setattr(ModuleGroup, "_transfer_tensor_to_device", transfer)
     return counted
 

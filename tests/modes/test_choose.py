@@ -34,7 +34,8 @@ SDXL = ModelBytes(
         (80, "resident"),
         (24, "resident"),
         (12, "tiled"),
-        (8, "model-offload"),
+        (8, "encoder-offload"),
+        (7, "model-offload"),
         (6, "group-offload"),
         (2, "group-offload"),
     ],
@@ -71,6 +72,13 @@ def test_a_vae_in_bfloat16_needs_half() -> None:
     assert choose_mode(int(0.92 * 12 * GIB), half) == "resident", "tiled with one in float32"
 
 
+def test_beside_the_unet_there_is_room_for_a_tile_and_for_a_text_encoder() -> None:
+    half = replace(SDXL, vae=SDXL.vae // 2, vae_itemsize=2)
+    tile = 4 * VAE_BYTES_PER_PIXEL * 512 * 512
+    assert device_need("encoder-offload", SDXL) == SDXL.unet + SDXL.vae + tile
+    assert device_need("encoder-offload", half) == half.unet + half.vae + half.text_encoder_2
+
+
 def test_small_pictures_need_no_tiles() -> None:
     small = ModelBytes(10, 10, 10, 10, pixels=128 * 128)
     assert device_need("tiled", small) == device_need("resident", small)
@@ -89,10 +97,14 @@ def test_weights_that_do_not_fit_are_refused_at_the_byte(mode: Mode) -> None:
 
 
 def test_a_refusal_names_the_mode_that_fits() -> None:
-    with pytest.raises(EngineError, match=r"6\.2 GiB are free: it fits in the mode model-offload"):
-        require_fit(
-            "xl", "resident", SDXL, free=int(6.2 * GIB), free_host=64 * GIB, device="cuda:0"
-        )
+    half = replace(SDXL, vae=SDXL.vae // 2, vae_itemsize=2)
+    for model, free, fitting in ((SDXL, 6.2, "model-offload"), (half, 6.3, "encoder-offload")):
+        with pytest.raises(
+            EngineError, match=f"{free} GiB are free: it fits in the mode {fitting}"
+        ):
+            require_fit(
+                "xl", "tiled", model, free=int(free * GIB), free_host=64 * GIB, device="cuda:0"
+            )
     with pytest.raises(EngineError, match="run it on the CPU"):
         require_fit("xl", "tiled", SDXL, free=GIB // 4, free_host=64 * GIB, device="cuda:0")
     with pytest.raises(EngineError, match="in the type that its file is in"):
@@ -106,9 +118,8 @@ def test_offloaded_weights_need_main_memory(mode: Mode) -> None:
     def require(free_host: int) -> None:
         require_fit("xl", mode, SDXL, free=24 * GIB, free_host=free_host, device="cuda:0")
 
-    require(SDXL.total)
-    if mode in OFFLOADED:
-        with pytest.raises(EngineError, match=r"6\.6 GiB of main memory"):
-            require(SDXL.total - 1)
-    else:
-        require(0)
+    resting = SDXL.of(OFFLOADED[mode])
+    require(resting)
+    if resting:
+        with pytest.raises(EngineError, match=f"{resting / GIB:.1f} GiB of main memory"):
+            require(resting - 1)

@@ -82,6 +82,7 @@ def test_a_wrapped_module_is_switched_too(load: Callable[..., Drawing]) -> None:
 def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     require_compilable("tiled")
+    require_compilable("encoder-offload")
     with pytest.raises(EngineError, match="mode model-offload moves weights"):
         require_compilable("model-offload")
     frozen = config.patch(freezing=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.modes.place import load_device, place
+from engine.modes.place import load_device, place, visitors
 from engine.protocol.modes import MODES, OFFLOADED, Mode
 
 from .conftest import Drawing
@@ -28,14 +28,17 @@ def test_a_switch_reaches_the_gpu_in_every_mode(
 ) -> None:
     def draw(mode: Mode) -> list[np.ndarray]:
         pipe = open_checkpoint(
-            tiny_checkpoint, device=load_device(mode, "cuda:0"), dtype=torch.float32
+            tiny_checkpoint,
+            device=load_device(mode, "cuda:0"),
+            dtype=torch.float32,
+            visitors=visitors(mode),
         ).pipeline
         place(pipe, mode, "cuda:0")
         drawing = Drawing(pipe, tiny_loras, tmp_path)
         pictures = drawing.tour(TOUR)
         assert not drawing.switcher.verify().different
-        if mode in OFFLOADED:
-            assert all(p.device.type == "cpu" for p in pipe.unet.parameters())
+        for part in OFFLOADED[mode]:
+            assert all(p.device.type == "cpu" for p in getattr(pipe, part).parameters())
         return [picture.astype(int) for picture in pictures]
 
     expected, pictures = draw("resident"), draw(mode)

@@ -176,6 +176,7 @@ def test_what_cannot_be_captured_runs_plainly(unet: Any, captures: Captures) -> 
 
 def test_graphs_are_refused_where_there_can_be_none() -> None:
     require_graphs("auto", "cuda:0")
+    require_graphs("encoder-offload", "cuda:0")
     with pytest.raises(EngineError, match="need a GPU of NVIDIA or AMD"):
         require_graphs("auto", "cpu")
     with pytest.raises(EngineError, match="mode group-offload moves weights"):

@@ -53,6 +53,17 @@ def test_model_offload(
     assert not drawing.switcher.verify().different
 
 
+def test_encoder_offload(
+    load: Callable[..., Drawing], expected: list[np.ndarray], moves: Moves
+) -> None:
+    drawing = load(in_mode("encoder-offload"))
+    before = moves.networks
+    assert_same(drawing.tour(TOUR), expected)
+    assert moves.networks == before, "the UNet and the VAE stay"
+    assert moves.visiting
+    assert not drawing.switcher.verify().different
+
+
 def test_group_offload(
     load: Callable[..., Drawing], expected: list[np.ndarray], moves: Moves
 ) -> None:
@@ -74,7 +85,7 @@ def test_group_offload_with_a_stream(
     assert not drawing.switcher.verify().different
 
 
-@pytest.mark.parametrize("mode", ["model-offload", "group-offload", "stream"])
+@pytest.mark.parametrize("mode", ["encoder-offload", "model-offload", "group-offload", "stream"])
 def test_offload_that_begins_under_a_live_stack(
     load: Callable[..., Drawing],
     expected: list[np.ndarray],

@@ -26,7 +26,7 @@ from engine.protocol.events import (
     Switched,
     Verified,
 )
-from engine.protocol.modes import MODES, OFFLOADED, Mode
+from engine.protocol.modes import MODES, OFFLOADED, Mode, moves_unet
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.session import Session
@@ -73,7 +73,8 @@ def test_every_mode_switches_draws_and_comes_back(
     session.send(Load(tiny_checkpoint, mode=mode))
     assert wait(ModelLoaded).model.mode == mode
     memory = wait(MemoryChanged).memory
-    assert memory.offloaded == (mode in OFFLOADED)
+    assert (memory.model_offloaded > 0) == bool(OFFLOADED[mode])
+    assert (memory.model_offloaded == memory.model) == (mode == "model-offload")
     session.send(SetStack((LoraRef(tiny_loras / "neon.safetensors"),)))
     assert wait(Switched).report.merged > 0
     session.send(Draw(GenerateRequest("a fox", tmp_path, steps=1, width=64, height=64)))
@@ -83,7 +84,7 @@ def test_every_mode_switches_draws_and_comes_back(
     session.send(Verify())
     assert not wait(Verified).report.different
     session.send(SetBackup("device"))
-    if mode in OFFLOADED:
+    if moves_unet(mode):
         assert memory.backup_tier == "cpu"
         assert f"In the mode {mode} the weights rest in main memory" in wait(CommandFailed).message
     else:

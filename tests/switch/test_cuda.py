@@ -11,7 +11,8 @@ import torch
 from engine.checkpoint import open_checkpoint
 from engine.protocol.refs import LoraRef
 from engine.protocol.reports import Tier
-from engine.switch import backup, grouped
+from engine.switch import grouped
+from engine.switch import tier as tiers
 from engine.switch.switcher import LoraSwitcher
 from tests.switch.conftest import same_bits
 
@@ -59,7 +60,7 @@ def test_every_tier_goes_back_to_the_exact_base_in_the_same_memory(
 ) -> None:
     if tier == "a part":
         tier = "device"
-        monkeypatch.setattr(backup, "room_on", lambda device: 200_000)
+        monkeypatch.setattr(tiers, "room_on", lambda device: 200_000)
     model = OnGpu(tiny_checkpoint, tiny_loras, tier, dtype)
     addresses = model.addresses()
     pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype).pipeline

@@ -160,7 +160,7 @@ def test_a_lora_that_the_gpu_has_no_room_for_stays_in_main_memory(
     sent: list[str] = []
 
     class Full(loras.DeviceLoras):
-        def adapters(self, file, adapters):  # type: ignore[no-untyped-def]
+        def adapters(self, file, adapters, elsewhere=()):  # type: ignore[no-untyped-def]
             sent.append(file.path.name)
             raise torch.OutOfMemoryError("CUDA out of memory")
 

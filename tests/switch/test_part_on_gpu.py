@@ -43,7 +43,7 @@ class Card:
 
         patch.setattr(backup.HostMemory, "like", placed)
         patch.setattr(backup, "torch", SimpleNamespace(**vars(torch) | {"empty_like": empty_like}))
-        patch.setattr(backup, "room_on", lambda device: self.room)
+        patch.setattr(tier, "room_on", lambda device: self.room)
         for module in (backup, base):
             patch.setattr(module, "is_beside", is_beside)
         patch.setattr(backup, "is_on_gpu", lambda copy: is_beside(copy, copy))
@@ -173,6 +173,7 @@ def test_the_device_is_chosen_as_long_as_both_memories_have_room(
     for kind in ("reserved", "allocated"):
         monkeypatch.setattr(torch.cuda, f"memory_{kind}", lambda device: 0)
     assert tier.choose_tier("auto", parts, has_source=True) == chosen  # type: ignore[arg-type]
-    tier.require_memory("device", CUDA, int(max(0, gpu - 4) + memory) << 30)
+    most = int(max(0, gpu - 4) + memory) << 30
+    tier.require_memory("device", {CUDA: most})
     with pytest.raises(SwitchError, match=r"Backups beside the GPU need .* of main memory"):
-        tier.require_memory("device", CUDA, (max(0, gpu - 4) + memory + 1) << 30)
+        tier.require_memory("device", {CUDA: most + (1 << 30)})

@@ -89,8 +89,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=_ABSENT,
         help="how the model shares the GPU's memory: resident (all of it stays there; 16 GB and "
         "more, or 12 with the VAE in bfloat16), tiled (large pictures are decoded in tiles; 10 "
-        "GB), model-offload (its networks take turns; 8 GB), group-offload (its layers take turns; "
-        "6 GB and less), auto (the default) decides by what is free",
+        "GB), encoder-offload (its text encoders visit the GPU for each new prompt; 8 GB), "
+        "model-offload (its networks take turns; 7 GB), group-offload (its layers take turns; 6 GB "
+        "and less), auto (the default) decides by what is free",
     )
     group.add_argument(
         "--compile",

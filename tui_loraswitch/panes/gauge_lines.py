@@ -93,9 +93,9 @@ def _parts(figures: Figures, on_device: bool) -> list[tuple[str, int]]:
     Without a GPU all is there.
     """
     memory, together = figures.memory, not figures.on_gpu
-    shares = []
-    if together or on_device != memory.offloaded:
-        shares.append((MODEL, memory.model))
+    offloaded = memory.model_offloaded
+    model = memory.model - offloaded if on_device else offloaded
+    shares = [(MODEL, memory.model if together else model)]
     backup = memory.backup_on_gpu if on_device else memory.backup - memory.backup_on_gpu
     shares.append((BACKUP, memory.backup if together else backup))
     shares.append((LORA, memory.lora_on_gpu if on_device else memory.lora_cache))
