@@ -56,6 +56,31 @@ async def test_what_no_key_led_to_waits_for_its_frame(start):
         assert driver.list in screen._dirty_widgets
 
 
+async def test_what_goes_on_by_itself_waits_for_its_frame(start, monkeypatch):
+    """A picture that is drawn meanwhile is not painted with the letter, but where the focus is."""
+    monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.0)
+    async with start() as driver:
+        screen = driver.app.screen
+        lines = screen.query_one("#picture-line"), screen.query_one("#details-text")
+        screen._update_timer.stop()
+        await handled()
+        screen.note_key()
+        for line in lines:
+            line.refresh()
+        driver.list.action_move(1)
+        await handled()
+        assert screen._dirty_widgets == set(lines)
+        screen._on_timer_update()
+        assert not screen._dirty_widgets
+        lines[1].focus()
+        await handled()
+        screen.note_key()
+        for line in lines:
+            line.refresh()
+        await handled()
+        assert screen._dirty_widgets == {lines[0]}
+
+
 async def test_an_answer_just_behind_another_waits_no_longer_than_it_must(start, monkeypatch):
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.05)
     async with start() as driver:
@@ -67,7 +92,7 @@ async def test_an_answer_just_behind_another_waits_no_longer_than_it_must(start,
         await handled()
         assert driver.list in screen._dirty_widgets
         async with asyncio.timeout(20):
-            while screen._dirty_widgets:
+            while driver.list in screen._dirty_widgets:
                 await asyncio.sleep(0.01)
 
 

@@ -38,14 +38,21 @@ class KeyPaintingScreen(Screen[None]):
         """A key has come: paint soon what it leads to."""
         self._key_at = time.monotonic()
 
+    def can_wait(self, widget: Widget) -> bool:
+        """Whether a widget shows what goes on by itself: its frame is soon enough."""
+        return False
+
     def on_idle(self) -> None:
         """Paint what has changed just after a key, when all of it is ready."""
         now = time.monotonic()
-        if now - self._key_at > ANSWER_SECONDS or not self._dirty_widgets or self._is_half_done:
+        if now - self._key_at > ANSWER_SECONDS or self._is_half_done:
+            return
+        waiting = set(filter(self.can_wait, self._dirty_widgets))
+        if not self._dirty_widgets - waiting:
             return
         wait = self._painted_at + LEAST_SECONDS - now
         if wait <= 0:
-            self._paint()
+            self._paint_without(waiting)
         elif not self._waits:
             self._waits = True
             self.set_timer(wait, self._wait_is_over)
@@ -53,6 +60,16 @@ class KeyPaintingScreen(Screen[None]):
     def _wait_is_over(self) -> None:
         self._waits = False
         self.on_idle()
+
+    def _paint_without(self, waiting: set[Widget]) -> None:
+        # A new layout is painted as one.
+        if self._layout_required:
+            waiting = set()
+        self._dirty_widgets -= waiting
+        self._paint()
+        if waiting:
+            self._dirty_widgets |= waiting
+            self._update_timer.resume()
 
     def _on_timer_update(self) -> None:
         """Paint the frame; what a key has half done waits a moment for the rest."""

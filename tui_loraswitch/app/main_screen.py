@@ -77,6 +77,13 @@ class MainScreen(KeyPaintingScreen):
         """
         return self.library.filtered_at < self.library.letters.changed_at
 
+    def can_wait(self, widget: Widget) -> bool:
+        """What is drawn, read, measured or told waits for its frame, but where the focus is."""
+        around = widget.ancestors_with_self
+        pane = next((node for node in around if isinstance(node, Pane | GaugeLine)), None)
+        others = isinstance(pane, PicturePane | DetailsPane | LogPane | GaugesPane | GaugeLine)
+        return others and not (pane is not None and pane.has_focus_within)
+
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""
         self.room.resize(self.app.size)
