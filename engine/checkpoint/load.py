@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from engine.checkpoint.finite import FiniteCheck
 from engine.checkpoint.source import Place
+from engine.checkpoint.upload import uploaded
 from engine.errors import CheckpointError
 from engine.host_memory import HostMemory
 from engine.sdxl.layout import Part
@@ -30,9 +31,10 @@ def load_weights(
     channels_last: bool,
     progress: Progress,
 ) -> set[tuple[str, str]]:
-    """Give every module its parameters on `device`, one by one, frozen and in evaluation mode.
+    """Give every module its parameters on `device`, frozen and in evaluation mode.
 
-    Those of `visitors` go to main memory, pinned where they will be copied to a GPU of CUDA.
+    Those of `visitors` go to main memory, pinned where they will be copied to a GPU of CUDA. To
+    such a GPU weights are sent while others are read.
     On a CPU a parameter stored in its own dtype and order becomes a view of the privately mapped
     file, but for the VAE's, since nobody proves those when the file is written to. Any other is
     read and converted alone, so that beside the parameters there is never more than one tensor.
@@ -43,28 +45,13 @@ def load_weights(
     """
     total = sum(place.nbytes for part in places.values() for place in part.values())
     done = 0
-    views: set[tuple[str, str]] = set()
     check = FiniteCheck()
-    memory, pinned = HostMemory(), HostMemory(pinned=True)
     where = {part: "cpu" if part in visitors else device for part in modules}
     with ExitStack() as stack:
-        mapped = _MappedFiles(stack)
+        reading = _Reading(_MappedFiles(stack), device, channels_last)
         for part, module in modules.items():
-            home = where[part]
-            for name, place in places[part].items():
-                last = channels_last and len(place.shape) == 4
-                if last:
-                    tensor = place.read().contiguous(memory_format=torch.channels_last)
-                    tensor = memory.copy(tensor) if home == "cpu" else tensor.to(home)
-                elif home != "cpu":
-                    tensor = place.read().to(home)
-                elif device.startswith("cuda"):
-                    tensor = place.read(pinned)
-                elif place.is_plain and part != "vae":
-                    tensor = mapped.read(place)
-                    views.add((part, name))
-                else:
-                    tensor = place.read(memory)
+            for name, tensor in reading.of(part, places[part], where[part]):
+                place = places[part][name]
                 check.add(place, tensor)
                 _set_parameter(module, name, tensor)
                 done += place.nbytes
@@ -73,7 +60,49 @@ def load_weights(
     for part, module in modules.items():
         # The buffers, which no file holds, are still on the CPU.
         module.to(where[part]).eval().requires_grad_(False)
-    return views
+    return reading.views
+
+
+class _Reading:
+    """Reads the weights of one part after the other, and knows which are views of a file."""
+
+    def __init__(self, mapped: _MappedFiles, device: str, channels_last: bool) -> None:
+        self._mapped, self._device, self._channels_last = mapped, device, channels_last
+        self._memory, self._pinned = HostMemory(), HostMemory(pinned=True)
+        self.views: set[tuple[str, str]] = set()
+
+    def of(
+        self, part: Part, places: Mapping[str, Place], home: str
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each weight on `home`, in any order."""
+        stream = {name: p for name, p in places.items() if p.is_plain} if _streams(home) else {}
+        with closing(uploaded(stream.items(), torch.device(home))) as arriving:
+            for name, tensor in arriving:
+                yield name, self._ordered(tensor)
+        for name, place in places.items():
+            if name not in stream:
+                yield name, self._one(part, name, place, home)
+
+    def _one(self, part: Part, name: str, place: Place, home: str) -> torch.Tensor:
+        if home != "cpu":
+            return self._ordered(place.read()).to(home)
+        if self._channels_last and len(place.shape) == 4:
+            return self._memory.copy(self._ordered(place.read()))
+        if self._device.startswith("cuda"):
+            return place.read(self._pinned)
+        if place.is_plain and part != "vae":
+            self.views.add((part, name))
+            return self._mapped.read(place)
+        return place.read(self._memory)
+
+    def _ordered(self, tensor: torch.Tensor) -> torch.Tensor:
+        is_convolution = self._channels_last and tensor.dim() == 4
+        return tensor.contiguous(memory_format=torch.channels_last) if is_convolution else tensor
+
+
+def _streams(home: str) -> bool:
+    """Whether weights are sent while others are read: GPUs of CUDA and ROCm copy by themselves."""
+    return home.startswith("cuda")
 
 
 class _MappedFiles:

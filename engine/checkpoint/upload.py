@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -25,7 +25,7 @@ Name = TypeVar("Name")
 
 def uploaded(
     places: Iterable[tuple[Name, Place]], device: torch.device
-) -> Iterator[tuple[Name, torch.Tensor]]:
+) -> Generator[tuple[Name, torch.Tensor], None, None]:
     """Each weight on the device, in their order, as its stored bytes are (`Place.is_plain`).
 
     Raises `CheckpointError` when a file has changed since it was opened, and torch's own error

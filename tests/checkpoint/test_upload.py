@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from engine.checkpoint import upload
+from engine.checkpoint import load, open_checkpoint, upload
 from engine.checkpoint.source import Place, WeightFile
 from engine.checkpoint.upload import uploaded
 from engine.errors import CheckpointError
@@ -138,3 +138,32 @@ def test_no_thread_stays_when_the_loading_is_given_up(tmp_path) -> None:
     next(arriving)
     arriving.close()
     assert not any(thread.name.startswith("weights") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_model_loaded_so_is_the_model(
+    tiny_checkpoint: Path, dtype: torch.dtype, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: those stored as they are wanted come in pieces, the others one by one."""
+    options = {"device": "cpu", "dtype": dtype, "channels_last": channels_last}
+    expected = open_checkpoint(tiny_checkpoint, **options)
+    sent: list[str] = []
+
+    def noting(places, device):
+        places = list(places)
+        sent.extend(name for name, _ in places)
+        return uploaded(places, device)
+
+    monkeypatch.setattr(load, "_streams", lambda home: True)
+    monkeypatch.setattr(load, "uploaded", noting)
+    told: list[tuple[int, int]] = []
+    model = open_checkpoint(tiny_checkpoint, **options, progress=lambda *now: told.append(now))
+    for part, module in expected.modules.items():
+        given = dict(model.modules[part].named_parameters())
+        for name, parameter in module.named_parameters():
+            assert torch.equal(given[name], parameter), name
+            assert given[name].dtype == parameter.dtype
+            assert given[name].stride() == parameter.stride(), name
+    assert bool(sent) == (dtype == torch.float16), "the file is half"
+    assert told[-1][0] == told[-1][1]
