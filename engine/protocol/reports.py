@@ -27,8 +27,8 @@ class PartReport:
 class LoraReport:
     """How one LoRA file fits the model: its adapter families and its modules by fate.
 
-    Known before anything is touched. `matched`, `unmatched`, `unsupported` and `biases_alone`
-    together are all modules of the file.
+    Known before anything is touched. `matched`, `unmatched`, `unsupported`, `twice` and
+    `biases_alone` together are all modules of the file.
     """
 
     name: str
@@ -38,7 +38,9 @@ class LoraReport:
     unmatched: tuple[str, ...] = ()
     """Module names in the file that the model does not have."""
     unsupported: tuple[str, ...] = ()
-    """Modules whose tensors form no adapter known here."""
+    """Modules whose tensors form no adapter known here, or no whole one."""
+    twice: tuple[str, ...] = ()
+    """Modules whose weight the file changes under another name; the first one counts."""
     biases_alone: tuple[str, ...] = ()
     """Modules that would change nothing but a bias, which the model's do not have."""
     base_model: str = ""
@@ -61,7 +63,7 @@ class LoraReport:
     @property
     def modules(self) -> int:
         """All modules of the file."""
-        missed = (self.unmatched, self.unsupported, self.biases_alone)
+        missed = (self.unmatched, self.unsupported, self.twice, self.biases_alone)
         return self.matched + sum(map(len, missed))
 
     @property
@@ -75,7 +77,8 @@ class LoraReport:
         of_all = f"of {self.modules} modules"
         found = (
             (self.unmatched, f"{of_all} are not in the model"),
-            (self.unsupported, f"{of_all} are of a kind not supported"),
+            (self.unsupported, f"{of_all} are incomplete, or of a kind not supported"),
+            (self.twice, f"{of_all} are left out, another name of their weight came first"),
             (self.biases_alone, f"{of_all} change only a bias, which the model's do not have"),
             (self.dropped_biases, "changes of a bias are left out, the model has none there"),
             (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),

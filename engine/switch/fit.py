@@ -125,6 +125,7 @@ class _Fitting:
     scratch: int = 0
     unmatched: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
     biases_alone: list[str] = field(default_factory=list)
     dropped_biases: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
@@ -148,7 +149,7 @@ class _Fitting:
         named = {WeightName(target.part, target.path, kind): a for kind, a in adapters.items()}
         # The same weight under two names: which one was meant cannot be told.
         if not named or named.keys() & self.adapters.keys():
-            self.unsupported.append(name)
+            (self.twice if named else self.unsupported).append(name)
             return
         match = Match(weight.shape, {})
         for weight_name, adapter in named.items():
@@ -183,9 +184,17 @@ class _Fitting:
             raise LoraRefusedError(f"{file_name}: does not fit the model; {self.misfits[0]}{more}.")
         if not self.adapters:
             example = (self.unmatched or self.unsupported or self.biases_alone)[0]
+            kind = "" if self.unmatched or not self.unsupported else self._what_is_there(example)
             raise LoraRefusedError(
-                f"{file_name}: none of its {total} modules fit the model (such as {example[:90]})."
+                f"{file_name}: none of its {total} modules fit the model (such as {example[:90]}"
+                f"{kind})."
             )
+
+    def _what_is_there(self, module: str) -> str:
+        """The tensors of a module that form no adapter, so that a missing one is seen."""
+        keys = self.file.groups[module].keys.values()
+        endings = ", ".join(sorted(key[len(module) :][:40] for key in keys)[:6])
+        return f", incomplete or not supported: it has {endings} alone"
 
     def report(self) -> LoraReport:
         """What there is to say of the file before anything is touched."""
@@ -196,6 +205,7 @@ class _Fitting:
             matched=self.families.total(),
             unmatched=tuple(self.unmatched),
             unsupported=tuple(self.unsupported),
+            twice=tuple(self.twice),
             biases_alone=tuple(self.biases_alone),
             base_model=base.name,
             base_evidence=base.evidence,

@@ -91,6 +91,31 @@ def test_each_thing_left_over_is_counted_and_named(
     assert report.warnings[0] == f"ink: 1 of 4 modules are not in the model (such as {stray})."
 
 
+def test_a_weight_under_two_names_is_changed_once_and_said(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    other = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    report = report_on(lora(TO_K, 32, 48) | lora(other, 32, 48), parts, tmp_path)
+    assert (report.matched, report.modules, report.unsupported) == (1, 2, ())
+    # safetensors writes tensors in the order of their names.
+    assert report.twice == (other,)
+    assert report.warnings == (
+        "ink: 1 of 2 modules are left out, another name of their weight came first "
+        f"(such as {other}).",
+    )
+
+
+@pytest.mark.parametrize("role", ["lora_up", "lora_down"])
+def test_half_an_adapter_is_refused_with_what_there_is(
+    role: str, parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    half = {f"{TO_K}.{role}.weight": lora(TO_K, 32, 48)[f"{TO_K}.{role}.weight"]}
+    with pytest.raises(
+        LoraRefusedError, match=rf"{TO_K}, incomplete .* has \.{role}\.weight alone"
+    ):
+        report_on(half, parts, tmp_path)
+
+
 def test_what_lies_beside_an_adapter_is_merged_or_named(
     parts: dict[str, nn.Module], tmp_path: Path
 ) -> None:

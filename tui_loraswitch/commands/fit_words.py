@@ -38,6 +38,7 @@ def fit_fields(fit: Examination) -> Iterator[tuple[str, str]]:
     )
     yield "not in model", _named(report.unmatched)
     yield "not supported", _named(report.unsupported)
+    yield "named twice", _named(report.twice)
     yield "no bias there", _named((*report.dropped_biases, *report.biases_alone))
     yield "other tensors", _named(report.unknown_keys)
     yield "embeddings", ", ".join(report.embeddings)
