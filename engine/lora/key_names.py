@@ -83,6 +83,8 @@ class Module:
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     """What the file calls each of them."""
+    adapter: str = ""
+    """The name that PEFT gave the adapter, where the keys have it."""
 
     @property
     def alpha(self) -> TensorInfo | None:
@@ -172,12 +174,14 @@ def sort_keys(tensors: Mapping[str, TensorInfo]) -> Keys:
             role = embedding["role"] or embedding["alone"] or "emb_params"
             embeddings.setdefault(embedding["name"] or "", {})[role] = info
             continue
-        name, role = _module_and_role(written)
+        name, role, adapter = _module_role_adapter(written)
         module = modules.setdefault(name, Module()) if role else None
-        if module is None or role in module.tensors:
-            # A second adapter of another name for the same module (PEFT) cannot be told apart.
+        # The factors of two adapters of PEFT for one module do not go together: the first counts.
+        is_another = module is not None and "" != adapter != module.adapter != ""
+        if module is None or is_another or role in module.tensors:
             unknown.append(written)
             continue
+        module.adapter = module.adapter or adapter
         module.tensors[role] = info
         module.keys[role] = written
     weak = [name for name, module in modules.items() if module.tensors.keys() <= _WEAK_ROLES]
@@ -191,21 +195,26 @@ def group_modules(tensors: Mapping[str, TensorInfo]) -> dict[str, Module]:
     return sort_keys(tensors).modules
 
 
-def _module_and_role(written: str) -> tuple[str, str]:
-    """Split a key into the module's name and the tensor's role; no role when it has none."""
+def _module_role_adapter(written: str) -> tuple[str, str, str]:
+    """Split a key into the module's name, the tensor's role and PEFT's name of the adapter.
+
+    The last two are empty where it has none.
+    """
     # diffusers once wrote `to_q_lora.down.weight` for `to_q.lora.down.weight`.
     key = written.replace("_lora.", ".lora.")
     # No role has more than three dots. A name may have hundreds, and each would be tried.
     start = len(key.rsplit(".", 4)[0]) if key.count(".") > 3 else 0
     match = _ROLE.search(key, start)
     if not match or not match.start():
-        return written, ""
+        return written, "", ""
     found = match[match.lastgroup or 0]
     name = key[: match.start()]
+    behind = key[match.end(match.lastgroup or 0) :].strip(".")
+    adapter = behind.removesuffix("weight").removesuffix("bias").strip(".")
     if found == "alpha" and name.startswith("oft_"):
         # sd-scripts' own OFT calls its constraint so; it reads 0 otherwise than LyCORIS does.
         found = "constraint"
-    return name, _SAME_ROLE.get(found, found)
+    return name, _SAME_ROLE.get(found, found), adapter
 
 
 def part_of(module: str) -> str:

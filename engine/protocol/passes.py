@@ -50,6 +50,10 @@ class StartPicture:
         return planned_and_drawn(steps, self.denoising, self.exact_steps)
 
 
+_MOST = 2**31
+"""Pixels a side: far more than is allowed, for which a message is refused later, in words."""
+
+
 @dataclass(frozen=True)
 class HiresPass:
     """A second pass over the enlarged picture (hires fix)."""
@@ -68,8 +72,11 @@ class HiresPass:
     """Those of the regions of its own prompt."""
 
     def side(self, pixels: int) -> int:
-        """A side of the enlarged picture, a multiple of 8 as all sides are."""
-        return int(pixels * self.scale) // 8 * 8
+        """A side of the enlarged picture, a multiple of 8 as all sides are.
+
+        Of what no picture has, whatever a message says, it is the largest or the smallest number.
+        """
+        return int(max(-_MOST, min(_MOST, pixels * self.scale))) // 8 * 8
 
 
 def planned_and_drawn(steps: int, denoising: float, exact: bool) -> tuple[int, int]:

@@ -195,3 +195,21 @@ def test_names_lead_to_modules(
     inside = dict(parts[part].named_modules())
     wanted = path if path in inside else f"text_model.{path}"
     assert found == Target(part, wanted)
+
+
+def test_factors_of_two_peft_adapters_are_not_multiplied() -> None:
+    """They are two halves; a name that only some of the keys have parts nothing."""
+    halves = sort_keys({"x.lora_A.one.weight": info(), "x.lora_B.two.weight": info()})
+    assert halves.modules["x"].tensors.keys() == {"down"}
+    assert halves.unknown == ("x.lora_B.two.weight",)
+    both = {f"x.lora_{side}.{name}.weight": info() for side in "AB" for name in ("one", "two")}
+    sorted_ = sort_keys(both)
+    assert set(sorted_.modules["x"].keys.values()) == {
+        "x.lora_A.one.weight",
+        "x.lora_B.one.weight",
+    }
+    assert len(sorted_.unknown) == 2
+    named_in_part = sort_keys(
+        {"x.lora_A.weight": info(), "x.lora_B.one.weight": info(), "x.alpha": info()}
+    )
+    assert named_in_part.modules["x"].tensors.keys() == {"down", "up", "alpha"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from engine.protocol.events import (
     WorkStarted,
 )
 from engine.protocol.jobs import Job
+from engine.protocol.passes import HiresPass
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import MOST_LOG_LINES, EngineView
 from tests.protocol.messages import EVENTS, TEXT
@@ -64,6 +67,14 @@ def test_a_job_drawn_for_ever_stays_until_it_is_cancelled() -> None:
     view = after((JobQueued(Job("a", REQUEST, forever=True)), "a"))
     assert ids(after((GenerationFinished((), 1.0), "a"), view=view)) == ["a"]
     assert ids(after((GenerationCancelled(0, 0), "a"), view=view)) == []
+
+
+@pytest.mark.parametrize("scale", [9.7e288, -9.7e288, math.inf, math.nan, 1e9])
+def test_a_started_picture_of_an_impossible_size_is_told_of_all_the_same(scale: float) -> None:
+    """The engine refuses such a request; a view is made of whatever a message says."""
+    request = replace(REQUEST, height=2**64 - 8, hires=HiresPass(scale=scale))
+    (line,) = after((GenerationStarted(request, 1, 1), None)).log
+    assert "→" in line.text
 
 
 def test_the_running_job_goes_first_and_the_others_can_be_reordered() -> None:
