@@ -158,6 +158,22 @@ async def test_the_cursor_goes_to_the_name_that_has_what_is_typed_best(start, lo
         await driver.until(lambda: driver.list.highlighted.name == "pink")
 
 
+async def test_the_best_name_counts_more_than_what_the_cursor_was_on(start, monkeypatch):
+    """Also when that is found later."""
+    async with start() as driver:
+        await driver.highlight("neon")
+        monkeypatch.setattr(searching, "PIECE", 1)
+        monkeypatch.setattr(library_view, "SECONDS", -1.0)
+        library = driver.app.main.library
+        library.view.filter("n -zzz")
+        library._show()
+        assert driver.list._sought is not None
+        driver.list.move_to_one_of(library.view.best_named)
+        await driver.until(lambda: library.view.found.is_complete)
+        assert driver.list.highlighted.name == "night"
+        assert driver.list._reported.name == "night"
+
+
 async def test_a_filter_without_matches_says_so(start):
     async with start() as driver:
         await driver.press("slash", *"zzz")

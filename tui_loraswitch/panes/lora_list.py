@@ -206,11 +206,13 @@ class LoraList(Lines):
 
     def move_to_one_of(self, ids: Sequence[int]) -> None:
         """Put the cursor on the first of some files, unless it is on one of them."""
-        row = self._row
-        if ids and not (isinstance(row, LoraRow) and row.id in ids):
-            place = self._rows.find_file(ids[0])
-            if place is not None:
-                self.move_to(place)
+        if not ids:
+            return
+        row, self._sought = self._row, None
+        if isinstance(row, LoraRow) and row.id in ids:
+            self._report()
+        elif (place := self._rows.find_file(ids[0])) is not None:
+            self.move_to(place)
 
     def draw(self, number: int, width: int) -> Strip | None:
         """One row, or a line of the note where there are none."""
