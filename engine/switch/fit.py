@@ -21,7 +21,7 @@ from engine.lora.families import (
     Tensors,
     build_bias,
     build_weight,
-    damaged_number,
+    damage,
 )
 from engine.lora.families.ia3 import BiasIA3
 from engine.lora.file import LoraFile
@@ -134,10 +134,10 @@ class _Fitting:
 
     def add(self, name: str, target: Target, module: nn.Module) -> None:
         """Build a module's adapters for its weight and bias, or note why there are none."""
-        tensors = Reads(self.file.modules[name])
-        if damage := damaged_number(tensors):
-            self.misfits.append(f"{name[:90]} is damaged: {damage}")
+        if words := damage(self.file.modules[name]):
+            self.misfits.append(f"{name[:90]} is damaged: {words}")
             return
+        tensors = Reads(self.file.modules[name])
         weight = module.get_parameter("weight")
         adapters = _build(tensors, weight.shape)
         if "bias" in adapters and not isinstance(getattr(module, "bias", None), nn.Parameter):

@@ -14,7 +14,7 @@ from engine.lora.families import (
     ShapeMismatchError,
     build_bias,
     build_weight,
-    damaged_number,
+    damage,
 )
 from engine.lora.families.tlora import BEGINNINGS, RANDOM
 
@@ -342,9 +342,20 @@ def test_tensors_that_no_family_reads_are_left_over(
 @pytest.mark.parametrize("role", ["alpha", "scale", "constraint", "on_input"])
 def test_a_number_is_one_number(role: str) -> None:
     for shape in ((), (1,), (1, 1)):
-        assert damaged_number({role: torch.ones(shape)}) == ""
+        assert damage({role: torch.ones(shape)}) == ""
     for shape, words in (((0,), "0"), ((2,), "2"), ((1, 0), "1x0")):
-        assert f"its {role} has the shape {words}," in damaged_number({role: torch.ones(shape)})
+        assert f"its {role} has the shape {words}," in damage({role: torch.ones(shape)})
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.bool, torch.complex64])
+def test_factors_of_whole_numbers_are_no_factors(dtype: torch.dtype) -> None:
+    """Raw numbers of a quantized file, taken as they are, would be a weight a hundred times off."""
+    up = torch.ones(4, 2)
+    assert "its down is" in damage({"up": up, "down": torch.ones(2, 4).to(dtype)})
+    for fine in (torch.float8_e4m3fn, torch.float16, torch.bfloat16, torch.float64):
+        assert damage({"up": up, "down": torch.ones(2, 4).to(fine)}) == ""
+    numbers = {"alpha": torch.tensor(4), "bias_indices": torch.ones(2, 3).to(torch.int64)}
+    assert damage({"up": up, **numbers}) == ""
 
 
 def test_lora_of_token_embeddings_lies_crosswise() -> None:

@@ -45,10 +45,10 @@ class KeyPaintingScreen(Screen[None]):
     def on_idle(self) -> None:
         """Paint what has changed just after a key, when all of it is ready."""
         now = time.monotonic()
-        if now - self._key_at > ANSWER_SECONDS or self._is_half_done:
+        if now - self._key_at > ANSWER_SECONDS:
             return
         waiting = set(filter(self.can_wait, self._dirty_widgets))
-        if not self._dirty_widgets - waiting:
+        if waiting == self._dirty_widgets or self._is_half_done:
             return
         wait = self._painted_at + LEAST_SECONDS - now
         if wait <= 0:

@@ -52,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
+    # Looking for garbage among all that is imported would hold the first frame.
+    gc.disable()
     from tui_loraswitch.images.terminal import detect_image_protocol
 
     app = build_app(settings, detect_image_protocol(settings.image_protocol))
-    # Looking for garbage among all that was imported would hold the first frame.
     gc.freeze()
+    gc.enable()
     app.run()
     code = app.return_code or OK
     if app.signal is not None:

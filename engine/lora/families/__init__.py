@@ -45,6 +45,9 @@ FAMILIES: tuple[Build, ...] = (
     full.build,
 )
 
+_COUNTS = frozenset({"bias_indices", "bias_size"})
+"""Roles of tensors that hold places, and no part of a weight."""
+
 __all__ = [
     "BIAS_ROLES",
     "FAMILIES",
@@ -55,7 +58,7 @@ __all__ = [
     "Tensors",
     "build_bias",
     "build_weight",
-    "damaged_number",
+    "damage",
 ]
 
 
@@ -77,9 +80,13 @@ def build_bias(tensors: Tensors, shape: torch.Size) -> Adapter | None:
     return sum_of([adapter for adapter in found if adapter is not None])
 
 
-def damaged_number(tensors: Tensors) -> str:
-    """Name a number of a module that is not one number, with its shape; empty if all are."""
+def damage(tensors: Tensors) -> str:
+    """What makes the tensors of a module useless, in words; empty where nothing does."""
     for role in NUMBERS & tensors.keys():
         if tensors[role].numel() != 1:
             return f"its {role} has the shape {dims(tensors[role].shape)}, which is not one number"
+    for role, tensor in tensors.items():
+        if role not in _COUNTS and tensor.numel() > 1 and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            return f"its {role} is {kind}, as in quantized files, which are not supported"
     return ""
