@@ -55,7 +55,8 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("", "unet"),
     ("", "text_encoder"),
 )
-_PEFT_WRAPPER = re.compile(r"(^|\.)base_model\.model\.")
+_WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|module)\.")
+"""What PEFT, torch.compile and distributed training put around a model, or a part of it."""
 _OLD_PROCESSOR = re.compile(r"\.processor\.to_")
 
 
@@ -74,7 +75,7 @@ class TargetTable:
 
     def find(self, name: str) -> Target | None:
         """Find a module by the name a file gives it, without the tensor's own ending."""
-        name = _PEFT_WRAPPER.sub(r"\1", name)
+        name = _WRAPPERS.sub("", name)
         name = _OLD_PROCESSOR.sub(".to_", name)
         for prefix, part in _PREFIXES:
             if name.startswith(prefix):
