@@ -14,7 +14,7 @@ from engine.checkpoint.source import DTYPES, Place
 from engine.host_memory import HostMemory
 
 READERS = 4
-"""Threads: one alone copies from the page cache slower than a GPU takes it."""
+"""Threads: a GPU may take more than one copies from the page cache. Not measured on one yet."""
 PIECE = 1 << 25
 """Bytes that are read, and sent, at once."""
 PIECES = 8

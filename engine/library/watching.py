@@ -17,6 +17,8 @@ _GROUPED_MS = 400
 """Changes that come within this time are told of together."""
 _QUIET_MS = 60
 _BREATH_MS = 500
+_MOST_NEW = 16
+"""Watches of new folders, each with a thread; with more, all folders are watched anew as one."""
 
 
 class Watching:
@@ -30,13 +32,15 @@ class Watching:
         self._on_ready = on_ready
         self._stop: threading.Event | None = None
         self._folders: tuple[Path, ...] = ()
+        self._new = 0
+        """Watches of folders that came since."""
         self.has_failed = False
         """Whether somebody else has to look: the system does not tell of changes there."""
 
     def watch(self, folders: Iterable[Path]) -> None:
         """Watch these from now on, and no others."""
         wanted = tuple(folders)
-        if wanted != self._folders:
+        if wanted != self._folders or self._new > _MOST_NEW:
             self.stop()
             self._folders = wanted
             if wanted:
@@ -49,7 +53,7 @@ class Watching:
         """Watch nothing more."""
         if self._stop is not None:
             self._stop.set()
-        self._stop, self._folders, self.has_failed = None, (), False
+        self._stop, self._folders, self._new, self.has_failed = None, (), 0, False
 
     def _run(self, folders: tuple[Path, ...], stop: threading.Event) -> None:
         # Where Linux is to watch all below a folder, watchfiles looks at each file and lets no
@@ -91,10 +95,10 @@ class Watching:
                     on_ready()
                 if not changes:
                     continue
-                self._on_change({Path(path) for _, path in changes})
                 if not everything:
                     added = (Path(path) for change, path in changes if change is Change.added)
                     self._follow_new(tuple(path for path in added if path.is_dir()), stop)
+                self._on_change({Path(path) for _, path in changes})
         except (OSError, RuntimeError) as error:
             left = tuple(folder for folder in folders if folder.is_dir())
             if len(left) < len(folders):
@@ -118,6 +122,7 @@ class Watching:
                 self.has_failed = True
 
         if folders:
+            self._new += 1
             threading.Thread(target=follow, name="watching new folders", daemon=True).start()
 
 

@@ -86,6 +86,10 @@ class Module:
     adapter: str = ""
     """The name that PEFT gave the adapter, where the keys have it."""
 
+    def is_of_another(self, adapter: str) -> bool:
+        """Whether its tensors are known to belong to another adapter of PEFT."""
+        return bool(self.adapter and adapter) and self.adapter != adapter
+
     @property
     def alpha(self) -> TensorInfo | None:
         """Where its alpha lies."""
@@ -177,8 +181,7 @@ def sort_keys(tensors: Mapping[str, TensorInfo]) -> Keys:
         name, role, adapter = _module_role_adapter(written)
         module = modules.setdefault(name, Module()) if role else None
         # The factors of two adapters of PEFT for one module do not go together: the first counts.
-        is_another = module is not None and "" != adapter != module.adapter != ""
-        if module is None or is_another or role in module.tensors:
+        if module is None or module.is_of_another(adapter) or role in module.tensors:
             unknown.append(written)
             continue
         module.adapter = module.adapter or adapter

@@ -34,6 +34,8 @@ def write_previews(
                 if write_preview(lora, drawn.folder.path_of(cell)):
                     path = lora.with_name(lora.stem + ENDING)
                     written[path] = FileVersion.of(path)
+            except FileNotFoundError:
+                continue  # somebody has taken it away already
             except EngineError as error:
                 on_problem(str(error))
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ class FakeApp:
         self.fault: Exception | None = None
 
     def run(self) -> None:
+        assert gc.isenabled(), "garbage is looked for while it runs"
         self.runs += 1
 
     def stop_engine(self, timeout: float) -> bool:
@@ -47,6 +49,7 @@ def fake_app(monkeypatch: pytest.MonkeyPatch) -> Any:
         record = SimpleNamespace(app=FakeApp(stops), settings=None, ended=None, interval=None)
 
         def build(settings: Any, images: Any) -> FakeApp:
+            assert not gc.isenabled(), "a look for garbage would hold the first frame"
             record.settings = settings
             return record.app
 

@@ -192,3 +192,17 @@ def test_a_model_that_is_none_is_wrong_usage(loras: Path, capsys) -> None:
     neon = str(loras / "styles/neon.safetensors")
     assert main(["inspect", neon, "--model", neon]) == 2
     assert "this is a LoRA, not a model" in capsys.readouterr().err
+
+
+def test_a_weight_under_two_names_is_named(home: Path, capsys) -> None:
+    path = home / "twice.safetensors"
+    other = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    factors = {"lora_down": (4, 2048), "lora_up": (640, 4)}
+    tensors = {
+        f"{key}.{role}.weight": np.ones(shape, np.float16)
+        for key in (SDXL_KEY, other)
+        for role, shape in factors.items()
+    }
+    save_file(tensors, path)
+    assert main(["inspect", str(path)]) == 0
+    assert "named twice   1: " in capsys.readouterr().out

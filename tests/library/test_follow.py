@@ -134,6 +134,28 @@ def test_what_happens_in_new_folders_and_below_them_is_followed(
     seen.until(lambda: len(seen.keys) == 5)
 
 
+def test_many_new_folders_are_watched_as_one(
+    root, follow, seen, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a watch of its own only while they are few."""
+    monkeypatch.setattr(watching, "_MOST_NEW", 1)
+    begun: list[tuple[Path, ...]] = []
+    run = watching.Watching._run
+
+    def noting(self: watching.Watching, folders: tuple[Path, ...], stop: threading.Event) -> None:
+        begun.append(folders)
+        run(self, folders, stop)
+
+    monkeypatch.setattr(watching.Watching, "_run", noting)
+    follow()
+    for number in range(4):
+        write_lora(f"new{number}/a.safetensors")
+        seen.until(lambda: len(seen.keys) == number + 1)  # noqa: B023
+    assert len(begun) > 1
+    write_lora("new0/late.safetensors")
+    seen.until(lambda: len(seen.keys) == 5)
+
+
 def test_linux_is_asked_to_watch_folders_and_not_their_files(
     root, follow, seen, write_lora: WriteLora, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from textual.widget import Widget
 
 from engine.library.search import SearchIndex
 from tui_loraswitch.app import key_paint
@@ -17,6 +18,13 @@ async def handled() -> None:
     """Let every message be handled, with no frame in between."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def at_rest(driver):
+    """The main screen, for which no frame comes by itself."""
+    driver.app.main._update_timer.stop()
+    await handled()
+    return driver.app.main
 
 
 @pytest.fixture
@@ -36,9 +44,7 @@ def drawn(monkeypatch) -> list[int]:
 async def test_the_answer_to_a_key_waits_for_no_frame(start, monkeypatch):
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.0)
     async with start() as driver:
-        screen = driver.app.screen
-        screen._update_timer.stop()
-        await handled()
+        screen = await at_rest(driver)
         screen.note_key()
         driver.list.action_move(1)
         await handled()
@@ -47,10 +53,8 @@ async def test_the_answer_to_a_key_waits_for_no_frame(start, monkeypatch):
 
 async def test_what_no_key_led_to_waits_for_its_frame(start):
     async with start() as driver:
-        screen = driver.app.screen
-        screen._update_timer.stop()
+        screen = await at_rest(driver)
         screen._key_at = 0.0
-        await handled()
         driver.list.action_move(1)
         await handled()
         assert driver.list in screen._dirty_widgets
@@ -60,15 +64,22 @@ async def test_what_goes_on_by_itself_waits_for_its_frame(start, monkeypatch):
     """A picture that is drawn meanwhile is not painted with the letter, but where the focus is."""
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.0)
     async with start() as driver:
-        screen = driver.app.screen
+        screen = await at_rest(driver)
         lines = screen.query_one("#picture-line"), screen.query_one("#details-text")
-        screen._update_timer.stop()
-        await handled()
+        painted: list[set[Widget]] = []
+        update = screen._compositor.update_widgets
+        monkeypatch.setattr(
+            screen._compositor,
+            "update_widgets",
+            lambda widgets: (painted.append(set(widgets)), update(widgets)),
+        )
         screen.note_key()
         for line in lines:
             line.refresh()
         driver.list.action_move(1)
         await handled()
+        assert driver.list in set().union(*painted)
+        assert not set(lines) & set().union(*painted)
         assert screen._dirty_widgets == set(lines)
         screen._on_timer_update()
         assert not screen._dirty_widgets
@@ -84,8 +95,7 @@ async def test_what_goes_on_by_itself_waits_for_its_frame(start, monkeypatch):
 async def test_an_answer_just_behind_another_waits_no_longer_than_it_must(start, monkeypatch):
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.05)
     async with start() as driver:
-        screen = driver.app.screen
-        screen._update_timer.stop()
+        screen = await at_rest(driver)
         screen._on_timer_update()
         screen.note_key()
         driver.list.action_move(1)
@@ -99,8 +109,7 @@ async def test_an_answer_just_behind_another_waits_no_longer_than_it_must(start,
 async def test_keys_in_a_bunch_are_painted_together(start, monkeypatch):
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 1000.0)
     async with start() as driver:
-        screen = driver.app.screen
-        screen._update_timer.stop()
+        screen = await at_rest(driver)
         screen._on_timer_update()
         for _ in range(3):
             screen.note_key()
@@ -113,9 +122,7 @@ async def test_a_letter_that_changes_no_row_waits_for_no_frame(start, monkeypatc
     monkeypatch.setattr(key_paint, "LEAST_SECONDS", 0.0)
     async with start() as driver:
         await driver.press("/", "-")
-        screen = driver.app.screen
-        screen._update_timer.stop()
-        await handled()
+        screen = await at_rest(driver)
         screen.note_key()
         screen.library.letters.value = "-z"
         await handled()

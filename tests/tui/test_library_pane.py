@@ -36,6 +36,16 @@ def entries(count: int) -> tuple[LibraryEntry, ...]:
     )  # fmt: skip
 
 
+def find_first(driver, query: str, monkeypatch) -> LibraryPane:
+    """Show the first row that a query finds, before all others."""
+    monkeypatch.setattr(searching, "PIECE", 1)
+    monkeypatch.setattr(library_view, "SECONDS", -1.0)
+    library = driver.app.main.library
+    library.view.filter(query)
+    library._show()
+    return library
+
+
 async def test_folders_come_first_and_the_cursor_starts_on_a_lora(start):
     async with start() as driver:
         assert shown_names(driver) == ["styles/", "deep/", "night", "ink", "neon", "aya", "broken"]
@@ -129,11 +139,7 @@ async def test_the_first_are_shown_at_once_and_the_rest_follows(start, monkeypat
     """The cursor is back on what it was on as soon as that is found."""
     async with start() as driver:
         await driver.highlight("aya")
-        monkeypatch.setattr(searching, "PIECE", 1)
-        monkeypatch.setattr(library_view, "SECONDS", -1.0)
-        pane = driver.app.main.library
-        pane.view.filter("-zzz")
-        pane._show()
+        pane = find_first(driver, "-zzz", monkeypatch)
         assert shown_names(driver) == ["styles/", "deep/", "night"]
         assert pane.highlighted.name == "night"
         assert driver.list._reported.name == "aya", "nobody is told of what may be left at once"
@@ -162,11 +168,7 @@ async def test_the_best_name_counts_more_than_what_the_cursor_was_on(start, monk
     """Also when that is found later."""
     async with start() as driver:
         await driver.highlight("neon")
-        monkeypatch.setattr(searching, "PIECE", 1)
-        monkeypatch.setattr(library_view, "SECONDS", -1.0)
-        library = driver.app.main.library
-        library.view.filter("n -zzz")
-        library._show()
+        library = find_first(driver, "n -zzz", monkeypatch)
         assert driver.list._sought is not None
         driver.list.move_to_one_of(library.view.best_named)
         await driver.until(lambda: library.view.found.is_complete)

@@ -52,24 +52,16 @@ class KeyPaintingScreen(Screen[None]):
             return
         wait = self._painted_at + LEAST_SECONDS - now
         if wait <= 0:
-            self._paint_without(waiting)
+            self._dirty_widgets -= waiting
+            self._paint()
+            self._dirty_widgets |= waiting
         elif not self._waits:
             self._waits = True
             self.set_timer(wait, self._wait_is_over)
 
     def _wait_is_over(self) -> None:
         self._waits = False
-        self.on_idle()
-
-    def _paint_without(self, waiting: set[Widget]) -> None:
-        # A new layout is painted as one.
-        if self._layout_required:
-            waiting = set()
-        self._dirty_widgets -= waiting
-        self._paint()
-        if waiting:
-            self._dirty_widgets |= waiting
-            self._update_timer.resume()
+        self.check_idle()
 
     def _on_timer_update(self) -> None:
         """Paint the frame; what a key has half done waits a moment for the rest."""

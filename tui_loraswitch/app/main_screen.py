@@ -81,8 +81,8 @@ class MainScreen(KeyPaintingScreen):
         """What is drawn, read, measured or told waits for its frame, but where the focus is."""
         around = widget.ancestors_with_self
         pane = next((node for node in around if isinstance(node, Pane | GaugeLine)), None)
-        others = isinstance(pane, PicturePane | DetailsPane | LogPane | GaugesPane | GaugeLine)
-        return others and not (pane is not None and pane.has_focus_within)
+        kinds = PicturePane | DetailsPane | LogPane | GaugesPane | GaugeLine
+        return isinstance(pane, kinds) and not pane.has_focus_within
 
     def on_mount(self) -> None:
         """Lay the panes out before the first frame."""
