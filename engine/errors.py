@@ -11,6 +11,13 @@ class EngineError(Exception):
     path: Path | None = None
     """The one file at fault among those that were asked for, where that is known."""
 
+    def __str__(self) -> str:
+        """The sentence. Names in it may be strangers': nothing in it acts on a terminal."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
 
 class FileFormatError(EngineError):
     """A file is not what it should be (truncated, not safetensors, an unsafe header)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -79,6 +80,8 @@ class LoraFile:
     """
     base: Base
     """The base model it is for and the evidence; empty where nothing tells."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of it, in sentences that go on from its name."""
     read: frozenset[TensorInfo] = frozenset()
     """The tensors of modules whose values are here."""
     bytes: int = 0
@@ -160,7 +163,31 @@ def read_lora_header(path: Path) -> LoraFile:
         for name, roles in keys.embeddings.items()
     }
     base = base_of_file(header, keys.modules)
-    return LoraFile(stamp, header, keys, modules, embeddings, base)
+    remarks = tuple(_on_alpha(header, keys.modules)) if peft is None else ()
+    return LoraFile(stamp, header, keys, modules, embeddings, base, remarks)
+
+
+_ALPHAS = ("ss_network_alpha", "network_alpha", "lora_alpha")
+
+
+def _on_alpha(header: Header, modules: Mapping[str, Module]) -> Iterator[str]:
+    """Say that an alpha in the metadata is not used, where tensors should say it and do not."""
+    ranks = {
+        module.rank
+        for module in modules.values()
+        if "down" in module.tensors and not module.tensors.keys() & {"alpha", "scale"}
+    }
+    for key in _ALPHAS if ranks else ():
+        try:
+            alpha = float(header.metadata[key])
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(alpha) and ranks != {alpha}:
+            yield (
+                f"its metadata has an alpha of {alpha:g} ({key}), which no program applies where "
+                "the modules have none of their own; nor is it here."
+            )
+            return
 
 
 def _outside_numbers(

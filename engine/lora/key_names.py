@@ -17,6 +17,7 @@ _ROLE = re.compile(
       \.lora_(?P<lora>up|down|mid)\.weight
     | \.lora_(?P<peft>[ABE])(?:\.weight|\.[^.]+\.weight|\.(?!bias$)[^.]+)?
     | \.lora_(?P<tokens>embedding_[AB])(?:\.[^.]+)?
+    | \.lora_(?P<peft_alpha>alpha)(?:\.[^.]+)?
     | \.(?P<peft_bias>lora_B)(?:\.[^.]+)?\.bias
     | \.lora\.(?P<old>up|down)\.weight
     | \.lora_linear_layer\.(?P<text>up|down)\.weight
@@ -74,6 +75,14 @@ _TELLING_ROLES = (
     ("boft_R", "BOFT"),
 )
 """Roles that one family alone has, and the family."""
+
+
+_FACTORS = ("up", "down", "mid", "hada_", "lokr_", "hira_", "embedding_", "singular", "p_layer",
+            "q_layer", "lambda_layer", "base_", "alpha", "scale")  # fmt: skip
+"""How the roles begin of tensors that change nothing where there is no rank between them."""
+
+_INNER = re.compile(r"(?:[._]base_layer)+$", re.MULTILINE)
+"""What PEFT calls a module inside an adapter, be it the model's own or another adapter."""
 
 
 @dataclass
@@ -138,6 +147,11 @@ class Module:
         if "b1" in self.tensors and self.tensors["b1"].shape:
             return min(self.tensors["b1"].shape)
         return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing, whatever its values are: it has factors alone, of rank 0."""
+        return self.rank == 0 and all(role.startswith(_FACTORS) for role in self.tensors)
 
     @property
     def input_width(self) -> int | None:
@@ -218,6 +232,11 @@ def _module_role_adapter(written: str) -> tuple[str, str, str]:
         # sd-scripts' own OFT calls its constraint so; it reads 0 otherwise than LyCORIS does.
         found = "constraint"
     return name, _SAME_ROLE.get(found, found), adapter
+
+
+def outermost(names: str) -> str:
+    """Names of modules, one a line, without what tells that they lie inside an adapter of PEFT."""
+    return _INNER.sub("", names) if "base_layer" in names else names
 
 
 def part_of(module: str) -> str:

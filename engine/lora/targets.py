@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from engine.lora.key_names import outermost
 from engine.sdxl.unet_names import Layers, layers_down, unet_original_path
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
@@ -75,7 +76,7 @@ class TargetTable:
 
     def find(self, name: str) -> Target | None:
         """Find a module by the name a file gives it, without the tensor's own ending."""
-        name = _WRAPPERS.sub("", name)
+        name = outermost(_WRAPPERS.sub("", name))
         name = _OLD_PROCESSOR.sub(".to_", name)
         for prefix, part in _PREFIXES:
             if name.startswith(prefix):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.protocol.refs import LoraRef
+from engine.words.clean import clean_line
 
 Tier = Literal["device", "cpu", "file"]
 BackupChoice = Literal["auto", "device", "cpu", "file"]
@@ -27,8 +28,8 @@ class PartReport:
 class LoraReport:
     """How one LoRA file fits the model: its adapter families and its modules by fate.
 
-    Known before anything is touched. `matched`, `unmatched`, `unsupported`, `twice` and
-    `biases_alone` together are all modules of the file.
+    Known before anything is touched. `matched`, `unmatched`, `unsupported`, `twice`,
+    `biases_alone` and `empty` together are all modules of the file.
     """
 
     name: str
@@ -43,6 +44,8 @@ class LoraReport:
     """Modules whose weight the file changes under another name; the first one counts."""
     biases_alone: tuple[str, ...] = ()
     """Modules that would change nothing but a bias, which the model's do not have."""
+    empty: tuple[str, ...] = ()
+    """Modules that change nothing: their factors have rank 0."""
     base_model: str = ""
     """What the file is for; empty when it cannot be told."""
     base_evidence: str = ""
@@ -57,13 +60,15 @@ class LoraReport:
     """Matched modules whose change of a bias is left out, since the model's have none."""
     left_over: tuple[str, ...] = ()
     """Tensors inside matched modules that no adapter known here uses."""
+    remarks: tuple[str, ...] = ()
+    """What else is to be said of the file, in sentences that go on from its name."""
     scratch_bytes: int = 0
     """Working memory in float32 that merging its largest weight takes, about."""
 
     @property
     def modules(self) -> int:
         """All modules of the file."""
-        missed = (self.unmatched, self.unsupported, self.twice, self.biases_alone)
+        missed = (self.unmatched, self.unsupported, self.twice, self.biases_alone, self.empty)
         return self.matched + sum(map(len, missed))
 
     @property
@@ -73,22 +78,24 @@ class LoraReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for each thing in the file that is not used."""
+        """A sentence for each thing in the file that is not used, fit for a terminal."""
         of_all = f"of {self.modules} modules"
         found = (
             (self.unmatched, f"{of_all} are not in the model"),
             (self.unsupported, f"{of_all} are incomplete, or of a kind not supported"),
             (self.twice, f"{of_all} are left out, another name of their weight came first"),
             (self.biases_alone, f"{of_all} change only a bias, which the model's do not have"),
+            (self.empty, f"{of_all} have rank 0 and change nothing"),
             (self.dropped_biases, "changes of a bias are left out, the model has none there"),
             (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),
             (self.unknown_keys, "tensors belong to no module and are not used"),
         )
-        return tuple(
-            f"{self.name}: {len(names):,} {what} (such as {names[0][:90]})."
+        counted = (
+            f"{len(names):,} {what} (such as {clean_line(names[0], 90)})."
             for names, what in found
             if names
         )
+        return tuple(f"{clean_line(self.name)}: {words}" for words in (*counted, *self.remarks))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from engine.lora.families import (
     damage,
 )
 from engine.lora.families.ia3 import BiasIA3
+from engine.lora.families.sum import Sum
 from engine.lora.file import LoraFile
+from engine.lora.key_names import outermost
 from engine.lora.targets import Target, TargetTable
 from engine.protocol.reports import LoraReport, PartReport
 from engine.switch.plan import WeightName
@@ -66,6 +68,11 @@ class Adapters(dict[WeightName, Adapter]):
         self.modules: dict[str, Match] = {}
         self.tensors: frozenset[TensorInfo] = frozenset()
 
+    def add(self, name: WeightName, adapter: Adapter) -> None:
+        """Put an adapter to those of a weight."""
+        first = self.get(name)
+        self[name] = adapter if first is None else Sum((first, adapter))
+
     def with_values(self, file: LoraFile) -> Adapters:
         """The same adapters of the same file when its values have been read.
 
@@ -83,7 +90,7 @@ class Adapters(dict[WeightName, Adapter]):
                     raise LoraRefusedError(
                         f"{file.path.name}: does not fit the model; {module[:90]} is {error}."
                     ) from error
-                read[name] = adapter
+                read.add(name, adapter)
         return read
 
 
@@ -126,6 +133,7 @@ class _Fitting:
     unmatched: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     biases_alone: list[str] = field(default_factory=list)
     dropped_biases: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
@@ -136,6 +144,9 @@ class _Fitting:
         """Build a module's adapters for its weight and bias, or note why there are none."""
         if words := damage(self.file.modules[name]):
             self.misfits.append(f"{name[:90]} is damaged: {words}")
+            return
+        if self.file.groups[name].is_empty:
+            self.empty.append(name)
             return
         tensors = Reads(self.file.modules[name])
         weight = module.get_parameter("weight")
@@ -148,7 +159,7 @@ class _Fitting:
                 return
         named = {WeightName(target.part, target.path, kind): a for kind, a in adapters.items()}
         # The same weight under two names: which one was meant cannot be told.
-        if not named or named.keys() & self.adapters.keys():
+        if not named or (named.keys() & self.adapters.keys() and not self._is_nested(name, named)):
             (self.twice if named else self.unsupported).append(name)
             return
         match = Match(weight.shape, {})
@@ -165,7 +176,8 @@ class _Fitting:
         self.adapters.modules[name] = match
         self.families[self.file.groups[name].family] += 1
         self.modules[target.part] += 1
-        self.adapters.update(named)
+        for weight_name, adapter in named.items():
+            self.adapters.add(weight_name, adapter)
         unused = {*tensors.left_over, *(() if "bias" in adapters else BIAS_ROLES)}
         self.needed.update(
             info
@@ -175,6 +187,16 @@ class _Fitting:
         keys = self.file.groups[name].keys
         self.left_over += [keys[role] for role in tensors.left_over if role in keys]
 
+    def _is_nested(self, name: str, adapters: Mapping[WeightName, Adapter]) -> bool:
+        """Whether PEFT had one adapter inside another, so that both change the same weight.
+
+        The outer one would see what the inner has made of the weight: it may only be added to it
+        where neither looks.
+        """
+        same = (*adapters.values(), *(self.adapters[n] for n in adapters if n in self.adapters))
+        names = map(outermost, self.adapters.modules)
+        return outermost(name) in names and all(adapter.is_additive for adapter in same)
+
     def refuse_misfits(self) -> None:
         """Raise `LoraRefusedError` when a shape does not fit, or nothing matched at all."""
         file_name, total = self.file.path.name, len(self.file.modules)
@@ -182,8 +204,13 @@ class _Fitting:
             others = len(self.misfits) - 1
             more = f" ({others:,} more do not fit either)" if others else ""
             raise LoraRefusedError(f"{file_name}: does not fit the model; {self.misfits[0]}{more}.")
+        if len(self.empty) == total:
+            raise LoraRefusedError(
+                f"{file_name}: all of its {total:,} modules have rank 0 and would change nothing."
+            )
         if not self.adapters:
-            example = (self.unmatched or self.unsupported or self.biases_alone)[0]
+            missed = self.unmatched or self.unsupported or self.biases_alone or self.empty
+            example = missed[0]
             kind = "" if self.unmatched or not self.unsupported else self._what_is_there(example)
             raise LoraRefusedError(
                 f"{file_name}: none of its {total} modules fit the model (such as {example[:90]}"
@@ -207,6 +234,7 @@ class _Fitting:
             unsupported=tuple(self.unsupported),
             twice=tuple(self.twice),
             biases_alone=tuple(self.biases_alone),
+            empty=tuple(self.empty),
             base_model=base.name,
             base_evidence=base.evidence,
             parts=tuple(PartReport(p, n, self.bytes[p]) for p, n in self.modules.items()),
@@ -214,6 +242,7 @@ class _Fitting:
             embeddings=tuple(self.file.embeddings),
             dropped_biases=tuple(self.dropped_biases),
             left_over=tuple(self.left_over),
+            remarks=self.file.remarks,
             scratch_bytes=self.scratch,
         )
 

@@ -168,6 +168,30 @@ def test_what_is_left_over_is_named(home: Path, capsys) -> None:
     assert (report["unknown_keys"], report["embeddings"]) == (["stray"], ["twig"])
 
 
+def test_tensors_without_use_in_a_module_are_listed(home: Path, capsys) -> None:
+    path = home / "odd.safetensors"
+    empty = SDXL_KEY.replace("to_k", "to_v")
+    tensors = {
+        f"{SDXL_KEY}.lora_down.weight": np.ones((4, 2048), np.float16),
+        f"{SDXL_KEY}.lora_up.weight": np.ones((640, 4), np.float16),
+        f"{SDXL_KEY}.rescale": np.ones(640, np.float16),
+        f"{empty}.lora_down.weight": np.ones((0, 2048), np.float16),
+        f"{empty}.lora_up.weight": np.ones((640, 0), np.float16),
+    }
+    save_file(tensors, path, {"network_alpha": "2"})
+    assert main(["inspect", str(path)]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "fits          in part: 1 of 2 modules",
+        f"rank 0        1: {empty}",
+        f"left over     1: {SDXL_KEY}.rescale",
+        "note          its metadata has an alpha of 2",
+    ):
+        assert words in out
+    report = fit_of(path, capsys)["report"]
+    assert report["left_over"] == [f"{SDXL_KEY}.rescale"]
+
+
 def test_a_lora_of_another_base_is_refused_but_read(loras: Path, capsys) -> None:
     fit = fit_of(loras / "old.safetensors", capsys)
     assert fit["report"] is None

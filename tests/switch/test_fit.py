@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,95 @@ def test_what_lies_beside_an_adapter_is_merged_or_named(
     (warning,) = report.warnings
     assert warning.startswith("ink: 2 tensors beside those of an adapter are of no use here")
     assert any(f"(such as {key})." in warning for key in odd)
+
+
+def empty(name: str, out: int, columns: int, family: str) -> dict[str, torch.Tensor]:
+    """A module whose factors have nothing between them."""
+    if family == "LoRA":
+        return lora(name, out, columns, rank=0) | {f"{name}.alpha": torch.tensor(4.0)}
+    if family == "LoHa":
+        return {key: tensor[:, :0] if key.endswith("_a") else tensor[:0]
+                for key, tensor in loha(name, out, columns).items()}  # fmt: skip
+    return {
+        f"{name}.lokr_w1": torch.ones(2, 2),
+        f"{name}.lokr_w2_a": torch.ones(out // 2, 0),
+        f"{name}.lokr_w2_b": torch.ones(0, columns // 2),
+    }
+
+
+@pytest.mark.parametrize("family", ["LoRA", "LoHa", "LoKr"])
+def test_modules_of_rank_0_are_said_to_change_nothing(
+    parts: dict[str, nn.Module], tmp_path: Path, family: str
+) -> None:
+    nothing = empty(TO_OUT, 32, 32, family)
+    report = report_on(lora(TO_K, 32, 48) | nothing, parts, tmp_path)
+    assert (report.matched, report.modules, report.empty) == (1, 2, (TO_OUT,))
+    assert report.warnings == (
+        f"ink: 1 of 2 modules have rank 0 and change nothing (such as {TO_OUT}).",
+    )
+    with pytest.raises(LoraRefusedError, match="all of its 1 modules have rank 0"):
+        report_on(nothing, parts, tmp_path)
+
+
+def test_rank_0_beside_something_else_is_no_emptiness(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    for more in ({f"{TO_OUT}.diff": torch.ones(32, 32)}, {f"{TO_OUT}.dora_scale": torch.ones(32)}):
+        report = report_on(lora(TO_OUT, 32, 32, rank=0) | more, parts, tmp_path)
+        assert (report.matched, report.empty, report.warnings) == (1, (), ())
+
+
+def test_of_nested_adapters_that_look_at_the_weight_one_is_left_out(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    """The outer one was trained on what the inner had made of the weight."""
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    inner = lora(f"{name}.base_layer", 32, 48)
+    for outer in (
+        lora(name, 32, 48) | {f"{name}.lora_magnitude_vector": torch.ones(32)},
+        {f"{name}.oft_R.weight": torch.ones(12, 6)},
+    ):
+        report = report_on(inner | outer, parts, tmp_path)
+        assert (report.matched, report.modules, len(report.twice)) == (1, 2, 1)
+
+
+def test_an_alpha_in_the_metadata_alone_is_said_to_be_of_no_use(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    def remarks(tensors: dict[str, torch.Tensor], **metadata: str) -> tuple[str, ...]:
+        path = tmp_path / "ink.safetensors"
+        save_file(tensors, path, metadata)
+        _, report = fit(read_lora_header(path), TargetTable(parts), parts)
+        assert report.warnings == tuple(f"ink: {remark}" for remark in report.remarks)
+        return report.remarks
+
+    bare = lora(TO_K, 32, 48, rank=4)
+    for key in ("network_alpha", "ss_network_alpha", "lora_alpha"):
+        (remark,) = remarks(bare, **{key: "2"})
+        assert remark.startswith(f"its metadata has an alpha of 2 ({key}), which no program")
+    assert remarks(bare, network_alpha="4.0") == ()
+    for nonsense in ("None", "nan", "", "\x1b[31m"):
+        assert remarks(bare, network_alpha=nonsense) == ()
+    for role in ("alpha", "scale"):
+        assert remarks(bare | {f"{TO_K}.{role}": torch.tensor(1.0)}, network_alpha="2") == ()
+    assert remarks(loha(TO_K, 32, 48), network_alpha="8") == ()
+    config = json.dumps({"unet.lora_alpha": 2, "unet.r": 4})
+    assert remarks(bare, network_alpha="8", lora_adapter_metadata=config) == ()
+
+
+def test_names_of_strangers_cannot_act_on_a_terminal(
+    parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    evil = "evil\x1b]52;c;AAAA\x07\x9b31m"
+    tensors = lora(TO_K, 32, 48) | lora(evil, 2, 2) | {f"{evil}.junk": torch.ones(1)}
+    report = report_on(tensors, parts, tmp_path)
+    assert report.unmatched == (evil,)
+    assert len(report.warnings) == 2
+    assert all(warning.isprintable() and "evil" in warning for warning in report.warnings)
+    with pytest.raises(LoraRefusedError) as refusal:
+        report_on(lora(evil, 2, 2), parts, tmp_path)
+    assert str(refusal.value).isprintable()
+    assert "evil" in str(refusal.value)
 
 
 @pytest.mark.parametrize("role", ["alpha", "scale"])

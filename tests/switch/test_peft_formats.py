@@ -11,11 +11,14 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from peft import (
     HiraConfig,
+    LoHaConfig,
     LoraConfig,
     OFTConfig,
     get_peft_model,
     get_peft_model_state_dict,
+    inject_adapter_in_model,
 )
+from safetensors.torch import save_file
 from torch import nn
 
 from engine.lora.cache import LoraCache
@@ -144,3 +147,37 @@ def test_tables_of_tokens_have_the_weights_of_peft_forward(
             size = torch.linalg.vector_norm(exact - before[name].double())
             assert size > 1e-3
             assert torch.linalg.vector_norm(found - exact) / size < 1e-5, name
+
+
+@pytest.mark.parametrize("saved", ["both", "the inner one"])
+def test_an_adapter_inside_another_has_the_weights_of_peft_forward(
+    saved: str, tmp_path: Path
+) -> None:
+    """PEFT puts one kind of adapter around another: `to_k.base_layer.lora_A`, `to_k.hada_w1_a`."""
+    target = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    outside = copy.deepcopy(untouched(torch.float32))
+    for config in (LoraConfig(r=2, lora_alpha=2), LoHaConfig(r=2, alpha=2)):
+        config.target_modules = [target]
+        inject_adapter_in_model(config, outside)
+    layer = outside.get_submodule(target)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in layer.named_parameters():
+        if "base_layer.weight" not in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    tensors = {
+        f"unet.{target}.{name}": parameter.detach().clone()
+        for name, parameter in layer.named_parameters()
+        if "base_layer.weight" not in name and (saved == "both" or "base_layer." in name)
+    }
+    path = tmp_path / "nested.safetensors"
+    save_file(tensors, path)
+    measured = layer if saved == "both" else layer.base_layer
+    eye = torch.eye(measured.in_features)
+    expected = measured(eye).T - measured(torch.zeros_like(eye)).T
+    unet, switcher = live(torch.float32)
+    (report,) = switcher.apply([LoraRef(path)]).loras
+    assert (report.matched, report.warnings) == (2 if saved == "both" else 1, ())
+    found = unet.get_submodule(target).weight
+    base = untouched(torch.float32).get_submodule(target).weight
+    assert not torch.allclose(found, base, atol=1e-3)
+    assert torch.allclose(found, expected, atol=1e-6)

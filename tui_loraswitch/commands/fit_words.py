@@ -40,8 +40,12 @@ def fit_fields(fit: Examination) -> Iterator[tuple[str, str]]:
     yield "not supported", _named(report.unsupported)
     yield "named twice", _named(report.twice)
     yield "no bias there", _named((*report.dropped_biases, *report.biases_alone))
+    yield "rank 0", _named(report.empty)
+    yield "left over", _named(report.left_over)
     yield "other tensors", _named(report.unknown_keys)
     yield "embeddings", ", ".join(report.embeddings)
+    for remark in report.remarks:
+        yield "note", remark
 
 
 def fit_as_json(fit: Examination) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
+from engine.lora.key_names import outermost
+
 _FLAT = str.maketrans(".-", "__")
 _NUMBERS = str.maketrans("0123456789", "##########")
 
@@ -32,7 +34,7 @@ class ModuleNames:
     def __init__(self, modules: Mapping[str, int | None]) -> None:
         """Take modules by name with the width of their inputs, where it is known."""
         # All names in one text, since a call for each of a thousand would be what takes the time.
-        text = "\n".join(name.replace("\n", " ") for name in modules)
+        text = outermost("\n".join(name.replace("\n", " ") for name in modules))
         # diffusers once put its LoRAs into attention processors.
         self._dotted = _WRAPPERS.sub("", text).replace(".processor.to_", ".to_")
         self._all = self._dotted.translate(_FLAT)
@@ -71,7 +73,8 @@ class ModuleNames:
 
 def flat_name(name: str) -> str:
     """A module's name without what programs write before it, with `_` for dots."""
-    return _WRAPPERS.sub("", name).replace(".processor.to_", ".to_").translate(_FLAT)
+    bare = outermost(_WRAPPERS.sub("", name))
+    return bare.replace(".processor.to_", ".to_").translate(_FLAT)
 
 
 @cache

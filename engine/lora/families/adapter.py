@@ -18,6 +18,11 @@ class ShapeMismatchError(ValueError):
 class Adapter(ABC):
     """What one LoRA file does to one weight (or bias) of the model."""
 
+    @property
+    def is_additive(self) -> bool:
+        """Whether the delta is the same for every base weight."""
+        return False
+
     @abstractmethod
     def check(self, shape: torch.Size) -> None:
         """Raise `ShapeMismatchError` unless the adapter fits a weight of `shape`.

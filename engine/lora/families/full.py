@@ -25,6 +25,10 @@ class Difference(Adapter):
     difference: torch.Tensor
     scale: float = 1.0
 
+    @property
+    def is_additive(self) -> bool:
+        return True
+
     def check(self, shape: torch.Size) -> None:
         _require_same(self.difference, shape)
 

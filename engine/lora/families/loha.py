@@ -31,6 +31,10 @@ class LoHa(Adapter):
     cores: tuple[torch.Tensor, torch.Tensor] | None
     scale: float
 
+    @property
+    def is_additive(self) -> bool:
+        return True
+
     def check(self, shape: torch.Size) -> None:
         for index, (a, b) in enumerate((self.first, self.second)):
             require_dims(2, a, b)

@@ -32,6 +32,10 @@ class LoKr(Adapter):
     second: tuple[torch.Tensor, ...]
     scale: float
 
+    @property
+    def is_additive(self) -> bool:
+        return True
+
     def check(self, shape: torch.Size) -> None:
         left, right = _factor_shape(self.first), _factor_shape(self.second)
         if len(left) != 2 or len(right) not in (2, 4):

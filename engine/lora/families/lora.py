@@ -58,6 +58,10 @@ class LowRank(Adapter):
     down: torch.Tensor
     scale: float
 
+    @property
+    def is_additive(self) -> bool:
+        return True
+
     def check(self, shape: torch.Size) -> None:
         require_dims(2, self.up, self.down)
         out, rank = self.up.shape
@@ -115,6 +119,10 @@ class Tucker(Adapter):
     mid: torch.Tensor
     down: torch.Tensor
     scale: float
+
+    @property
+    def is_additive(self) -> bool:
+        return True
 
     def check(self, shape: torch.Size) -> None:
         require_dims(2, self.up, self.down)

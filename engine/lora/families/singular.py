@@ -28,6 +28,10 @@ class Singular(Adapter):
     down: torch.Tensor
     scale: float
 
+    @property
+    def is_additive(self) -> bool:
+        return True
+
     def check(self, shape: torch.Size) -> None:
         require_dims(2, self.up, self.down)
         (out, rank), columns = self.up.shape, self.down.shape[1]

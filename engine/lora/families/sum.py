@@ -15,6 +15,10 @@ class Sum(Adapter):
 
     members: tuple[Adapter, ...]
 
+    @property
+    def is_additive(self) -> bool:
+        return all(member.is_additive for member in self.members)
+
     def check(self, shape: torch.Size) -> None:
         for member in self.members:
             member.check(shape)
