@@ -28,7 +28,10 @@ MOST_TEXT = 16_000_000
 MOST_PARTS = 20_000
 """Chunks or segments of one file: a PNG of 40 million pixels has some thousands."""
 
-_PROPERTY = re.compile(rb"<loraswitch:made>([^<]*)</loraswitch:made>")
+_PROPERTY = re.compile(rb"<loraswitch:made>([^<]*+)</loraswitch:made>")
+_XMP_IN_PNG = "XML:com.adobe.xmp"
+_XMP_COMMENT = re.compile(rb"<exif:UserComment>\s*+(?:<[^<>]*+>\s*+)*+([^<]++)")
+"""Where Draw Things writes; the text is in a list of one for each language."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class _Found:
             text = self._unpacked(rest) if is_packed else rest
         # Texts that are to be Latin-1 are often UTF-8.
         self._add(key.decode("latin-1"), text, is_utf8=name == b"iTXt")
+        if key.decode("latin-1") == _XMP_IN_PNG:
+            self._xmp(text)
 
     def _unpacked(self, data: bytes) -> bytes:
         unpacker = zlib.decompressobj()
@@ -193,8 +198,10 @@ class _Found:
             self._texts.setdefault(name, text)
 
     def _xmp(self, data: bytes) -> None:
-        if (found := _PROPERTY.search(data)) is not None:
-            self._add(MAKING, unescape(found[1].decode("utf-8", "replace")).encode(), is_utf8=True)
+        for name, pattern in ((MAKING, _PROPERTY), ("UserComment", _XMP_COMMENT)):
+            if (found := pattern.search(data)) is not None:
+                text = unescape(found[1].decode("utf-8", "replace"))
+                self._add(name, text.encode(), is_utf8=True)
 
     def _add(self, name: str, text: bytes, *, is_utf8: bool = False) -> None:
         self._left -= len(text)

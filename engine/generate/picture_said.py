@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from engine.files.picture_texts import INFOTEXT, MAKING, PictureTexts, read_pict
 from engine.generate.infotext import Infotext, parse_infotext
 from engine.generate.infotext.comfyui import read_graph
 from engine.generate.infotext.comfyui_workflow import graph_of
+from engine.generate.infotext.dialects import program_of, read_dream
 from engine.generate.infotext.json_values import json_object
 from engine.protocol.making import Making, decode_making
 
@@ -66,15 +68,14 @@ def _info(texts: Mapping[str, str], text: str) -> tuple[Infotext | None, str]:
     if text and (table is None or not _is_graph(table)):
         info = parse_infotext(text)
         if info.steps is not None or info.seed is not None or info.sampler is not None:
-            return info, _program(texts, text, info)
-    for key, program in (
-        ("invokeai_metadata", "InvokeAI"),
-        ("sd-metadata", "InvokeAI"),
-        ("fooocus", "Fooocus"),
-        ("Comment", "NovelAI" if texts.get("Software") == "NovelAI" else "Fooocus"),
-    ):
-        if (settings := json_object(texts.get(key))) is not None:
-            return _of_json(settings), program
+            return info, _program(texts, table, info)
+    for key in ("invokeai_metadata", "sd-metadata", "fooocus", "generation_data", "Comment"):
+        if (settings := json_object(texts.get(key, "").rstrip("\0"))) is not None:
+            return parse_infotext(json.dumps(settings)), _program_of_key(key, texts, settings)
+    if program_of(texts) == "Easy Diffusion":
+        return parse_infotext(json.dumps(dict(texts))), "Easy Diffusion"
+    if dream := read_dream(texts.get("Dream", "")):
+        return parse_infotext(json.dumps(dream)), "InvokeAI"
     for key in ("prompt", "workflow"):
         graph = json_object(texts.get(key))
         if graph is not None:
@@ -86,17 +87,11 @@ def _info(texts: Mapping[str, str], text: str) -> tuple[Infotext | None, str]:
     return (parse_infotext(text), "") if text and table is None else (None, "")
 
 
-def _of_json(settings: dict[str, object]) -> Infotext:
-    """Settings in JSON under whatever key, in InvokeAI's, Fooocus' or NovelAI's words."""
-    import json
-
-    inner = settings.get("image")
-    settings = inner if isinstance(inner, dict) else settings
-    renamed = {_NOVELAI.get(name, name): value for name, value in settings.items()}
-    return parse_infotext(json.dumps(renamed))
-
-
-_NOVELAI = {"uc": "negative prompt", "scale": "cfg scale"}
+def _program_of_key(key: str, texts: Mapping[str, str], settings: Mapping[str, object]) -> str:
+    if key == "Comment":
+        return "NovelAI" if texts.get("Software") == "NovelAI" else "Fooocus"
+    usual = {"fooocus": "Fooocus", "generation_data": "Tensor.Art"}
+    return usual.get(key) or program_of(settings) or "InvokeAI"
 
 
 def _is_graph(table: Mapping[str, object]) -> bool:
@@ -109,12 +104,13 @@ _BY_VERSION = (
     (re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+"), "A1111"),
     (re.compile(r"fooocus", re.I), "Fooocus"),
     (re.compile(r"comfyui", re.I), "ComfyUI"),
+    (re.compile(r"stable-diffusion\.cpp"), "stable-diffusion.cpp"),
 )
 
 
-def _program(texts: Mapping[str, str], text: str, info: Infotext) -> str:
-    if "sui_image_params" in text:
-        return "SwarmUI"
+def _program(texts: Mapping[str, str], table: Mapping[str, object] | None, info: Infotext) -> str:
+    if table is not None and (program := program_of(table)):
+        return program
     if "fooocus_scheme" in texts or "Fooocus" in (info.version or ""):
         return "Fooocus"
     for key, name in (("app", "SD.Next"), ("backend", "SD.Next")):
@@ -123,7 +119,7 @@ def _program(texts: Mapping[str, str], text: str, info: Infotext) -> str:
     for pattern, name in _BY_VERSION:
         if info.version and pattern.match(info.version):
             return name
-    return "A1111"
+    return "A1111" if table is None else ""
 
 
 def _of_exif(texts: Mapping[str, str]) -> dict[str, str]:

@@ -54,6 +54,8 @@ _SCHEDULE_SPELLINGS: Mapping[str, str] = {
     "default": "Automatic",
     # A1111's Uniform and ComfyUI's normal put the steps at the same places.
     "normal": "Uniform",
+    # So does stable-diffusion.cpp's.
+    "discrete": "Uniform",
     "ddimuniform": "DDIM",
     "exp": "Exponential",
     "polyexp": "Polyexponential",

@@ -414,3 +414,28 @@ def test_what_cannot_be_read_is_left_out() -> None:
         info = parse_infotext(f'{{"prompt": "a", "steps": 3, "seed": {value}, "loras": {value}}}')
         assert info.seed is None
         assert "a" in info.prompt
+
+
+def test_a_number_of_any_length_costs_itself_alone() -> None:
+    info = parse_infotext(f'{{"prompt": "a", "steps": 3, "seed": {"1" * 5000}, "cfg": 7}}')
+    assert info == Infotext("a", steps=3, cfg_scale=7.0)
+
+
+def test_a_byte_order_mark_is_no_letter() -> None:
+    for text in ("a\nSteps: 3, Sampler: Euler, Seed: 5", '{"prompt": "a", "steps": 3, "seed": 5}'):
+        info = parse_infotext("\ufeff" + text)
+        assert (info.prompt, info.steps, info.seed) == ("a", 3, 5)
+
+
+def test_a_line_behind_the_settings_is_one_of_its_own() -> None:
+    info = parse_infotext("a\nSteps: 3, Sampler: Euler, Model: xl\n\nUsed embeddings: neg [119b]")
+    assert info.model == "xl"
+    assert extra(info)["Used embeddings"] == "neg [119b]"
+
+
+def test_a_lora_of_civitai_without_any_name_is_none() -> None:
+    info = parse_infotext(
+        "a\nSteps: 3, Sampler: Euler, Seed: 1, "
+        'Civitai resources: [{"type": "lora", "weight": 0.5, "modelVersionName": "v1"}]'
+    )
+    assert info.loras == ()

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,149 @@ def test_novelai(tmp_path: Path) -> None:
     assert (said.info.cfg_scale, said.info.seed, said.info.steps) == (5.0, 9, 28)
 
 
+def test_novelai_of_the_fourth_version(tmp_path: Path) -> None:
+    """A part of the prompt for each character, and the schedule beside the sampler."""
+    comment = {
+        "prompt": "", "steps": 28, "scale": 5.0, "seed": 9, "sampler": "k_dpmpp_2m",
+        "noise_schedule": "karras", "v4_prompt": {"caption": {"base_caption": "two foxes",
+        "char_captions": [{"char_caption": "a red one"}, {"char_caption": 3}, None]}},
+        "v4_negative_prompt": {"caption": {"base_caption": "dull", "char_captions": []}},
+    }  # fmt: skip
+    said = png(tmp_path, {"Software": "NovelAI", "Comment": comment})
+    assert said.info is not None
+    assert (said.info.prompt, said.info.negative_prompt) == ("two foxes, a red one", "dull")
+    assert (said.info.sampler, said.info.schedule) == ("DPM++ 2M", "Karras")
+    said = png(
+        tmp_path, {"Software": "NovelAI", "Comment": {**comment, "noise_schedule": "native"}}
+    )
+    assert said.info is not None
+    assert said.info.schedule is None, "the sampler's own"
+
+
+def test_the_first_invoke_ai(tmp_path: Path) -> None:
+    """What is to be avoided stands in the prompt, in square brackets."""
+    image = {"prompt": [{"prompt": "a fox [dull], red", "weight": 1.0}], "steps": 50, "seed": 1,
+             "sampler": "k_lms", "width": 512, "height": 768, "cfg_scale": 7.5}  # fmt: skip
+    metadata = {"model_weights": "xl", "app_id": "invoke-ai/InvokeAI", "image": image}
+    dream = '"a fox [dull], red" -s 50 -S 1 -W 512 -H 768 -C 7.5 -A k_lms'
+    for texts in ({"sd-metadata": metadata, "Dream": dream}, {"Dream": dream}):
+        said = png(tmp_path, texts)
+        assert said.program == "InvokeAI"
+        info = said.info
+        assert info is not None
+        assert (info.prompt, info.negative_prompt) == ("a fox , red", "dull")
+        assert (info.steps, info.seed, info.width, info.height) == (50, 1, 512, 768)
+        assert (info.sampler, info.cfg_scale) == ("LMS", 7.5)
+
+
+EASY = {
+    "prompt": "a fox", "negative_prompt": "dull", "seed": "42", "num_inference_steps": "25",
+    "use_stable_diffusion_model": "xl/base", "guidance_scale": "7.5", "sampler_name": "euler_a",
+    "width": "832", "height": "1216", "use_lora_model": "['ink', 'neon']",
+    "lora_alpha": "[0.5, 0.7]",
+}  # fmt: skip
+EASY_WORDS = {
+    "Prompt": "a fox", "Negative Prompt": "dull", "Seed": "42", "Steps": "25",
+    "Stable Diffusion model": "xl/base", "Guidance Scale": "7.5", "Sampler": "euler_a",
+    "Width": "832", "Height": "1216", "LoRA model": "ink, neon", "LoRA Strength": "0.5, 0.7",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", [EASY, EASY_WORDS])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_easy_diffusion(tmp_path: Path, texts: dict[str, str], ending: str) -> None:
+    """In a PNG each value has a key of its own; elsewhere they are JSON."""
+    if ending == "png":
+        said = png(tmp_path, texts)
+    else:
+        said = exif(tmp_path, ending, {}, b"ASCII\0\0\0" + json.dumps(texts).encode())
+    assert said.program == "Easy Diffusion"
+    info = said.info
+    assert info is not None
+    assert (info.prompt, info.negative_prompt, info.seed) == ("a fox", "dull", 42)
+    assert (info.steps, info.cfg_scale, info.sampler) == (25, 7.5, "Euler a")
+    assert (info.width, info.height, info.model) == (832, 1216, "xl/base")
+    assert [(tag.name, tag.unet) for tag in info.loras] == [("ink", 0.5), ("neon", 0.7)]
+
+
+def test_draw_things(tmp_path: Path) -> None:
+    """It writes JSON into the XMP."""
+    settings = json.dumps(
+        {"c": "a fox & <friend>", "uc": "dull", "sampler": "DPM++ 2M Karras", "scale": 4.5,
+         "seed": 77, "size": "832x1216", "steps": 20, "model": "xl.ckpt",
+         "lora": [{"model": "ink", "weight": 0.6}]}
+    )  # fmt: skip
+    xmp = (
+        '<x:xmpmeta><rdf:Description><exif:UserComment> <rdf:Alt><rdf:li xml:lang="x-default">'
+        f"{escape(settings)}</rdf:li></rdf:Alt></exif:UserComment></rdf:Description></x:xmpmeta>"
+    )
+    Image.new("RGB", (64, 32)).save(tmp_path / "x.webp", xmp=xmp.encode())
+    for said in (png(tmp_path, {"XML:com.adobe.xmp": xmp}), read_picture(tmp_path / "x.webp")):
+        assert said.program == "Draw Things"
+        info = said.info
+        assert info is not None
+        assert (info.prompt, info.negative_prompt) == ("a fox & <friend>", "dull")
+        assert (info.sampler, info.schedule, info.seed) == ("DPM++ 2M", "Karras", 77)
+        assert (info.cfg_scale, info.width, info.model) == (4.5, 832, "xl")
+        assert [(tag.name, tag.unet) for tag in info.loras] == [("ink", 0.6)]
+
+
+def test_ruined_fooocus(tmp_path: Path) -> None:
+    settings = {
+        "Prompt": "a fox", "Negative": "dull", "steps": 30, "cfg": 8.5, "width": 1152,
+        "height": 896, "seed": 99, "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras",
+        "base_model_name": "xl.safetensors", "base_model_hash": "be9edd61",
+        "loras": [["4852686128", "0.1 - my - ink_1.0.safetensors"], ["odd"]],
+        "software": "RuinedFooocus",
+    }  # fmt: skip
+    said = png(tmp_path, {"parameters": settings})
+    assert said.program == "RuinedFooocus"
+    info = said.info
+    assert info is not None
+    assert (info.prompt, info.negative_prompt, info.seed) == ("a fox", "dull", 99)
+    assert (info.model, info.model_hash, info.width) == ("xl", "be9edd61", 1152)
+    assert [(tag.name, tag.unet) for tag in info.loras] == [("my - ink_1.0", 0.1)]
+    assert info.lora_hashes == (("my - ink_1.0", "4852686128"),)
+
+
+def test_tensor_art(tmp_path: Path) -> None:
+    settings = {
+        "prompt": "a fox", "negativePrompt": "dull", "width": 832, "height": 1216, "steps": 25,
+        "samplerName": "DPM++ 2M Karras", "cfgScale": 7, "seed": "5", "clipSkip": 2,
+        "baseModel": {"label": "XL", "modelFileName": "xl", "hash": "11aa"},
+        "models": [{"label": "Ink", "type": "LORA", "weight": 0.8, "modelFileName": "ink_v1",
+                    "hash": "ABCDEF"}, {"type": "UPSCALER", "label": "x"}, None],
+    }  # fmt: skip
+    said = png(tmp_path, {"generation_data": json.dumps(settings) + "\0"})
+    assert said.program == "Tensor.Art"
+    info = said.info
+    assert info is not None
+    assert (info.prompt, info.negative_prompt, info.seed) == ("a fox", "dull", 5)
+    assert (info.model, info.model_hash, info.clip_skip) == ("xl", "11aa", 2)
+    assert (info.sampler, info.schedule, info.cfg_scale) == ("DPM++ 2M", "Karras", 7.0)
+    assert [(tag.name, tag.unet) for tag in info.loras] == [("ink_v1", 0.8)]
+
+
+def test_stable_diffusion_cpp(tmp_path: Path) -> None:
+    text = (
+        "a fox\nSteps: 20, CFG scale: 7.000000, Guidance: 3.500000, Seed: 42, Size: 832x1216, "
+        "Model: xl.safetensors, RNG: cuda, Sampler: dpm++2m discrete, Version: stable-diffusion.cpp"
+    )
+    said = png(tmp_path, {"parameters": text})
+    assert said.program == "stable-diffusion.cpp"
+    assert said.info is not None
+    assert (said.info.sampler, said.info.schedule) == ("DPM++ 2M", "Uniform")
+    assert (said.info.noise, said.info.model, said.info.cfg_scale) == ("GPU", "xl", 7.0)
+
+
+def test_json_of_a_program_that_is_not_known(tmp_path: Path) -> None:
+    """Its settings are read, and no other program is named."""
+    said = png(tmp_path, {"parameters": {"prompt": "a fox", "seed": 4, "steps": 9, "by": "me"}})
+    assert said.program == ""
+    assert said.info is not None
+    assert (said.info.seed, said.info.steps) == (4, 9)
+
+
 # ComfyUI.
 
 
@@ -316,6 +460,53 @@ def test_comfyui_with_lists_of_loras(tmp_path: Path) -> None:
                  model_weight_3=0.4, clip_weight_3=0.4)  # fmt: skip
     applied = node("CR Apply LoRA Stack", model=["4", 0], clip=["4", 1], lora_stack=["10", 0])
     check_comfy(png(tmp_path, {"prompt": comfy(n10=stack, n11=applied)}))
+
+
+def test_comfyui_with_loaders_that_take_tags(tmp_path: Path) -> None:
+    manager = node("Lora Loader (LoraManager)", text="<lora:a:9>", model=["4", 0], loras={
+        "__value__": [{"name": "ink", "strength": "0.8", "clipStrength": 0.5},
+                      {"name": "neon", "strength": 0.4, "active": True},
+                      {"name": "off", "strength": 1, "active": False}, None]})  # fmt: skip
+    check_comfy(png(tmp_path, {"prompt": comfy(n11=manager)}))
+    tags = node("LoraTagLoader", text="a <lora:ink:0.8:0.5> <lora:neon:0.4>", model=["4", 0])
+    check_comfy(png(tmp_path, {"prompt": comfy(n11=tags)}))
+    both = node("CLIPTextEncode", text="a fox <lora:neon:0.4>", clip=["4", 1])
+    said = png(tmp_path, {"prompt": comfy(n11=tags, n6=both)})
+    check_comfy(said, prompt="a fox <lora:neon:0.4>", loras=[("ink", 0.8, 0.5)])
+    broken = node("LoraTagLoader", text="<lora:ink:strong>", model=["4", 0])
+    check_comfy(png(tmp_path, {"prompt": comfy(n11=broken)}), loras=[])
+
+
+def test_comfyui_with_texts_put_together(tmp_path: Path) -> None:
+    encode = node("CLIPTextEncode", text=["20", 0], clip=["4", 1])
+    whole = node("StringConcatenate", string_a="a", string_b=["21", 0], delimiter=" ")
+    part = node("CR Text Concatenate", text1=["22", 0], text2="", separator="")
+    word = node("PrimitiveString", value="fox")
+    graph = comfy(n6=encode, n20=whole, n21=part, n22=word)
+    check_comfy(png(tmp_path, {"prompt": graph}))
+    graph["20"]["inputs"]["string_b"] = ["20", 0]
+    check_comfy(png(tmp_path, {"prompt": graph}), prompt="a")
+    twice = node("JoinStrings", string1=["22", 0], string2=["22", 0], delimiter="+")
+    check_comfy(png(tmp_path, {"prompt": {**graph, "20": twice}}), prompt="fox+fox")
+    chain = {str(n): node("StringConcatenate", string_a=[str(n + 1), 0], string_b=[str(n + 1), 0])
+             for n in range(20, 9000)}  # fmt: skip
+    with bounded(10.0):
+        png(tmp_path, {"prompt": comfy(n6=encode) | chain})
+
+
+def test_comfyui_with_zeros_for_the_negative_prompt(tmp_path: Path) -> None:
+    """The text behind the node that gives zeros counts for nothing."""
+    zeros = node("ConditioningZeroOut", conditioning=["6", 0])
+    said = png(tmp_path, {"prompt": comfy(n7=zeros)})
+    check_comfy(said, negative_prompt="", empty_negative="zeros")
+    empty = node("CLIPTextEncode", text="", clip=["4", 1])
+    said = png(tmp_path, {"prompt": comfy(n7=empty)})
+    check_comfy(said, negative_prompt="", empty_negative="encoded")
+
+
+def test_comfyui_takes_the_text_that_was_decided(tmp_path: Path) -> None:
+    encode = node("ImpactWildcardEncode", wildcard_text="a {fox|cat}", populated_text="a fox")
+    check_comfy(png(tmp_path, {"prompt": comfy(n6=encode)}))
 
 
 def test_comfyui_with_a_loader_of_all(tmp_path: Path) -> None:

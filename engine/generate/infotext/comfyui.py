@@ -6,23 +6,19 @@ is `[id, output]`. `workflow` is what the editor shows, with values in the order
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from engine.generate.infotext.comfyui_loras import loras_of
+from engine.generate.infotext.comfyui_nodes import Nodes
+from engine.generate.infotext.comfyui_texts import GraphTexts
 from engine.generate.infotext.fields import file_name
-from engine.generate.infotext.json_values import json_object
 from engine.generate.infotext.numbers import real, whole
 from engine.generate.infotext.picture_info import Infotext
-from engine.words.lora_tags import LoraTag
+from engine.words.lora_tags import LoraTag, tag_names
 from engine.words.sampler_spellings import read_sampler, read_schedule
 
-Node = Mapping[str, Any]
 MOST_NODES = 20_000
-_TEXTS = ("text", "text_g", "prompt", "positive", "string", "value", "wildcard_text", "Text",
-          "populated_text", "text_l", "t5xxl", "String", "positive_prompt")  # fmt: skip
-_NEGATIVE_TEXTS = ("negative", "negative_prompt")
 _SEEDS = ("seed", "noise_seed", "value", "int", "seed_num")
 _MODELS = ("ckpt_name", "unet_name", "model_name", "base_ckpt_name")
 _SIDES = ("width", "empty_latent_width"), ("height", "empty_latent_height")
@@ -38,17 +34,16 @@ def read_graph(graph: Mapping[str, Any]) -> Infotext | None:
 
     Of several passes the first counts: its seed and size are those that people type.
     """
-    nodes = {str(id): node for id, node in graph.items() if _inputs(node) is not None}
-    if not nodes or len(nodes) > MOST_NODES:
-        return None
-    return _Graph(nodes).read()
+    nodes = Nodes(graph)
+    return _Graph(nodes).read() if 0 < len(nodes) <= MOST_NODES else None
 
 
 class _Graph:
     """Follows links from a sampler to what stands behind its inputs."""
 
-    def __init__(self, nodes: Mapping[str, Node]) -> None:
+    def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
+        self._texts = GraphTexts(nodes)
 
     def read(self) -> Infotext | None:
         sampler = self._sampler()
@@ -56,9 +51,8 @@ class _Graph:
             return None
         # A guider of its own has model, prompts and scale; so have pipes and loaders.
         place = self._first_with(sampler, ("positive", "conditioning"), ("guider", "pipe"))
-        prompt = self._text(place, ("positive", "conditioning", "positive_prompt"), _TEXTS)
-        avoided = (*_NEGATIVE_TEXTS, *_TEXTS)
-        negative = self._text(place, ("negative", "negative_prompt"), avoided)
+        prompt, negative = self._texts.prompt(place), self._texts.negative(place)
+        empty = "zeros" if self._texts.is_zeros(place) else "encoded"
         model, loras = self._model(place)
         named = self._value(sampler, ("sampler_name", "sampler"), ("sampler",))
         schedule = self._value(sampler, ("scheduler",), ("sigmas",))
@@ -78,9 +72,10 @@ class _Graph:
             height=height,
             model=model,
             clip_skip=abs(layer) if layer else None,
-            empty_negative=None if negative else "encoded",
+            empty_negative=None if negative else empty,
             rng="ComfyUI",
-            loras=tuple(loras),
+            # A node may give its text to the prompt and its tags to the model.
+            loras=tuple(lora for lora in loras if lora.name not in tag_names(prompt)),
             extra=self._extra(sampler),
             version="ComfyUI",
         )
@@ -92,53 +87,25 @@ class _Graph:
 
     def _sampler(self) -> str | None:
         """The first pass behind what is saved: the last sampler that is found going back."""
-        saves = [id for id, node in self._nodes.items() if _is_save(node)]
-        found = [id for save in saves for id in self._behind(save) if self._is_sampler(id)][-1:]
+        saves = [id for id in self._nodes if _is_save(self._nodes.kind(id))]
+        found = [id for save in saves for id in self._nodes.behind(save) if self._is_sampler(id)][
+            -1:
+        ]
         every = found or [id for id in self._nodes if self._is_sampler(id)]
         return every[0] if every else None
 
     def _is_sampler(self, id: str) -> bool:
         """A node that gets a seed or noise, and steps or their noise levels."""
-        inputs = self._of(id)
+        inputs = self._nodes.inputs(id)
         draws = "steps" in inputs or "sigmas" in inputs
         return draws and any(name in inputs for name in ("seed", "noise_seed", "noise"))
-
-    def _text(self, place: str, links: tuple[str, ...], names: tuple[str, ...]) -> str:
-        """The texts behind an input, those of a combination one after the other."""
-        inputs = self._of(place)
-        for link in links:
-            value = inputs.get(link)
-            if isinstance(value, str):
-                return value.strip()
-            if (source := self._source(value)) is not None:
-                found = dict.fromkeys(self._texts(source, names, link))
-                if found:
-                    return ", ".join(found)
-        return ""
-
-    def _texts(self, start: str, names: tuple[str, ...], side: str) -> Iterator[str]:
-        waiting, seen = deque([start]), {start}
-        while waiting:
-            inputs = self._of(waiting.popleft())
-            own = [inputs[name] for name in names if isinstance(inputs.get(name), str)]
-            if own:
-                yield own[0].strip()
-                continue
-            # Through controls and the like: on the side that was asked for, where there are two.
-            follow = [side] if side in inputs else [*inputs]
-            for name in follow:
-                source = self._source(inputs[name])
-                is_other = name in ("clip", "vae", "control_net", "image", "model")
-                if source is not None and source not in seen and not is_other:
-                    seen.add(source)
-                    waiting.append(source)
 
     def _model(self, place: str) -> tuple[str | None, list[LoraTag]]:
         """The model's name and the LoRAs on the way to it, in the order of their loaders."""
         loras: list[LoraTag] = []
         name = None
-        for id in self._behind(place, _NOT_MODELS):
-            inputs = self._of(id)
+        for id in self._nodes.behind(place, _NOT_MODELS):
+            inputs = self._nodes.inputs(id)
             loras[:0] = loras_of(inputs)
             for key in _MODELS:
                 if name is None and (text := _choice(inputs.get(key))) is not None:
@@ -147,27 +114,27 @@ class _Graph:
 
     def _value(self, start: str, names: tuple[str, ...], links: tuple[str, ...]) -> object:
         """A value of a node, or of those that it is linked to for it."""
-        inputs = self._of(start)
+        inputs = self._nodes.inputs(start)
         for name in names:
             value = inputs.get(name)
             if isinstance(value, str | int | float) and not isinstance(value, bool):
                 return value
-            if (source := self._source(value)) is not None:
+            if (source := self._nodes.source(value)) is not None:
                 return self._plain(source)
         for link in links:
-            if (source := self._source(inputs.get(link))) is not None:
-                for id in (source, *self._behind(source)):
+            if (source := self._nodes.source(inputs.get(link))) is not None:
+                for id in (source, *self._nodes.behind(source)):
                     for name in names:
-                        value = self._of(id).get(name)
+                        value = self._nodes.inputs(id).get(name)
                         if isinstance(value, str | int | float) and not isinstance(value, bool):
                             return value
-                        if (other := self._source(value)) is not None:
+                        if (other := self._nodes.source(value)) is not None:
                             return self._plain(other)
         return None
 
     def _plain(self, id: str) -> object:
         """The value of a node that is nothing but one."""
-        inputs = self._of(id)
+        inputs = self._nodes.inputs(id)
         names = (*_SEEDS, "Value", "number", "string", "text", "sampler_name", "scheduler")
         found = (inputs[name] for name in names if isinstance(inputs.get(name), str | int | float))
         return next(found, None)
@@ -176,46 +143,25 @@ class _Graph:
         self, start: str, names: tuple[str, ...], links: tuple[str, ...] | None
     ) -> int | None:
         if links is None:
-            every = (self._of(id).get(name) for id in self._behind(start) for name in names)
+            every = (
+                self._nodes.inputs(id).get(name)
+                for id in self._nodes.behind(start)
+                for name in names
+            )
             return next((n for value in every if (n := whole(value)) is not None), None)
         return whole(self._value(start, names, links))
 
     def _first_with(self, start: str, names: tuple[str, ...], links: tuple[str, ...]) -> str:
         """The node that has one of these inputs: this one, or one that it is linked to."""
-        if not any(name in self._of(start) for name in names):
+        if not any(name in self._nodes.inputs(start) for name in names):
             for link in links:
-                if (source := self._source(self._of(start).get(link))) is not None:
+                if (source := self._nodes.source(self._nodes.inputs(start).get(link))) is not None:
                     return source
         return start
 
-    def _behind(self, start: str, without: frozenset[str] = frozenset()) -> Iterator[str]:
-        """A node and all that it is made from, the nearest first."""
-        waiting, seen = deque([start]), {start}
-        while waiting:
-            id = waiting.popleft()
-            yield id
-            for name, value in self._of(id).items():
-                source = self._source(value)
-                if source is not None and source not in seen and name not in without:
-                    seen.add(source)
-                    waiting.append(source)
 
-    def _source(self, value: object) -> str | None:
-        if isinstance(value, list) and len(value) == 2 and str(value[0]) in self._nodes:
-            return str(value[0])
-        return None
-
-    def _of(self, id: str) -> dict[str, Any]:
-        return _inputs(self._nodes[id]) or {}
-
-
-def _inputs(node: object) -> dict[str, Any] | None:
-    return json_object(node.get("inputs")) if isinstance(node, dict) else None
-
-
-def _is_save(node: Node) -> bool:
-    kind = str(node.get("class_type", "")).lower()
-    return "save" in kind or "preview" in kind
+def _is_save(kind: str) -> bool:
+    return "save" in kind.lower() or "preview" in kind.lower()
 
 
 def _choice(value: object) -> str | None:

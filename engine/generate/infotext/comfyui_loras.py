@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.errors import EngineError
 from engine.generate.infotext.fields import file_name
+from engine.generate.infotext.json_values import json_list
 from engine.generate.infotext.numbers import real
-from engine.words.lora_tags import LoraTag, writable_name
+from engine.words.lora_tags import LoraTag, split_tags, writable_name
 
 _MOST_ROWS = 100
+_TEXTS = ("text", "lora_syntax", "prompt")
 _OFF = ("off", "false", "none", "no")
 
 
 def loras_of(inputs: Mapping[str, Any]) -> list[LoraTag]:
     """Those that a node puts on a model, in its order; those that are switched off are none."""
-    return list(_rows(inputs))
+    return list(_rows(inputs)) or list(_listed(inputs)) or _of_tags(inputs)
 
 
 def _rows(inputs: Mapping[str, Any]) -> Iterator[LoraTag]:
@@ -43,6 +46,24 @@ def _rows(inputs: Mapping[str, Any]) -> Iterator[LoraTag]:
         two = inputs.get(f"clip_weight_{number}", inputs.get(f"clip_str_{number}"))
         plain = inputs.get(f"lora_wt_{number}", inputs.get(f"strength_{number}"))
         yield from _tag(name, plain if one is None else one, two)
+
+
+def _listed(inputs: Mapping[str, Any]) -> Iterator[LoraTag]:
+    """LoRA Manager's list: objects with a name and strengths."""
+    listed = inputs.get("loras")
+    for row in json_list(listed.get("__value__") if isinstance(listed, dict) else listed):
+        if isinstance(row, dict) and row.get("active", True):
+            yield from _tag(row.get("name"), row.get("strength"), row.get("clipStrength"))
+
+
+def _of_tags(inputs: Mapping[str, Any]) -> list[LoraTag]:
+    """Loaders that take tags in a text; there the first of two strengths is the model's."""
+    texts = (inputs.get(name) for name in _TEXTS)
+    text = next((text for text in texts if isinstance(text, str)), "")
+    try:
+        return list(split_tags(text, "unet, te")[1])
+    except EngineError:
+        return []
 
 
 def _tag(name: object, model: object, clip: object) -> Iterator[LoraTag]:

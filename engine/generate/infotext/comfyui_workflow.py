@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.generate.infotext.json_values import json_list
@@ -32,11 +32,7 @@ _MUTED = (2, 4)
 
 def graph_of(workflow: Mapping[str, Any]) -> dict[str, Any]:
     """The nodes whose fields are known here, by id."""
-    links = {
-        link[0]: [str(link[1]), link[2]]
-        for link in json_list(workflow.get("links"))
-        if isinstance(link, list) and len(link) >= 3 and isinstance(link[0], int)
-    }
+    links = dict(_links(workflow))
     graph: dict[str, Any] = {}
     for node in json_list(workflow.get("nodes")):
         if not isinstance(node, dict) or node.get("mode") == _MUTED[0]:
@@ -47,6 +43,8 @@ def graph_of(workflow: Mapping[str, Any]) -> dict[str, Any]:
         names = () if is_passed else _FIELDS.get(str(node.get("type")), ())
         if isinstance(values, list):
             inputs = {name: value for name, value in zip(names, values, strict=False) if name}
+        elif isinstance(values, dict) and not is_passed:
+            inputs = dict(values)
         for slot in json_list(node.get("inputs")):
             if isinstance(slot, dict) and isinstance(slot.get("link"), int):
                 link = links.get(slot["link"])
@@ -54,3 +52,13 @@ def graph_of(workflow: Mapping[str, Any]) -> dict[str, Any]:
                     inputs[slot["name"]] = link
         graph[str(node.get("id"))] = {"class_type": node.get("type"), "inputs": inputs}
     return graph
+
+
+def _links(workflow: Mapping[str, Any]) -> Iterator[tuple[int, list[Any]]]:
+    """The node and the output that each link comes from; newer editors name their fields."""
+    for link in json_list(workflow.get("links")):
+        match link:
+            case [int(number), source, output, *_]:
+                yield number, [str(source), output]
+            case {"id": int(number), "origin_id": source, "origin_slot": output}:
+                yield number, [str(source), output]

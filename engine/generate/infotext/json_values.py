@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_MOST_DIGITS = 400
+"""Python refuses to read some thousands, and with them all of the text."""
+
 
 def read_json(text: object) -> object:
     """The value of a JSON text, or None."""
     if not isinstance(text, str):
         return None
     try:
-        value: object = json.loads(text, object_pairs_hook=_first_wins, strict=False)
+        value: object = json.loads(
+            text, object_pairs_hook=_first_wins, parse_int=_whole, strict=False
+        )
     except (ValueError, RecursionError):
         return None
     return value
@@ -34,6 +39,11 @@ def json_list(value: object) -> list[Any]:
 def write_json(value: object) -> str:
     """A value as text: a string is itself."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _whole(digits: str) -> int | None:
+    """A whole number; none for more digits than any program counts with."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

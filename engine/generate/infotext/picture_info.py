@@ -83,7 +83,14 @@ class Infotext:
         """Whose noise its seed stands for; A1111 and Forge name none for that of GPUs."""
         if self.rng is None:
             return "GPU" if _OF_A1111.match(self.version or "") else None
-        known: dict[str, Noise] = {"cpu": "CPU", "gpu": "GPU", "nv": "GPU", "comfyui": "ComfyUI"}
+        # stable-diffusion.cpp calls the noise of GPUs `cuda`.
+        known: dict[str, Noise] = {
+            "cpu": "CPU",
+            "gpu": "GPU",
+            "nv": "GPU",
+            "cuda": "GPU",
+            "comfyui": "ComfyUI",
+        }
         return known.get(self.rng.casefold())
 
     @property

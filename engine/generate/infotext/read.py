@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from engine.files.exif_texts import BYTE_ORDER_MARK
+from engine.generate.infotext.dialects import in_our_words
 from engine.generate.infotext.fields import Fields, is_known
 from engine.generate.infotext.json_values import json_object
 from engine.generate.infotext.numbers import real, size, whole
@@ -18,16 +20,17 @@ _OWN_VAE = ("automatic", "default", "default (model)", "none")
 
 
 def parse_infotext(text: str) -> Infotext:
-    """Read an infotext, or the JSON of SwarmUI, Fooocus or InvokeAI.
+    """Read an infotext, or the JSON of SwarmUI, Fooocus, InvokeAI and others.
 
     Of a field that is named twice, the first counts. What cannot be read is left out, never an
     error; a text without settings is a prompt.
     """
+    text = text.removeprefix(BYTE_ORDER_MARK)
     parameters = json_object(text)
     if parameters is not None:
         # SwarmUI: docs/Features/ImageMetadata; its models have their hashes beside.
         inner = json_object(parameters.get("sui_image_params"))
-        items = [*(inner or parameters).items()]
+        items = [*in_our_words(inner or parameters).items()]
         if inner is not None or sum(is_known(name) for name, _ in items) >= _FEWEST_KNOWN:
             fields = Fields([*items, ("sui_models", parameters.get("sui_models"))])
             return _from_fields(

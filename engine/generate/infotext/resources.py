@@ -106,8 +106,10 @@ def _listed(fields: Fields) -> Iterator[_Named]:
             case [str(name), weight, *rest]:
                 yield _Named(file_name(name), real(weight), hash=_text(next(iter(rest), "")) or "")
             case {"weight": weight, **rest}:
-                inner = json_object(rest.get("model", rest.get("lora"))) or {}
-                yield _Named(_name(inner), real(weight))
+                model = rest.get("model", rest.get("lora", rest.get("file")))
+                table = json_object(model)
+                name = _name(table) if table is not None else file_name(_text(model) or "")
+                yield _Named(name, real(weight))
     if not items:
         for slot in FOOOCUS_SLOTS:
             match (fields.take_text(*slot) or "").split(" : "):
@@ -119,7 +121,7 @@ def _listed(fields: Fields) -> Iterator[_Named]:
 
 def _of_civitai(item: Mapping[str, Any]) -> _Named:
     version = item.get("modelVersionId") or str(item.get("air", "")).rpartition("@")[2]
-    name = _text(item.get("modelName")) or f"civitai-{version}"
+    name = _text(item.get("modelName")) or (f"civitai-{version}" if version else "")
     return _Named(name, real(item.get("weight")))
 
 
@@ -166,10 +168,12 @@ def _first_of_each(loras: list[_Named]) -> NamedHashes:
 
 
 def _list(value: object) -> list[Any]:
-    """A list, or a text of one with commas."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
-        return [item.strip() for item in value.split(",")] if value.strip() else []
-    return json_list(value)
+    """A list, or a text of one: JSON, or with commas, as Python writes it too."""
+    found = json_list(value)
+    if found or not isinstance(value, str):
+        return found
+    items = (item.strip(" '") for item in value.strip(" []").split(","))
+    return [item for item in items if item]
 
 
 def _at(weights: list[Any], place: int) -> float | None:

@@ -102,7 +102,7 @@ def _join(lines: Sequence[str]) -> str:
     if _PIPES.match(first):
         first = first.replace(" | ", ", ")
     parts = [first]
-    for line in others:
+    for line in filter(None, others):
         # What has no colon behind the last comma is the half of a name.
         is_next = ":" in parts[-1].rpartition(",")[2] and KEY.match(line)
         parts.append(f", {line}" if is_next else f" {line}")
