@@ -42,12 +42,14 @@ class HashTable:
         return FileHashes(*row) if row else None
 
     def with_hash(self, beginning: str) -> Path | None:
-        """A file that is still what it was when its tensors had a hash that begins so."""
+        """A file that is still what it was when one of its hashes began so."""
         statement = (
-            "SELECT path, version FROM file_hashes "
-            "WHERE substr(tensors_sha256, 1, ?) = ? ORDER BY path"
+            "SELECT path, version FROM file_hashes WHERE substr(tensors_sha256, 1, ?) = ? "
+            "OR substr(sha256, 1, ?) = ? OR legacy = ? ORDER BY path"
         )
-        for path, version in self._all(statement, (len(beginning), beginning)):
+        length = len(beginning)
+        values = (length, beginning, length, beginning, beginning)
+        for path, version in self._all(statement, values):
             found = Path(os.fsdecode(path))
             with suppress(OSError, ValueError):
                 if found.is_file() and _key(FileVersion.of(found)) == version:
@@ -69,14 +71,18 @@ class HashTable:
         self.keep(path, wanted, hashes)
         return hashes
 
-    def tensors_hash(self, path: Path) -> str:
-        """The hash of a file's tensors, computed where it is not known; empty for no sound file."""
+    def has_hash(self, path: Path, beginning: str) -> bool:
+        """Whether one of a file's hashes begins so; they are computed where they are not known."""
         try:
             hashes = self.hashes(path)
         except (OSError, ValueError, EngineError) as error:
             log.warning("no hash of %s: %s", path, error)
-            return ""
-        return hashes.tensors_sha256 if hashes is not None else ""
+            return False
+        return hashes is not None and (
+            hashes.tensors_sha256.startswith(beginning)
+            or hashes.sha256.startswith(beginning)
+            or hashes.legacy == beginning
+        )
 
     def keep(self, path: Path, version: FileVersion, hashes: FileHashes) -> None:
         """Keep the hashes of this version in place of those of another."""

@@ -102,6 +102,32 @@ def test_loras_by_hash_then_by_name(tmp_path: Path, write_lora: WriteLora) -> No
     assert [ref.path for ref in find_members(again, {}.get, index).stack] == [a, moved, c]
 
 
+@pytest.mark.parametrize("kind", ["autov3", "autov2", "legacy", "sha256"])
+def test_any_of_the_known_hashes_tells_a_file(kind: str, tmp_path: Path, write_lora) -> None:
+    """Fooocus and Civitai write that of the whole file, in 10 digits; old pictures have 8."""
+    # The oldest hash is of what stands behind the first mebibyte.
+    path = write_lora(tmp_path / "ink.safetensors", ss_note="x" * 1_200_000)
+    digits = getattr(hash_file(path), kind)
+    info = Infotext("a <lora:ink:1>", lora_hashes=(("ink", digits.upper()),))
+    again = again_of(PictureSaid(8, 8, info=info), DEFAULTS, {})
+    for name in ("ink", "other"):
+        path = path.rename(tmp_path / f"{name}.safetensors")
+        found = find_members(again, {"ink": path}.get, tmp_path / "index.sqlite")
+        assert [ref.path for ref in found.stack] == [path]
+        assert found.notes == ()
+
+
+@pytest.mark.parametrize("digits", ["", "a", "1234567", "0x", "None", "%%%%%%%%%%", "_" * 12])
+def test_what_is_no_hash_tells_no_file(digits: str, tmp_path: Path, write_lora) -> None:
+    index = tmp_path / "index.sqlite"
+    for number in range(16):
+        made = write_lora(tmp_path / f"{number}.safetensors", ss_epoch=str(number))
+        HashTable(index).hashes(made)
+    info = Infotext("a <lora:ink:1>", lora_hashes=(("ink", digits),))
+    again = again_of(PictureSaid(8, 8, info=info), DEFAULTS, {})
+    assert [one.name for one in find_members(again, {}.get, index).missing] == ["ink"]
+
+
 def test_inspect_tells_it_in_words_and_as_json(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -153,7 +179,7 @@ def test_options_given_go_first_and_defaults_do_not(
     assert Path(first).read_bytes() == Path(again).read_bytes()
     # 28 is what the command has by itself: here it was said.
     (loras / "neon.safetensors").rename(loras / "glow.safetensors")
-    HashTable(index_path()).tensors_hash(loras / "glow.safetensors")
+    HashTable(index_path()).hashes(loras / "glow.safetensors")
     code, other, _ = run("--from", first, "--steps", "3", "--seed", "8", "--negative", "dull")
     assert code == 0
     changed = read_picture(Path(other)).making

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from engine.words.lora_tags import TagOrder
 from engine.words.prompt_language.regions import tags_by_region
 from tui_loraswitch.control.wanted_lora import WantedLora
 
+_HASH = re.compile(r"[0-9a-f]{8,64}")
+"""AutoV1 has 8 digits, AutoV2 10 and AutoV3 12."""
 _SHORT = 12
 """Digits of a hash in a sentence: AutoV3."""
 
@@ -130,7 +133,7 @@ def _by_hash(
         return own or named
     # The nearest first: where it lay, what has its name now, and whatever has its content.
     for path in dict.fromkeys(path for path in (own, named) if path is not None):
-        if table.tensors_hash(path).startswith(member.hash):
+        if table.has_hash(path, member.hash):
             return path
     if (elsewhere := table.with_hash(member.hash)) is not None:
         return elsewhere
@@ -213,7 +216,7 @@ def _by_infotext(
             except EngineError as error:
                 notes.append(str(error))
             else:
-                found.append(Member(ref, tag.name, hashes.get(tag.name, "").lower()))
+                found.append(Member(ref, tag.name, _digits(hashes.get(tag.name, ""))))
         return tuple(found)
 
     regions = tuple(members(map(WantedLora.of_tag, tags)) for tags in own)
@@ -223,6 +226,12 @@ def _by_infotext(
         of_hires = members(map(WantedLora.of_tag, tags))
     stack = members(map(WantedLora.of_tag, whole))
     return Again(request, stack, regions, of_hires, tuple(notes))
+
+
+def _digits(text: str) -> str:
+    """A hash as it is compared; empty for what is none, or too short to tell one file."""
+    digits = text.strip().lower().removeprefix("0x")
+    return digits if _HASH.fullmatch(digits) else ""
 
 
 def _hires(said: HiresUsed | None) -> HiresPass | None:
