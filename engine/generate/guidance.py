@@ -10,9 +10,10 @@ from engine.embeddings.vocabulary import Vocabulary
 from engine.generate.encode import EmbeddingsCache, PromptEmbeddings, encode_texts
 from engine.protocol.request import GenerateRequest
 from engine.words.lora_tags import split_tags
+from engine.words.other_tags import without_other_tags
 from engine.words.prompt import is_empty
 from engine.words.prompt_language.editing import TextUntil, texts_over_steps
-from engine.words.prompt_language.parts import PromptPart, read_prompt
+from engine.words.prompt_language.parts import PromptPart, notes_on_negative, read_prompt
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,26 @@ def encode_prompts(
     """
     halves = -(-calls // request.steps)
     steps, before = request.steps * halves, steps_before * halves
-    prompt = read_prompt(split_tags(request.prompt)[0], steps, before)
-    negative, notes = texts_over_steps(split_tags(request.negative_prompt)[0], steps, before)
-    texts = [text for part in prompt.parts for _, text in part.texts]
+    prompt, avoided = (
+        without_other_tags(split_tags(text)[0])
+        for text in (request.prompt, request.negative_prompt)
+    )
+    read = read_prompt(prompt, steps, before)
+    negative, notes = texts_over_steps(avoided, steps, before)
+    texts = [text for part in read.parts for _, text in part.texts]
     has_zeros = request.empty_negative == "zeros"
     if request.is_guided:
         texts += [text for _, text in negative if not (has_zeros and is_empty(text))]
     texts = list(dict.fromkeys(texts))
     embeddings = encode_texts(pipe, texts, request.clip_skip, cache, vocabulary, "encoded")
     return EncodedPrompts(
-        prompt.parts,
+        read.parts,
         negative if request.is_guided else None,
         dict(zip(texts, embeddings, strict=True)),
         embeddings[0].zeros() if has_zeros else None,
         # CFG++ is made for scales below 1, which are none elsewhere.
         request.cfg_scale if request.is_plus else max(1.0, request.cfg_scale),
-        (*prompt.notes, *notes),
+        (*read.notes, *notes, *notes_on_negative(avoided)),
     )
 
 

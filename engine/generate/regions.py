@@ -18,6 +18,7 @@ from engine.generate.encode import EmbeddingsCache
 from engine.generate.guidance import EncodedPrompts, Guidance, encode_prompts
 from engine.protocol.request import GenerateRequest
 from engine.words.lora_tags import split_tags
+from engine.words.other_tags import notes_on_tags
 from engine.words.prompt_language.parts import tags_that_never_change
 from engine.words.prompt_language.regions import Box, Regions, read_regions
 
@@ -74,7 +75,12 @@ def encode_regions(
     regions, rows, notes = (
         list[Region](),
         0,
-        [*found.notes, *tags_that_never_change(request.prompt)],
+        [
+            *found.notes,
+            *tags_that_never_change(request.prompt),
+            *notes_on_tags(request.prompt),
+            *notes_on_tags(request.negative_prompt),
+        ],
     )
     for number, (prompt, mask) in enumerate(zip(prompts, masks, strict=True)):
         own = replace(request, prompt=prompt)

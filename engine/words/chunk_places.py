@@ -12,8 +12,10 @@ ROOM = 75
 _COMMA_BACKTRACK = 20
 """Tokens behind a comma that go into the next chunk with it (A1111's setting of that name)."""
 
-# A weight counts only before its bracket's end; an escaped bracket is a letter.
-_NO_WORDS = re.compile(r"<[^<>]*>|\\(?=[()\[\]\\])|:\s*[+-]?[\d.]+\s*(?=[)\]])|(?<!\\)[()\[\]]")
+_MARK = re.compile(
+    r"(?P<tag><\w++:[^<>]*+>)|\\(?P<letter>[()\[\]\\])?|(?P<open>[(\[])"
+    r"|(?::\s*+[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)\s*+)?(?P<close>[)\]])"
+)
 _BREAK = re.compile(r"\bBREAK\b")
 
 
@@ -32,7 +34,7 @@ def chunk_places(prompt: str) -> list[Chunk]:
     Tags, brackets and weights are no tokens. What is decided when it is drawn (wildcards, words
     that change over the steps) counts as it is written.
     """
-    text = _NO_WORDS.sub(lambda found: " " * len(found[0]), prompt)
+    text = _without_marks(prompt)
     chunks: list[Chunk] = []
     start = 0
     for end in (*(found.start() for found in _BREAK.finditer(text)), len(text)):
@@ -43,6 +45,30 @@ def chunk_places(prompt: str) -> list[Chunk]:
             chunks += _cut(text, spans, start)
         start = end + len("BREAK")
     return chunks
+
+
+def _without_marks(prompt: str) -> str:
+    """The prompt with blanks for tags, brackets and weights, so that places stay.
+
+    An escaped bracket is a letter, and so is one that closes nothing, with what looks like its
+    weight.
+    """
+    opened = {")": 0, "]": 0}
+
+    def blanks(found: re.Match[str]) -> str:
+        if letter := found["letter"]:
+            return f" {letter}"
+        if found["open"]:
+            opened[")" if found["open"] == "(" else "]"] += 1
+        elif close := found["close"]:
+            if not opened[close]:
+                return found[0]
+            opened[close] -= 1
+            if close == "]":  # which has no weights
+                return f"{found[0][:-1]} "
+        return " " * len(found[0])
+
+    return _MARK.sub(blanks, prompt)
 
 
 def _cut(text: str, spans: list[Span], start: int) -> list[Chunk]:

@@ -2,7 +2,8 @@
 
 In a tag: `<lora:ink:0@0,1@0.4>` fades in; `<lora:ink:0.8:start=0.2,end=0.7>` counts for a time;
 `<lora:ink:0.8:turn=1/2>` and `<lora:neon:0.8:turn=2/2>` take turns step by step, as in LoRA Switch
-(arXiv 2402.16843), and `every=5` makes each turn five steps long.
+(arXiv 2402.16843), and `every=5` makes each turn five steps long. `stop=` and `step=5-10` are what
+the lora-block-weight extension writes for `end=` and for both.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from engine.words.plain_number import plain_number
 
-FIELDS = ("start", "end", "turn", "every")
+FIELDS = ("start", "end", "stop", "step", "turn", "every")
 """The fields of a tag that are read here."""
 _MOST = 500
 """Points of one strength, members that take turns, steps of a turn."""
@@ -154,8 +155,11 @@ def with_field(course: Course, field: str) -> Course:
         match name.strip():
             case "start":
                 course = replace(course, start=_place(value))
-            case "end":
+            case "end" | "stop":
                 course = replace(course, end=_place(value))
+            case "step":
+                first, _, last = value.partition("-")
+                course = replace(course, start=_place(first), end=_place(last))
             case "turn":
                 found = _TURN.fullmatch(value)
                 turn, turns = map(int, found.groups()) if found else (0, 0)

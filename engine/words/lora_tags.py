@@ -56,9 +56,9 @@ def split_tags(prompt: str, order: TagOrder = "te, unet") -> tuple[str, tuple[Lo
 
     One strength counts for the UNet and the text encoders; two are read in `order`; `te=` and
     `unet=` say it by name and win. A strength may be points over the steps, and further fields say
-    when it counts (`engine.words.course`). A name may hold colons where a strength follows. Further
-    fields without a name (A1111's `dyn`) are passed over. Raises `EngineError` for a tag that names
-    no LoRA or whose strength is no number, and for more tags than any stack has members.
+    when it counts (`engine.words.course`). A name may hold colons where a strength follows. A third
+    number is A1111's `dyn=`. Raises `EngineError` for a tag that names no LoRA or whose strength is
+    no number, and for more tags than any stack has members.
     """
     found = list(_TAG.finditer(prompt))
     if len(found) > _MOST_TAGS:
@@ -86,12 +86,14 @@ def _read_tag(tag: str, body: str, order: TagOrder) -> LoraTag:
     course = STEADY
     named: dict[str, str] = {}
     for field in fields:
-        option, is_named, value = field.partition("=")
-        if is_named and option.strip() in courses.FIELDS:
+        option, is_named, value = (part.strip() for part in field.partition("="))
+        if is_named and option in courses.FIELDS:
             with _faults_of(field, tag):
                 course = courses.with_field(course, field)
         elif is_named:
             named[option] = value
+    for extra in values[2:]:
+        named.setdefault("dyn", _written(extra.value, extra.points))
     parts = ("te", "unet") if order == "te, unet" else ("unet", "te")
     # The part a value is missing for follows the other one, as every program has it.
     strengths: dict[str, _Strength] = {}

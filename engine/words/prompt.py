@@ -9,6 +9,7 @@ from typing import Literal
 
 from engine.errors import EngineError
 from engine.words.lora_tags import LoraTag, TagOrder, split_tags
+from engine.words.other_tags import without_other_tags
 
 LONGEST_PROMPT = 100_000
 """Characters."""
@@ -43,12 +44,13 @@ def parse_prompt(text: str, order: TagOrder = "te, unet") -> ParsedPrompt:
             f"The prompt has {len(text):,} characters; at most {LONGEST_PROMPT:,} are read."
         )
     text, loras = split_tags(text, order)
+    text = without_other_tags(text)
     return ParsedPrompt(_join(_weigh(_read_marks(text))), loras)
 
 
 def is_empty(text: str) -> bool:
     """Whether a prompt says nothing, tags aside."""
-    return not split_tags(text)[0].strip()
+    return not without_other_tags(split_tags(text)[0]).strip()
 
 
 # What matched is never given back (`++`): a failed match costs no more than a look at its text.

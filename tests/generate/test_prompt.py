@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.words.lora_tags import LoraTag
+from engine.words.other_tags import notes_on_tags
 from engine.words.prompt import LONGEST_PROMPT, WeightedText, is_empty, parse_prompt
 
 
@@ -135,6 +136,8 @@ def test_weights_equal_a_plain_reading_of_the_rule(text: str) -> None:
         ("", True),
         (" \n", True),
         ("<lora:a:1>", True),
+        ("<hypernet:a:1> <lora:a:1>", True),
+        ("<a>", False),
         ("()", False),
         ("BREAK", False),
         ("a", False),
@@ -183,6 +186,32 @@ def test_tags_are_no_part_of_what_is_read() -> None:
     parsed = parse_prompt("a fox<lora:ink:0.6:0.8>, rain", order="unet, te")
     assert parsed.loras == (LoraTag("ink", unet=0.6, text_encoder=0.8),)
     assert parsed.parts == ((WeightedText("a fox, rain"),),)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "said"),
+    [
+        ("a <hypernet:x:1>fox", "a fox", "“<hypernet:x:1>” is left out"),
+        ("a <segment:face, 0.5>fox", "a fox", "“<segment:face, 0.5>” is left out"),
+        ("a fox<LORA:ink:1>", "a fox", None),
+        ("a fox <lora:ink", "a fox <lora:ink", "“<lora:ink” is taken as text"),
+        ("<lora:ink:1 <lyco:b:1>", "<lora:ink:1 ", "“<lora:ink:1” is taken as text"),
+        ("a <lora :ink:1>", "a <lora :ink:1>", "“<lora :ink:1>” is taken as text"),
+        ("a < lora:ink:1>", "a < lora:ink:1>", "“< lora:ink:1>” is taken as text"),
+        ("a <lora>", "a <lora>", "“<lora>” is taken as text"),
+        ("a <3 b, <flora>, x<y: z", "a <3 b, <flora>, x<y: z", None),
+    ],
+)
+def test_other_tags_are_left_out_and_odd_ones_said(text: str, rest: str, said: str | None) -> None:
+    assert "".join(p.text for part in parse_prompt(text).parts for p in part) == rest
+    notes = notes_on_tags(text)
+    assert len(notes) == bool(said)
+    assert not said or said in notes[0]
+
+
+def test_notes_on_tags_are_few() -> None:
+    assert len(notes_on_tags("".join(f"<a{n}:b>" for n in range(500)))) == 20
+    assert len(notes_on_tags("<a:b>" * 500)) == 1
 
 
 @given(st.text(alphabet="ab ()[]:\\.12<>,BREAK", max_size=60))

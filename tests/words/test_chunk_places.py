@@ -16,8 +16,9 @@ from engine.words.clip_tokens import clip_tokens
 from engine.words.prompt import parse_prompt
 
 _PLAIN = ["a", "fox", "masterpiece", "ultra-detailed", ",", ",", "1girl", "it's", "x:y", "BREAK"]
+_ODD = ["(b))", "\\\\(x)", "<b>", "<hypernet:x:1>", "[a:0.5]", "(\\)", "(a\\):1.1)"]
 _MARKED = ["(neon:1.2)", "[dim]", "((glow))", "<lora:ink:0.8>", "\\(series\\)", "(a, b:0.7)"]
-WORDS = st.sampled_from([*_PLAIN, *_MARKED, "“quoted”", "雪", "🦊", "naïve"])
+WORDS = st.sampled_from([*_PLAIN, *_MARKED, *_ODD, "“quoted”", "雪", "🦊", "naïve"])
 
 
 @pytest.fixture(scope="module")

@@ -128,11 +128,13 @@ def test_a_tag_reads_back_as_itself(
         ("<lora:x:1:start=1.5>", "is no place"),
         ("<lora:x:1:end=-1>", "is no place"),
         ("<lora:x:1:end=nan>", "is no place"),
+        ("<lora:x:1:step=5>", "is no place"),
+        ("<lora:x:1:step=5-10-15>", "is no place"),
         ("<lora:x:1:turn=3/2>", "is no turn"),
         ("<lora:x:1:turn=0/2>", "is no turn"),
         ("<lora:x:1:turn=1>", "is no turn"),
         ("<lora:x:1:every=0>", "is no number of steps"),
-        ("<lora:x:1:start=0.1,stop=0.5>", "none of start, end, turn, every"),
+        ("<lora:x:1:start=0.1,until=0.5>", "none of start, end, stop, step, turn, every"),
         ("<lora:x:" + "1@0," * 600 + "1@1>", "601 points"),
     ],
 )
@@ -142,6 +144,15 @@ def test_what_is_not_understood_is_refused_with_the_tag(tag: str, said: str) -> 
     assert said in str(refusal.value)
     assert "<lora:x:" in str(refusal.value)
     assert len(str(refusal.value)) < 400
+
+
+def test_the_fields_of_block_weights_extensions() -> None:
+    """`stop=` and `step=` of lora-block-weight."""
+    assert _tag("<lora:x:1:stop=10>").course == Course(end=10)
+    assert _tag("<lora:x:1:step=5-10>").course == Course(start=5, end=10)
+    assert _tag("<lora:x:1: step = 0.2-0.6 >").course == Course(start=0.2, end=0.6)
+    assert _tag("<lora:x:1:step=2-4>").course.strengths(6, 1, 1) == [
+        (0, 0), (0, 0), (1, 1), (1, 1), (0, 0), (0, 0)]  # fmt: skip
 
 
 def test_names_with_signs_of_points_stay_names() -> None:

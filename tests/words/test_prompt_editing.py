@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from engine.errors import EngineError
 from engine.words.prompt import WeightedText, parse_prompt
 from engine.words.prompt_language.editing import MOST_CHANGES, texts_over_steps
-from engine.words.prompt_language.parts import read_prompt, tags_that_never_change
+from engine.words.prompt_language.parts import (
+    notes_on_negative,
+    read_prompt,
+    tags_that_never_change,
+)
 from tests.support.bounds import bounded
 
 Texts = list[tuple[int, str]]
@@ -35,6 +39,9 @@ Texts = list[tuple[int, str]]
         ("[a:b:1.0]", [(10, "a")]),
         ("[a:b:1]", [(1, "a"), (10, "b")]),
         ("[a:b:20]", [(10, "a")]),
+        ("[a:b:2e0]", [(2, "a"), (10, "b")]),
+        ("[a:b:2.5E-1]", [(2, "a"), (10, "b")]),
+        ("[a:b:1e99]", [(10, "a")]),
         ("[a:b:0]", [(10, "b")]),
         ("[a:b:-1]", [(10, "b")]),
         # Not editing: weights, colons and bars of plain text, escapes, tags.
@@ -42,6 +49,7 @@ Texts = list[tuple[int, str]]
         ("[a] (b:1.2) c: d | e", [(10, "[a] (b:1.2) c: d | e")]),
         (r"\[a:b:0.5\] [c\:d:e\|:3]", [(3, r"\[a:b:0.5\] c\:d"), (10, r"\[a:b:0.5\] e\|")]),
         ("[<lora:ink:1>:b:2]", [(2, "<lora:ink:1>"), (10, "b")]),
+        ("[<segment:face>:b:2]", [(2, "<segment:face>"), (10, "b")]),
         ("a < b [c:2] > d", [(2, "a < b  > d"), (10, "a < b c > d")]),
     ],
 )  # fmt: skip
@@ -123,6 +131,13 @@ def test_parts_have_weights_and_texts_of_their_own() -> None:
 
 def test_only_the_whole_word_in_capitals_divides() -> None:
     assert len(read_prompt("SAND, a and b, LANDAND", 4).parts) == 1
+
+
+def test_and_in_a_negative_prompt_is_said() -> None:
+    assert notes_on_negative("dull, sand and SANDS") == ()
+    assert notes_on_negative("dull AND grey :2") == (
+        "“AND” in the negative prompt is a word like others.",
+    )
 
 
 def test_a_weight_of_the_whole_prompt_is_said_and_can_be_escaped() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.words.clean import clean_line
 from engine.words.lora_tags import tag_names
+from engine.words.other_tags import OTHER_TAG
 
 _TAG = re.compile(r"<(?:lora|lyco):[^<>]*(?:>|$|(?=<))", re.IGNORECASE | re.MULTILINE)
 _PARTNERS = {")": "(", "]": "[", "}": "{"}
@@ -24,9 +25,12 @@ class Fault(NamedTuple):
 def prompt_faults(text: str, why_unknown: Callable[[str], str]) -> list[Fault]:
     """All faults, in their order; `why_unknown` says what is wrong with a LoRA's name, or ""."""
     tags = list(_TAG.finditer(text))
+    others = list(OTHER_TAG.finditer(text))
     found = [fault for tag in tags if (fault := _fault_of(tag, why_unknown)) is not None]
+    words = "this is left out: only <lora:name:0.8> is known here"
+    found += [Fault(tag.start(), tag.end(), words) for tag in others]
     without = text
-    for tag in tags:
+    for tag in (*tags, *others):
         blank = " " * (tag.end() - tag.start())
         without = without[: tag.start()] + blank + without[tag.end() :]
     return sorted([*found, *_lonely_brackets(without)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.block_weights import parse_block_weights
 from engine.errors import EngineError
 from engine.protocol.refs import LoraRef
-from engine.words.course import STEADY, Course
+from engine.words.course import FIELDS, STEADY, Course
 from engine.words.lora_tags import LoraTag
 
 TEXT_ENCODER_2, BLOCK_WEIGHTS = "te2", "lbw"
@@ -44,7 +44,7 @@ class WantedLora:
             # It would change the picture in programs that know it: better none than another one.
             raise EngineError(
                 f"“{name}=” of the LoRA {self.name} is not known here; known are te=, unet=, "
-                f"{TEXT_ENCODER_2}= and {BLOCK_WEIGHTS}=."
+                f"{TEXT_ENCODER_2}=, {BLOCK_WEIGHTS}=, {', '.join(f'{name}=' for name in FIELDS)}."
             )
         return LoraRef(
             path,

@@ -20,8 +20,10 @@ MOST_CHANGES = 500
 """Brackets of one prompt that change over the steps."""
 _MOST_NOTES = 20
 
-_MARK = re.compile(r"\\.|<(?:lora|lyco|hypernet):[^<>]*+>|[\[\]():|]", re.DOTALL | re.IGNORECASE)
-_WHEN = re.compile(r"\s*+([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}))\s*+")
+_MARK = re.compile(r"\\.|<\w++:[^<>]*+>|[\[\]():|]", re.DOTALL)
+_WHEN = re.compile(
+    r"\s*+([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:e[+-]?[0-9]{1,2})?)\s*+", re.I
+)
 
 
 class TextUntil(NamedTuple):
@@ -46,7 +48,7 @@ class Passes:
         """The step after which the text changes; 0 or less: it has before the first one."""
         if "." in when:
             return int((float(when) - bool(self.before)) * self.steps)
-        return int(when) - self.before
+        return int(float(when)) - self.before
 
 
 @dataclass(frozen=True)

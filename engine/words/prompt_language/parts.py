@@ -69,6 +69,13 @@ def tags_that_never_change(text: str) -> tuple[str, ...]:
     )
 
 
+def notes_on_negative(text: str) -> tuple[str, ...]:
+    """A note on AND in a negative prompt, of which there is one."""
+    if _AND.search(text) is None:
+        return ()
+    return ("“AND” in the negative prompt is a word like others.",)
+
+
 def _weighed(piece: str) -> tuple[str, float, str]:
     """A part without the weight at its end, the weight, and how it is written."""
     stripped = piece.rstrip()
