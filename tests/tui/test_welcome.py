@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.events import AppBlur
 
 from engine.protocol.commands import Load
 from tests.tui.conftest import MODEL, write_lora
@@ -94,6 +95,19 @@ async def test_the_demo_is_one_key_away_and_a_path_may_be_typed(
         driver.app.screen.focused.value = str(model)
         await driver.press("enter")
         await driver.until(lambda: Load(model) in session.sent(Load))
+
+
+async def test_keys_work_where_the_question_came_while_another_window_was_seen(
+    start, home, monkeypatch
+):
+    found_in(home, monkeypatch)
+    async with start() as driver:
+        driver.app.post_message(AppBlur())
+        await driver.until(lambda: not driver.app.app_focus)
+        welcoming.welcome(driver.app)
+        await driver.sees("dream", "the demo")
+        await driver.press("end", "enter")
+        assert driver.app.screen is driver.app.main
 
 
 async def test_looking_ends_with_the_question(start, settings, home, monkeypatch, tmp_path):

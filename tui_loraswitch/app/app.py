@@ -213,6 +213,11 @@ class LoraSwitchApp(
         if is_first_start(self):
             welcome(self)
 
+    def watch_app_focus(self, is_focused: bool) -> None:
+        """A screen that came while another window had the focus focuses what it would have."""
+        if is_focused and self.screen.focused is None:
+            self.screen.focus_next(self.screen.AUTO_FOCUS or "*")
+
     async def action_quit(self) -> None:
         """Leave; the engine ends too, unless somebody else needs it or it has work."""
         await self._leaving.quit()
