@@ -245,3 +245,15 @@ async def test_without_pictures_the_words_of_the_details_have_the_whole_width(
         else:
             await driver.pilot.pause(SETTLE * 2)
             assert text.size.width == details.content_size.width
+
+
+async def test_what_is_said_again_stands_once_and_three_at_most_are_said_at_a_time(start):
+    async with start() as driver:
+        await driver.press(*"uuuu")
+        await driver.until(lambda: driver.toasts == ["There is nothing to take back."])
+        for words in ("one", "two", "three"):
+            driver.app.toast(words, "information")
+        await driver.until(lambda: driver.toasts == ["one", "two", "three"])
+        driver.app.toast("two", "information")
+        await driver.until(lambda: driver.toasts == ["one", "three", "two"])
+        await driver.until(lambda: len(driver.app.screen.query("Toast")) == 3)

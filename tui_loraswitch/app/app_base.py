@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from textual.app import App
-from textual.notifications import SeverityLevel
+from textual.notifications import Notify, SeverityLevel
 from textual.signal import Signal
 
 from engine.demo import vocabulary
@@ -35,6 +35,7 @@ CLOSE_SECONDS = 1.5
 
 
 _LONGEST_TOAST = 400
+_MOST_TOASTS = 3
 _KINDS: dict[SeverityLevel, Kind] = {
     "information": "info",
     "warning": "warning",
@@ -108,6 +109,14 @@ class AppBase(App[None]):
         self.main.prompt.show_texts(state.prompt, state.negative_prompt, is_other)
         self.main.prompt.show_settings(state, model.default_size if model else None)
         self.main.prompt.show_hint(vocabulary.in_short() if model and model.is_demo else "")
+
+    def on_notify(self, message: Notify) -> None:
+        """What is said again stands there once, and few at a time cover the screen."""
+        shown = list(self._notifications)
+        others = [one for one in shown if one.message != message.notification.message]
+        for one in shown:
+            if one not in others[1 - _MOST_TOASTS :]:
+                self._unnotify(one, refresh=False)
 
     def toast(self, words: str, severity: SeverityLevel, title: str = "") -> None:
         """Say something in a corner of the screen for a while, and in the log for good."""
