@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_loraswitch.look.keys import APP_BINDINGS
 from tui_loraswitch.look.subjects import _SUBJECTS, SUBJECTS, subject_of
-from tui_loraswitch.screens.framed import fitting
+from tui_loraswitch.screens.framed import Framed, fitting
 
 
 def test_each_key_is_about_one_subject() -> None:
@@ -30,6 +30,7 @@ async def test_words_find_keys_and_escape_shows_all_again(start) -> None:
 
 def test_a_frame_keeps_the_last_of_its_keys() -> None:
     keys = "PgDn next section · Enter applies · Escape cancels"
+    assert Framed(keys).border_subtitle == keys, "before its width is known"
     assert fitting(keys, 50) == keys
     assert fitting(keys, 49) == "Enter applies · Escape cancels"
     assert fitting(keys, 3) == "Escape cancels"

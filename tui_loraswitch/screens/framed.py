@@ -14,9 +14,10 @@ class Framed(Vertical):
     def __init__(self, keys: str) -> None:
         super().__init__()
         self._keys = keys
+        self.border_subtitle = keys
 
     def on_resize(self) -> None:
-        """Show those that fit."""
+        """Show those that fit; the first frame, painted before this, has all."""
         self.show_keys(self._keys)
 
     def show_keys(self, keys: str) -> None:
