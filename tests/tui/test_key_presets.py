@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from engine.protocol.commands import Draw
 from engine.protocol.refs import LoraRef
@@ -224,6 +224,24 @@ async def test_a_recipe_that_is_saved_over_comes_back(start, session):
         await driver.press("u")
         await driver.until(lambda: not recipes.all()[0].members)
         assert recipes.all()[0].prompt == "a quiet lake"
+
+
+async def test_recipes_are_gone_through_and_deleted_from_the_line_that_is_typed_in(start):
+    async with start() as driver:
+        await driver.load()
+        await driver.until(lambda: driver.app.services.recipes)
+        await driver.press("S", "down", *"dusk")
+        assert driver.app.screen.query_one(Input).value == "dusk"
+        await driver.press("escape")
+        for name in ("dawn", "noon", "dusk"):
+            driver.app.services.recipes.save(Recipe(name, (), f"a lake at {name}", ""))
+        await driver.press("S")
+        await driver.sees("Recipes 3", "a lake at dusk")
+        await driver.press("down", "down", "up")
+        await driver.sees("a lake at noon")
+        await driver.press("ctrl+d")
+        await driver.sees("Recipes 2")
+        assert [one.name for one in driver.app.services.recipes.all()] == ["dusk", "dawn"]
 
 
 async def test_a_recipe_that_is_gone_is_said(start):

@@ -37,7 +37,10 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "close", id="recipes.close",
                 tooltip="Leave the stack as it is"),
-        Binding("down", "to_list", "list", id="recipes.down", tooltip="To the recipes"),
+        Binding("down", "list('cursor_down')", "down", show=False, id="recipes.down",
+                tooltip="Next recipe"),
+        Binding("up", "list('cursor_up')", "up", show=False, id="recipes.up",
+                tooltip="Previous recipe"),
         Binding("ctrl+s", "save", "save", id="recipes.save", priority=True,
                 tooltip="Save the stack of now under the name that is typed"),
         Binding("ctrl+d", "drop", "delete", id="recipes.delete", priority=True,
@@ -55,12 +58,13 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
 
     def compose(self) -> ComposeResult:
         """A line for the name, the recipes, and what the highlighted one is."""
-        with Framed("^d deletes · ^s saves · Enter applies · Escape closes") as box:
-            box.border_title = f"Recipes {len(self._recipes)}"
+        with Framed("^d deletes · ^s saves · Enter applies · Escape closes"):
             field = Input(placeholder="find, or a name for the stack of now", compact=True)
             field.cursor_blink = False
             yield field
-            yield OptionList(markup=False)
+            recipes = OptionList(markup=False)
+            recipes.can_focus = False
+            yield recipes
             yield Static(id="recipe-note", markup=False)
 
     def on_mount(self) -> None:
@@ -90,9 +94,9 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
         """Show what is in the recipe under the cursor."""
         self._show_note()
 
-    def action_to_list(self) -> None:
-        """Go to the list."""
-        self.query_one(OptionList).focus()
+    def action_list(self, movement: str) -> None:
+        """Move through the recipes without leaving the line that is typed in."""
+        getattr(self.query_one(OptionList), f"action_{movement}")()
 
     def action_save(self) -> None:
         """Hand the name back, for the stack of now."""
@@ -114,6 +118,7 @@ class RecipesScreen(ListDialog[tuple[str, str] | None]):
 
     def _show(self) -> None:
         words, options = self.query_one(Input).value, self.query_one(OptionList)
+        self.query_one(Framed).border_title = f"Recipes {len(self._recipes)}"
         self._shown = [recipe for recipe in self._recipes if recipe.matches(words)]
         options.clear_options()
         options.add_options(Option(_row(recipe)) for recipe in self._shown)
