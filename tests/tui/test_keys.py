@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from textual import events
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from engine.protocol.commands import (
     AdjustStrength,
@@ -36,6 +36,9 @@ from engine.protocol.request import GenerateRequest
 from engine.session.work import SwitchWork
 from engine.words.prompt_language.chance import resolve_chance
 from tests.tui.conftest import MODEL, switched
+from tui_loraswitch.screens.prompt_search import PromptSearch
+from tui_loraswitch.screens.recipes import RecipesScreen
+from tui_loraswitch.screens.sweep_form import SweepForm
 
 
 def names(stack) -> list[tuple[str, float]]:
@@ -382,6 +385,25 @@ async def test_keys_that_arrive_in_a_bunch_are_handled_in_order(start, session):
         assert len(session.sent(AdjustStrength)) == 1
         assert names(session.sent(Draw)[0].stack) == [("ink", 1.05)]
         assert app.control.state.negative_prompt == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "screen"), [("S", RecipesScreen), ("W", SweepForm), ("ctrl+r", PromptSearch)]
+)
+async def test_what_is_typed_before_a_dialog_is_read_is_its_own(start, key, screen):
+    async with start() as driver:
+        await driver.load()
+        app = driver.app
+        await driver.until(lambda: app.services.recipes)
+        app.control.state = replace(app.control.state, prompt="a fox")
+        if key == "ctrl+r":
+            await driver.press("p")
+        for one in (key, *"dusk"):
+            app.post_message(events.Key(one, one if len(one) == 1 else None))
+        await driver.until(
+            lambda: [field.value for field in app.screen.query(Input)][:1] == ["dusk"]
+        )
+        assert isinstance(app.screen, screen)
 
 
 async def test_i_begins_with_the_picture_that_is_shown(start, session, tmp_path):

@@ -15,7 +15,7 @@ from textual.driver import Driver
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.signal import Signal
-from textual.worker import WorkerFailed
+from textual.worker import Worker, WorkerFailed
 
 from engine.host.runtime import HostPlace
 from tui_loraswitch.app.arrange_keys import ArrangeKeys
@@ -63,6 +63,9 @@ from tui_loraswitch.look.palette import key_commands
 from tui_loraswitch.look.theme import INK
 
 log = logging.getLogger(__name__)
+
+_OPENING = {"prompts", "recipes", "sweep"}
+"""Groups of workers."""
 
 
 class LoraSwitchApp(
@@ -130,7 +133,7 @@ class LoraSwitchApp(
         self.auditioning = Auditioning(self)
         self.rescuing = Rescuing(self)
         self.highlight = Highlight(self, self.show_details, self.control.prefetch)
-        self._key_order = KeyOrder(self._take_typed, self._key_path)
+        self._key_order = KeyOrder(self._take_typed, self._key_path, self._opening)
         self._sequences = KeySequences(
             lambda: self.main.active_bindings,
             self.run_bound,
@@ -185,6 +188,10 @@ class LoraSwitchApp(
     def _key_path(self) -> list[MessagePump]:
         """All that a key may set to work, from the focused widget up to the app."""
         return list((self.focused or self.screen).ancestors_with_self)
+
+    def _opening(self) -> set[Worker[Any]]:
+        """What reads something before it shows a dialog, or before it does what that says."""
+        return {one for one in self.workers if one.group in _OPENING and one.is_running}
 
     def on_load(self) -> None:
         """Take the signals, before the terminal is taken."""
