@@ -146,6 +146,7 @@ async def test_to_the_trash_and_back(start: Any, pictures: list[Path], tmp_path:
         await driver.until(lambda: shown(driver) == ["c", "b", "a"])
         assert pictures[0].read_bytes() == content
         assert not list((tmp_path / "data/Trash/info").iterdir())
+        await driver.sees("c.png is back")
 
 
 async def test_favourites_stay(start: Any, pictures: list[Path]) -> None:
@@ -227,6 +228,15 @@ async def test_a_preview_for_its_lora_asks_before_it_replaces_one(
         assert Image.open(preview).getpixel((5, 5)) == (0, 0, 255)
         await driver.press("V", "enter")
         await driver.until(lambda: Image.open(preview).size == (64, 64))
+        await driver.press("u")
+        await driver.sees("the preview of neon is taken back")
+        assert Image.open(preview).getpixel((5, 5)) == (0, 0, 255)
+        await driver.press("u")
+        await driver.until(lambda: "another file is there now" in driver.toasts[-1])
+        preview.unlink()
+        await driver.press("u", "u")
+        await driver.sees("There is nothing to take back")
+        assert not preview.exists()
 
 
 async def test_copy_by_a_menu(start: Any, pictures: list[Path]) -> None:

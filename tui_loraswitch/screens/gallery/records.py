@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
+from engine.files.file_version import FileVersion
 from engine.files.picture_file import picture_of
+from engine.files.regular_file import printable
 from engine.files.saving import in_words, replace_file
-from engine.files.trash import Trashed, to_trash
+from engine.files.trash import to_trash
 from engine.gallery.scan import ScanReport, scan_pictures
 from engine.store.database import Database
 from engine.store.pictures import PICTURES, PictureRows, PictureSearch, PictureStore
@@ -31,7 +33,8 @@ class GalleryRecords:
         self._database: Database | None = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._trashed: list[Trashed] = []
+        self._undo: list[Callable[[], str]] = []
+        """Each takes one thing back and says so; the last comes first."""
 
     @property
     def warning(self) -> str:
@@ -52,17 +55,46 @@ class GalleryRecords:
 
     def throw_away(self, path: Path) -> None:
         """Put a picture into the trash."""
-        self._trashed.append(to_trash(path))
+        trashed = to_trash(path)
         self._store.set_gone([path])
 
-    def take_back(self) -> Path | None:
-        """Undo the last; None where nothing was thrown away."""
-        if not self._trashed:
-            return None
-        path = self._trashed[-1].restore()
-        self._trashed.pop()
-        self._store.set_gone([path], gone=False)
-        return path
+        def take_back() -> str:
+            trashed.restore()
+            self._store.set_gone([path], gone=False)
+            return f"{path.name} is back"
+
+        self._undo.append(take_back)
+
+    def write_preview(self, picture: Path, lora: Path) -> None:
+        """Make a picture the preview of a LoRA; the one of before goes into the trash."""
+        place = preview_place(lora)
+        before = to_trash(place) if place.exists() else None
+        try:
+            written = FileVersion.of(write_preview(picture, lora))
+        except (EngineError, OSError):
+            if before is not None:
+                before.restore()
+            raise
+
+        def take_back() -> str:
+            from engine.sweep.previews import remove_previews
+
+            remove_previews({place: written})
+            if place.exists():
+                raise EngineError(f"{printable(place)}: another file is there now.")
+            if before is not None:
+                before.restore()
+            return f"the preview of {lora.stem} is taken back"
+
+        self._undo.append(take_back)
+
+    def take_back(self) -> str:
+        """Undo the last of both, and say what is so again; empty where nothing was done."""
+        if not self._undo:
+            return ""
+        words = self._undo[-1]()
+        self._undo.pop()
+        return words
 
     def close(self) -> None:
         """Stop what is going on. The file is closed when that has ended."""

@@ -29,7 +29,7 @@ from tui_loraswitch.panes.base import Line
 from tui_loraswitch.panes.picture_area import NewArea
 from tui_loraswitch.screens.gallery.grid import ROWS, WIDTH, GalleryGrid
 from tui_loraswitch.screens.gallery.loader import ThumbnailLoader
-from tui_loraswitch.screens.gallery.records import GalleryRecords, preview_place, write_preview
+from tui_loraswitch.screens.gallery.records import GalleryRecords, preview_place
 from tui_loraswitch.screens.gallery.viewer import PictureViewer
 from tui_loraswitch.screens.question import QuestionScreen
 
@@ -95,7 +95,7 @@ class GalleryScreen(ModalScreen[None]):
         Binding("d,delete", "trash", "trash", id="gallery.trash",
                 tooltip="Put the picture into the trash; u takes it back"),
         Binding("u", "undo", "undo", id="gallery.undo",
-                tooltip="Take the last one back out of the trash"),
+                tooltip="Take the last picture back out of the trash, or the last preview back"),
         Binding("V", "preview", "preview", id="gallery.preview",
                 tooltip="Make it the preview of a LoRA that it was drawn with"),
         Binding("y", "copy", "copy", id="gallery.copy",
@@ -217,7 +217,7 @@ class GalleryScreen(ModalScreen[None]):
 
     def action_undo(self) -> None:
         """Take the last one back."""
-        self._do(self._records.take_back)
+        self._do(lambda: self._records.take_back() or "There is nothing to take back.")
 
     def action_use_again(self, draw: bool) -> None:
         """Go back to the main screen with the picture's prompt, settings and stack."""
@@ -255,7 +255,8 @@ class GalleryScreen(ModalScreen[None]):
     def _confirm_preview(self, picture: Path, lora: Path) -> None:
         def write() -> None:
             self._do(
-                partial(write_preview, picture, lora), f"the preview of {lora.stem} is written"
+                partial(self._records.write_preview, picture, lora),
+                f"the preview of {lora.stem} is written; u takes it back",
             )
 
         if not preview_place(lora).exists():
@@ -353,16 +354,14 @@ class GalleryScreen(ModalScreen[None]):
             self.grid.post_message(GalleryGrid.Ready(path, cells))  # type: ignore[arg-type]
 
     @work(group="gallery-do")
-    async def _do(self, action: Callable[[], object], words: str = "") -> None:
-        def act() -> None:
-            action()
-
+    async def _do(self, action: Callable[[], str | None], words: str = "") -> None:
+        """Do it beside the screen, and say the words, or those that it gives."""
         try:
-            await in_background(act)
+            said = await in_background(action)
         except EngineError as error:
             self._say(str(error))
             return
-        if words:
+        if words := words or said or "":
             self._say(words, "information")
         self._read()
 
