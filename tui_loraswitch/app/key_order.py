@@ -66,10 +66,9 @@ async def _drained(pump: MessagePump) -> None:
     """Wait until the pump has handled every message it has now."""
     done = asyncio.Event()
     if pump.post_message(events.Callback(callback=done.set)):
-        try:
-            await asyncio.wait_for(done.wait(), PATIENCE)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await done.wait()
 
 
 def _ended(worker: Worker[Any]) -> asyncio.Task[None]:

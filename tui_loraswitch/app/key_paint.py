@@ -8,6 +8,8 @@ import time
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tui_loraswitch.app.cropped_compositor import CroppedCompositor
+
 ANSWER_SECONDS = 0.3
 """How long after a key what changes is taken for an answer to it."""
 MOMENT = 0.05
@@ -24,6 +26,7 @@ class KeyPaintingScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._compositor = CroppedCompositor()
         self._key_at = -math.inf
         self._painted_at = -math.inf
         self._waits = False

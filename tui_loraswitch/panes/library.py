@@ -32,6 +32,9 @@ from tui_loraswitch.panes.messages import EntryHighlighted
 PAUSE = 0.3
 """Seconds without a key after which names near to what was typed are looked for."""
 
+WRITE_SECONDS = 0.002
+"""Left to the thread that writes to the terminal, between two parts of a long search."""
+
 
 class FilterInput(Input):
     """The filter line; arrows move the list while it is typed in."""
@@ -218,10 +221,10 @@ class LibraryPane(Pane):
             self._find_rest_soon()
 
     def _find_rest_soon(self) -> None:
-        # What is found is painted first, and keys that wait come before.
+        # What is found is painted and written first, and keys that wait come before.
         if not self._is_finding:
             self._is_finding = True
-            self.call_after_refresh(self._find_rest)
+            self.call_after_refresh(self.set_timer, WRITE_SECONDS, self._find_rest)
 
     def _look_near_soon(self) -> None:
         view = self.view

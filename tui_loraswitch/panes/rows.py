@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple, overload
 
 from engine.library.entry import LibraryEntry
@@ -41,7 +42,7 @@ class LoraRow:
 Row = FolderRow | LoraRow
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """LoRAs one below the other, by their numbers in the library's list."""
 
     numbers: Numbers
@@ -54,20 +55,12 @@ class Rows(Sequence[Row]):
     Of thousands a screen shows some tens, and each keystroke of the filter asks for new ones.
     """
 
-    def __init__(self, index: SearchIndex, is_flat: bool = False) -> None:
-        self._index, self._is_flat = index, is_flat
-        self._parts: list[FolderRow | _Run] = []
-        self._starts: list[int] = []
-        self._length = 0
-
-    def add_folder(self, row: FolderRow) -> None:
-        """Append a folder."""
-        self._add(row, 1)
-
-    def add_loras(self, numbers: Numbers, depth: int) -> None:
-        """Append LoRAs, by their numbers in the library's list."""
-        if numbers:
-            self._add(_Run(numbers, depth), len(numbers))
+    def __init__(
+        self, index: SearchIndex, parts: Sequence[FolderRow | Run] = (), is_flat: bool = False
+    ) -> None:
+        self._index, self._parts, self._is_flat = index, parts, is_flat
+        lengths = (1 if isinstance(part, FolderRow) else len(part.numbers) for part in parts)
+        *self._starts, self._length = accumulate(lengths, initial=0)
 
     def __len__(self) -> int:
         return self._length
@@ -97,7 +90,7 @@ class Rows(Sequence[Row]):
 
     def first_lora(self) -> int:
         """Where the first LoRA stands; 0 where there is none."""
-        runs = (n for n, p in zip(self._starts, self._parts, strict=True) if isinstance(p, _Run))
+        runs = (n for n, p in zip(self._starts, self._parts, strict=True) if isinstance(p, Run))
         return next(runs, 0)
 
     def find(self, wanted: Row) -> int | None:
@@ -133,11 +126,6 @@ class Rows(Sequence[Row]):
             folder = index.place(number).folder.path
         return LoraRow(index.id(number), index.entry(number), index.own(number), depth, folder)
 
-    def _add(self, part: FolderRow | _Run, length: int) -> None:
-        self._parts.append(part)
-        self._starts.append(self._length)
-        self._length += length
-
 
 @dataclass
 class _Folder:
@@ -157,6 +145,18 @@ class _Folder:
         return folder
 
 
+@dataclass
+class _Step:
+    """A folder, or the files that lie in it itself, on the way through the whole tree."""
+
+    depth: int
+    folder: _Folder | None = None
+    place: int | None = None
+    """Of the files."""
+    after: int = 0
+    """The step after all that lies in the folder."""
+
+
 class Tree:
     """The folders of a library, for all that is looked for in it.
 
@@ -166,11 +166,12 @@ class Tree:
     def __init__(self, index: SearchIndex) -> None:
         self._index = index
         labels = root_labels({place.folder.root for place in index.places})
-        self._top = _Folder("", "")
+        top = _Folder("", "")
         for number, (folder, _, _) in enumerate(index.places):
             names = folder.path.split("/") if folder.path else []
             names = [labels[folder.root], *names] if len(labels) > 1 else names
-            self._top.below(names).places.append(number)
+            top.below(names).places.append(number)
+        self._steps = _steps(top)
 
     def rows(self, numbers: Numbers, is_open: Callable[[str, int], bool]) -> Rows:
         """Rows for what was found, in the order of the folders.
@@ -184,38 +185,47 @@ class Tree:
             end = bisect_left(numbers, place.end, start)
             parts.append(numbers[start:end] if end > start else ())
             start = end
-        rows = Rows(self._index)
-        _append(rows, self._top, 0, parts, is_open)
-        return rows
+        steps = self._steps
+        sizes = (0 if step.place is None else len(parts[step.place]) for step in steps)
+        before = list(accumulate(sizes, initial=0))
+        rows: list[FolderRow | Run] = []
+        number = 0
+        while number < len(steps):
+            step = steps[number]
+            number += 1
+            if step.place is not None:
+                if own := parts[step.place]:
+                    rows.append(Run(own, step.depth))
+            elif (folder := step.folder) is not None:
+                count = before[step.after] - before[number]
+                is_unfolded = count > 0 and is_open(folder.key, count)
+                if count:
+                    key, name = folder.key, folder.name
+                    rows.append(FolderRow(key, name, step.depth, count, is_unfolded))
+                if not is_unfolded:
+                    number = step.after
+        return Rows(self._index, rows)
 
 
-def _append(
-    rows: Rows,
-    folder: _Folder,
-    depth: int,
-    parts: Sequence[Numbers],
-    is_open: Callable[[str, int], bool],
-) -> None:
-    for child in folder.folders.values():
-        if count := _count(child, parts):
-            unfolded = is_open(child.key, count)
-            rows.add_folder(FolderRow(child.key, child.name, depth, count, unfolded))
-            if unfolded:
-                _append(rows, child, depth + 1, parts, is_open)
-    for place in folder.places:
-        rows.add_loras(parts[place], depth)
-
-
-def _count(folder: _Folder, parts: Sequence[Numbers]) -> int:
-    """LoRAs in it and below."""
-    count = sum([_count(child, parts) for child in folder.folders.values()])
-    for place in folder.places:
-        count += len(parts[place])
-    return count
+def _steps(top: _Folder) -> list[_Step]:
+    """The way through a tree: of each folder those within it, then its own files."""
+    steps: list[_Step] = []
+    to_do = [(top, _Step(-1), False)]
+    while to_do:
+        folder, step, is_through = to_do.pop()
+        depth = step.depth + 1
+        if is_through:
+            steps += [_Step(depth, place=place) for place in folder.places]
+            step.after = len(steps)
+            continue
+        if folder is not top:
+            steps.append(step)
+        to_do.append((folder, step, True))
+        children = reversed(folder.folders.values())
+        to_do += [(child, _Step(depth, child), False) for child in children]
+    return steps
 
 
 def flat_rows(found: Found) -> Rows:
     """Rows without folders, each LoRA naming its own."""
-    rows = Rows(found.index, is_flat=True)
-    rows.add_loras(found.numbers, 0)
-    return rows
+    return Rows(found.index, [Run(found.numbers, 0)] if found.numbers else [], is_flat=True)
