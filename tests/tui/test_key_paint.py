@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from textual.widget import Widget
@@ -12,6 +13,12 @@ from tui_loraswitch.app import key_paint
 from tui_loraswitch.panes.lora_list import LoraList
 
 from .test_library_pane import entries
+
+
+@pytest.fixture(autouse=True)
+def busy_machine(monkeypatch) -> None:
+    """Others may hold the machine up between a key and its answer."""
+    monkeypatch.setattr(key_paint, "ANSWER_SECONDS", 1000.0)
 
 
 async def handled() -> None:
@@ -54,7 +61,7 @@ async def test_the_answer_to_a_key_waits_for_no_frame(start, monkeypatch):
 async def test_what_no_key_led_to_waits_for_its_frame(start):
     async with start() as driver:
         screen = await at_rest(driver)
-        screen._key_at = 0.0
+        screen._key_at = -math.inf
         driver.list.action_move(1)
         await handled()
         assert driver.list in screen._dirty_widgets
