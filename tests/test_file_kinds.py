@@ -77,6 +77,11 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "conditioner.embedders.0.transformer.text_model.final_layer_norm.bias",)),
     "T5": ("a text encoder (T5)", (
         "encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight")),
+    "T5 of Wan": ("a text encoder (T5)", (
+        "blocks.0.attn.q.weight", "blocks.0.ffn.fc1.weight",
+        "blocks.0.pos_embedding.embedding.weight", "token_embedding.weight")),
+    "Stable Cascade's VAE": ("a VAE of another model", (
+        "up_blocks.0.0.weight", "in_block.1.weight", "vquantizer.codebook.weight")),
     "Qwen": ("a language model", ("model.layers.0.self_attn.q_proj.weight",
                                   "model.embed_tokens.weight")),
     "CLIP Vision": ("an image encoder", (
@@ -148,6 +153,9 @@ def test_a_lora_of_another_family_under_bare_names(tmp_path: Path, prefix: str, 
 @pytest.mark.parametrize(
     ("name", "words"),
     [("to_q.vera_lambda_b", "a VeRA adapter (PEFT)"),
+     ("to_k.weight::lora::0", "a LayerDiffuse patch (for transparent pictures)"),
+     ("to_k.weight::diff::0", "a LayerDiffuse patch (for transparent pictures)"),
+     ("processor.to_k_custom_diffusion.weight", "a set of Custom Diffusion weights"),
      ("to_q.fourierft_spectrum", "a FourierFT adapter (PEFT)"),
      ("to_q.miss_block", "a MiSS adapter (PEFT)"),
      ("to_q.glora_A.Xd", "a GLoRA adapter in PEFT's form"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 
-from engine.checkpoint.prediction_in_files import prediction_in
+from engine.checkpoint.prediction_in_files import other_prediction_in, prediction_in
 from engine.errors import CheckpointError
 from engine.files.header import Header
 from engine.files.json_text import parse_json
@@ -45,6 +45,8 @@ def checkpoint_config(name: str, header: Header, like: Config | None = None) -> 
         _overlay(name, config, own)
     if prediction := prediction_in(header):
         set_prediction(config, prediction)
+    elif other := other_prediction_in(header):
+        config["scheduler"]["prediction_type"] = other
     return config
 
 

@@ -8,6 +8,7 @@ from engine.checkpoint.config import Config, sdxl_config
 from engine.checkpoint.folder_files import part_files, read_config
 from engine.checkpoint.locate import PartFiles
 from engine.checkpoint.model_files import ModelFiles
+from engine.checkpoint.part_of_folder import INDEX, refuse_part_of_model
 from engine.checkpoint.spellings import spellings_of
 from engine.checkpoint.unet_layers import with_layers_of
 from engine.errors import CheckpointError
@@ -41,8 +42,9 @@ def read_folder(path: Path, *, half: bool) -> ModelFiles:
 
 
 def _refuse_what_is_no_model(path: Path) -> None:
-    if (path / "model_index.json").exists():
+    if (path / INDEX).exists():
         return
+    refuse_part_of_model(path)
     if not any(path.iterdir()):
         raise CheckpointError(f"{path}: the folder is empty.")
     if files := sorted(path.glob("*.safetensors")):
@@ -53,7 +55,7 @@ def _refuse_what_is_no_model(path: Path) -> None:
 
 
 def _read_configs(path: Path) -> Config:
-    index = read_config(path, "model_index.json")
+    index = read_config(path, INDEX)
     kind = str(index.get("_class_name"))
     if not kind.startswith("StableDiffusionXL") or "text_encoder_2" not in index:
         raise CheckpointError(f"{path}: the folder holds a {kind}; only SDXL can be opened.")

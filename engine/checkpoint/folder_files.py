@@ -54,7 +54,9 @@ def part_files(folder: Path, stem: str, *, half: bool) -> tuple[WeightFile, ...]
             f"{folder}: the weights are pickle (.bin) files, which can run code when opened; "
             "download the .safetensors files of this model."
         )
-    raise CheckpointError(f"{folder}: the weights ({stem}.safetensors) are missing.")
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    there = f"; what is there is {', '.join(others[:3])}" if others else ""
+    raise CheckpointError(f"{folder}: the weights ({stem}.safetensors) are missing{there}.")
 
 
 def _shards(index: Path) -> list[str]:

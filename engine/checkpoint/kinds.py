@@ -13,10 +13,13 @@ from engine.sdxl.layout import Part
 from engine.sdxl.part_names import part_name
 
 _WHOLE: frozenset[Part] = frozenset({"unet", "text_encoder", "text_encoder_2"})
-"""What no other model has together; the VAE may lie in a file of its own."""
+"""What no other model with a UNet has together; the VAE may lie in a file of its own."""
 
 _EDM_MARKS = ("edm_mean", "edm_std", "edm_vpred.sigma_max")
 """Marks of models that are sampled with other noise levels than SDXL's (arXiv:2206.00364)."""
+
+_PACKED = (".qweight", ".qzeros", ".wscales")
+"""How tensors end in which several numbers are packed into one, with scales beside them."""
 
 _TEXT_ENCODERS = {
     "cond_stage_model.model.": "SD 2",
@@ -41,7 +44,8 @@ def require_sdxl(name: str, header: Header) -> frozenset[Part]:
             parts.add(found.part)
         if found.part == "unet":
             unet[found.name] = info
-    if not parts >= _WHOLE and not _is_sdxl_unet(header, unet):
+    is_whole = parts >= _WHOLE and any(part_name(name).part == "unet" for name in unet)
+    if not is_whole and not _is_sdxl_unet(header, unet):
         raise CheckpointError(f"{name}: {describe(header)}")
     _refuse_variants(name, unet, names)
     return frozenset(parts)
@@ -67,6 +71,11 @@ def _refuse_variants(name: str, unet: Mapping[str, TensorInfo], names: set[str])
             f"{name}: this SDXL was trained for EDM sampling (such as Playground 2.5 or CosXL), "
             "which is not supported; open another checkpoint."
         )
+    if packed := next((key for key in unet if key.endswith(_PACKED)), ""):
+        raise CheckpointError(
+            f"{name}: its weights are packed ({packed[:90]}): the model is quantised, which cannot "
+            "be read; open one in float16, bfloat16, float32 or float8."
+        )
     if "encoder_hid_proj.weight" in unet:
         raise CheckpointError(
             f"{name}: this is Kolors, which has SDXL's UNet and another text encoder (ChatGLM); "
@@ -90,6 +99,12 @@ def is_pickle(path: Path) -> bool:
 def describe(header: Header) -> str:
     """Say what a file is that is no SDXL checkpoint, and what to do."""
     identity, base = identify(header), _base(header)
+    has_unet = any(part_name(key).part == "unet" for key in header.tensors)
+    if _has(header, "model_ema.") and not has_unet:
+        return (
+            "of its UNet this file has the averages of the training alone (EMA, model_ema.); open "
+            "the model's file with the weights themselves."
+        )
     match identity.kind:
         case "lora":
             return "this is a LoRA, not a model; put it into a LoRA folder (--loras)."

@@ -23,7 +23,7 @@ SCALE_NAMES = ("scale_weight", "weight_scale")
 
 _NO_WEIGHTS = re.compile(
     r"(?:.*\.)?(?:position_ids|logit_scale|scale_weight|weight_scale|scale_input|input_scale"
-    r"|scaled_fp8|comfy_quant)"
+    r"|scaled_fp8|comfy_quant|v_pred|ztsnr)"
 )
 _UNUSED_HEAD = ("text_encoder", "text_projection.weight")
 """A head that CLIP-L is trained with, and SDXL does not use."""
@@ -149,11 +149,13 @@ def _float8_scale(file: WeightFile, key: str) -> float:
         info = file.header.tensors.get(key.removesuffix("weight") + name)
         if info is None:
             continue
-        scale = read_scalar(file.path, info) if math.prod(info.shape) == 1 else None
+        scale = read_scalar(file.path, info)
         if scale is None:
+            one = math.prod(info.shape) == 1
+            what = "that is no finite number" if one else f"of the shape {list(info.shape)}"
             raise CheckpointError(
-                f"{file.path.name}: the float8 tensor {key} has a scale of the shape "
-                f"{list(info.shape)} instead of one number; open a float16 or bfloat16 file."
+                f"{file.path.name}: the float8 tensor {key} has a scale {what}, where one number "
+                "belongs; open a float16 or bfloat16 file."
             )
         return scale
     return 1.0

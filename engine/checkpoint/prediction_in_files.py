@@ -41,6 +41,16 @@ def prediction_in(header: Header) -> Prediction | None:
     return said
 
 
+_OTHERS = ("sample", "x0", "x_0", "x_start", "flow", "flow_prediction", "rectified_flow", "rf")
+"""What other models than SDXL's predict, as files call it: the picture, or the way to it."""
+
+
+def other_prediction_in(header: Header) -> str:
+    """What a file says that its model predicts where that is neither the noise nor v."""
+    word = header.metadata.get("modelspec.prediction_type", "").strip().lower().replace("-", "_")
+    return word if word in _OTHERS else ""
+
+
 def prediction_beside(checkpoint: Path) -> Found:
     """What the YAML file beside a checkpoint says, which has the checkpoint's name."""
     for ending in (".yaml", ".yml"):

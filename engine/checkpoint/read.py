@@ -51,6 +51,7 @@ def read_model(choice: ModelChoice, *, half: bool) -> ModelFiles:
         _require_whole(model)
         if choice.prediction is not None:
             set_prediction(model.config, choice.prediction)
+        _require_known_prediction(model)
     return model
 
 
@@ -80,6 +81,17 @@ def _own_vae(path: Path) -> Path | None:
     if path.is_dir():
         return path / "vae" if (path / "vae").is_dir() else None
     return vae_beside(path)
+
+
+def _require_known_prediction(model: ModelFiles) -> None:
+    """Raise `CheckpointError` for a model that predicts neither the noise nor v."""
+    kind = model.config["scheduler"].get("prediction_type", "epsilon")
+    if kind not in ("epsilon", "v_prediction"):
+        raise CheckpointError(
+            f"{model.path.name}: it predicts neither the noise nor v, as its files have it "
+            f"({str(kind)[:40]}), which is not supported; open another model, or say what it "
+            "predicts (--prediction)."
+        )
 
 
 def _require_whole(model: ModelFiles) -> None:

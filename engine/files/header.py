@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import FileFormatError
-from engine.files.json_text import parse_json
+from engine.files.json_text import parse_json, require_single_names
 from engine.files.regular_file import open_regular, printable, unreadable
 
 MAX_HEADER_BYTES = 100_000_000
@@ -165,6 +165,7 @@ def parse_header(raw_header: RawHeader) -> Header:
         raise FileFormatError(f"{name}: not a safetensors file (its header is not a table).")
     metadata, left_out = texts_of(table.pop("__metadata__", None))
     _refuse_names(name, table)
+    _refuse_doubles(name, raw, len(table))
     tensors = {key: _tensor(name, key, entry, data_start) for key, entry in table.items()}
     need = max((info.end for info in tensors.values()), default=data_start)
     if need > file_size:
@@ -198,6 +199,17 @@ def _refuse_names(name: str, table: Mapping[str, Any]) -> None:
     except UnicodeEncodeError as error:
         # JSON can spell half characters, which no other reader of the format accepts.
         raise FileFormatError(f"{name}: the name of a tensor in its header is no text.") from error
+
+
+def _refuse_doubles(name: str, raw: bytes, tensors: int) -> None:
+    """Refuse a table with one name twice, which the format forbids."""
+    keys = (b'"dtype"', b'"shape"', b'"data_offsets"')
+    # Told by counting: to look at every name would take as long as all the rest of the header.
+    if any(raw.count(key) != tensors for key in keys) or raw.count(b'"__metadata__"') > 1:
+        try:
+            require_single_names(raw)
+        except ValueError as error:
+            raise FileFormatError(f"{name}: its header makes no sense: {error}.") from error
 
 
 def _refuse_too_many(name: str, tensors: int) -> None:

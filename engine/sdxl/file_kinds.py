@@ -84,19 +84,26 @@ _UNSUPPORTED = (
     _Row("lora", "a set of trained biases (PEFT's BEFT)", (".beft_bias",)),
     _Row("lora", "a set of trained tokens (PEFT)", (".trainable_tokens_",)),
     _Row("lora", "a supertuning adapter (PEFT)", (".supertuning_",)),
+    _Row("lora", "a LayerDiffuse patch (for transparent pictures)", ("::lora::", "::diff::")),
+    _Row("lora", "a set of Custom Diffusion weights", ("_custom_diffusion.",)),
 )  # fmt: skip
 """Adapters that are not merged here: most need numbers that their files do not hold."""
 
 _ADAPTER_WORDS = ("lora", "loha", "lokr", "hada_w", ".oft_", "oft_unet", "oft_te")
-_MOTION = _Row("other", "an AnimateDiff motion module", ("motion_modules.",))
+_LIKE_OTHERS = (
+    _Row("other", "an AnimateDiff motion module", ("motion_modules.",)),
+    _Row("text encoder", "a text encoder (T5)", ("\nblocks.0.pos_embedding.embedding.",)),
+    _Row("vae", "a VAE of another model (Stable Cascade)", ("\nvquantizer.",)),
+)  # fmt: skip
+"""What has blocks of the same names as networks that denoise, and is none."""
 
 _TRANSFORMERS = (
     "\ndouble_blocks.", "\nsingle_blocks.", "\ntransformer_blocks.", "\nsingle_transformer_blocks.",
-    "\njoint_transformer_blocks.", "\njoint_blocks.", "\ndouble_layers.", "\nsingle_layers.",
-    "\ndouble_stream_blocks.", "\nblocks.0.cross_attn.", "\nblocks.0.self_attn.",
-    "\nblocks.0.adaln", "\nblocks.0.attn1.", "\nblocks.0.attn.", "\nlayers.0.adaLN_modulation.",
-    "\nlayers.0.attention.", "\ntransformer.transformer_blocks.", "\ncap_embedder.",
-    "\nx_embedder.", "\npatch_embedding.",
+    "\nvisual_transformer_blocks.", "\njoint_transformer_blocks.", "\njoint_blocks.",
+    "\ndouble_layers.", "\nsingle_layers.", "\ndouble_stream_blocks.", "\nblocks.0.cross_attn.",
+    "\nblocks.0.self_attn.", "\nblocks.0.adaln", "\nblocks.0.attn1.", "\nblocks.0.attn.",
+    "\nblocks.0.attention.", "\nlayers.0.adaLN_modulation.", "\nlayers.0.attention.",
+    "\ntransformer.transformer_blocks.", "\ncap_embedder.", "\nx_embedder.", "\npatch_embedding.",
 )  # fmt: skip
 """Networks that denoise, as a UNet does, in other models."""
 
@@ -145,7 +152,7 @@ def kind_without_adapters(tensors: Mapping[str, TensorInfo]) -> FileKind:
     parts = {found.part for found in split} - {None}
     encoders = parts & set(TEXT_ENCODERS)
     text = _joined(found.name for found in split)
-    if found := _first((_MOTION,), text):
+    if found := _first(_LIKE_OTHERS, text):
         return found
     if any(mark in text for mark in _TRANSFORMERS):
         return _CHECKPOINT

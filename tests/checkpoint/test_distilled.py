@@ -128,6 +128,22 @@ def test_from_a_folder_too(tiny_checkpoint: Path, folder: Path, shape: str, tmp_
     assert_draws_alike(open_float32(folder).pipeline.unet, unet)
 
 
+@pytest.mark.parametrize("write", [in_original_layout, in_diffusers_layout])
+def test_a_latent_consistency_model_takes_the_guidance_as_an_input(
+    tiny_checkpoint: Path, tmp_path: Path, write: Callable[[UNet2DConditionModel], Tensors]
+) -> None:
+    config = checkpoint_config("tiny", read_header(tiny_checkpoint))["unet"]
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        unet = UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": 12}).half().eval()
+    model = open_float32(with_unet(tiny_checkpoint, tmp_path, write(unet)))
+    expected = {f"unet.{name}": p.detach().float() for name, p in unet.named_parameters()}
+    assert "unet.time_embedding.cond_proj.weight" in expected
+    assert_same(weights(model, "unet"), expected)
+    assert model.pipeline.unet.config.time_cond_proj_dim == 12
+    assert model.notes == ()
+
+
 def test_a_folder_of_a_known_distilled_model_is_named(tiny_checkpoint: Path, folder: Path) -> None:
     distilled_unet(tiny_checkpoint, "SSD-1B").save_pretrained(folder / "unet")
     (note,) = open_float32(folder).notes

@@ -94,6 +94,11 @@ def block_scale(tensors: Tensors) -> None:
     tensors[f"{UNET}time_embed.0.weight_scale"] = torch.ones(4)
 
 
+def endless_scale(tensors: Tensors) -> None:
+    block_scale(tensors)
+    tensors[f"{UNET}time_embed.0.weight_scale"] = torch.tensor(float("inf"))
+
+
 def integers(tensors: Tensors) -> None:
     key = f"{UNET}time_embed.0.weight"
     tensors[key] = tensors[key].to(torch.int8)
@@ -108,6 +113,7 @@ def packed(tensors: Tensors) -> None:
     ("change", "words"),
     [
         (block_scale, r"time_embed\.0\.weight has a scale of the shape \[4\]"),
+        (endless_scale, r"time_embed\.0\.weight has a scale that is no finite number"),
         (integers, r"time_embed\.0\.weight is stored as I8: the model is quantised"),
         (packed, r"time_embed\.0\.weight is stored as U8: the model is quantised"),
     ],

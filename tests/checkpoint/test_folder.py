@@ -16,7 +16,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionXLPipeline,
 )
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from engine.checkpoint import check_checkpoint, open_checkpoint
 from engine.errors import CancelledError, CheckpointError, EngineError
@@ -186,6 +186,11 @@ def truncated_weights(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def another_variant(folder: Path) -> None:
+    path = folder / "unet/diffusion_pytorch_model.safetensors"
+    path.rename(path.with_suffix(".non_ema.safetensors"))
+
+
 def refiner(folder: Path) -> None:
     edit(folder / "model_index.json", text_encoder=[None, None])
 
@@ -231,6 +236,7 @@ def edit(path: Path, **changes: Any) -> None:
         (broken_config, r"unet/config\.json: cannot be read"),
         (list_config, r"vae/config\.json: is not a table"),
         (no_weights, r"unet: the weights .* are missing"),
+        (another_variant, r"are missing; what is there is \S+model\.non_ema\.safetensors"),
         (pickled_weights, r"pickle \(\.bin\)"),
         (truncated_weights, r"model\.safetensors: truncated"),
         (refiner, "refiner"),
@@ -248,6 +254,60 @@ def test_what_is_wrong_with_a_folder_is_said(
     for function in (check_checkpoint, open_float32):
         with pytest.raises(EngineError, match=words):
             function(folder)
+
+
+def in_shards(folder: Path) -> None:
+    """The UNet's weights in two files and their list."""
+    whole = folder / "unet/diffusion_pytorch_model.safetensors"
+    names = [f"{whole.stem}-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    tensors = load_file(whole)
+    table = {key: names[number % 2] for number, key in enumerate(tensors)}
+    for name in names:
+        held = {key: tensor for key, tensor in tensors.items() if table[key] == name}
+        save_file(held, whole.parent / name)
+    index = whole.with_name(f"{whole.name}.index.json")
+    index.write_text(json.dumps({"weight_map": table}))
+    whole.unlink()
+
+
+@pytest.mark.parametrize(
+    ("within", "words"),
+    [
+        ("model_index.json", r"lists the parts of a diffusers model; give its folder, \S+folder\."),
+        ("unet", r"one part of a diffusers model; give the folder of the whole, \S+tiny_folder\."),
+        ("unet/diffusion_pytorch_model.safetensors.index.json",
+         r"lists the pieces of a file\. Give the folder of the whole model, \S+tiny_folder\."),
+        ("unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+         r"one of 2 pieces of a file\. Give the folder of the whole model, \S+tiny_folder\."),
+    ],
+)  # fmt: skip
+def test_a_path_within_a_folder_leads_to_the_folder(folder: Path, within: str, words: str) -> None:
+    in_shards(folder)
+    check_checkpoint(folder)
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(CheckpointError, match=words):
+            function(folder / within)
+
+
+def test_a_piece_without_a_folder_around_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    piece = tmp_path / "model-00001-of-00003.safetensors"
+    shutil.copy(tiny_checkpoint, piece)
+    with pytest.raises(CheckpointError, match=r"one of 3 pieces of a file\. Only the pieces of a"):
+        check_checkpoint(piece)
+    whole = piece.rename(tmp_path / "model-00001-of-00001.safetensors")
+    shutil.copytree(tiny_checkpoint.parent / "tokenizer", tmp_path / "tokenizer")
+    check_checkpoint(whole)
+
+
+def test_in_the_hubs_cache_the_folder_of_a_version_is_named(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models--someone--tiny"
+    version = cache / "snapshots/0a1b"
+    version.parent.mkdir(parents=True)
+    folder.rename(version)
+    for path in (cache, version.parent):
+        with pytest.raises(CheckpointError, match=rf"model in one of its own; give {version}\."):
+            check_checkpoint(path)
+    check_checkpoint(version)
 
 
 def test_a_configuration_that_makes_no_sense_is_refused(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from engine.checkpoint import open_checkpoint
+from engine.checkpoint import check_checkpoint, open_checkpoint
 from engine.checkpoint.prediction_in_files import MAX_YAML_BYTES
+from engine.errors import CheckpointError
 from engine.sdxl.prediction import Prediction
 from tests.checkpoint.conftest import open_float32
 from tests.support.tiny_checkpoint import rewrite_checkpoint
@@ -114,6 +116,27 @@ def test_what_is_no_sensible_yaml_is_passed_over_in_words(checkpoint: Path, kind
     assert settings(model.pipeline) == ("epsilon", False)
     notes = [note for note in model.notes if "other.yaml" in note and "--prediction" in note]
     assert len(notes) == (kind != "dangling")
+
+
+@pytest.mark.parametrize("kind", ["sample", "x0", "flow_prediction"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_predicts_neither_the_noise_nor_v_is_refused(
+    tiny_checkpoint: Path, tmp_path: Path, kind: str, is_folder: bool
+) -> None:
+    """Its pictures would be nothing but noise."""
+    path = rewrite_checkpoint(
+        tiny_checkpoint, tmp_path, lambda tensors: None, **{"modelspec.prediction_type": kind}
+    )
+    if is_folder:
+        path = tmp_path / "folder"
+        open_float32(tiny_checkpoint).pipeline.save_pretrained(path)
+        config = path / "scheduler/scheduler_config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "prediction_type": kind}))
+    for function in (check_checkpoint, open_float32):
+        with pytest.raises(CheckpointError, match=rf"neither the noise nor v.*\({kind}\)"):
+            function(path)
+    model = open_checkpoint(path, device="cpu", dtype=torch.float32, prediction="v")
+    assert settings(model.pipeline) == ("v_prediction", False)
 
 
 @pytest.mark.parametrize(

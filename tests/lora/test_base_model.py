@@ -161,7 +161,16 @@ def test_networks_of_diffusers_in_every_spelling(
          "a model with a language model for its texts"),
         ([("text_encoder.encoder.layers.0.self_attention.query_key_value", 4096)], "Kolors"),
         ([("lora_te1_encoder_layer_0_attention_self_query", 1024)], "HunyuanDiT"),
-        # What no row names
+        ([("lora_prior_te_text_model_encoder_layers_0_mlp_fc1", 1280)], "Stable Cascade"),
+        # What no row names, and layers around the blocks alone
+        ([("transformer.x_embedder", 64)], "a diffusion transformer"),
+        ([("img_in", 128)], "a diffusion transformer"),
+        ([("diffusion_model.head.head", 5120)], "a diffusion transformer"),
+        ([("transformer.proj_out", 3072)], "a diffusion transformer"),
+        ([("lora_unet_final_layer_linear", 3072)], "a diffusion transformer"),
+        ([("lora_unet_layers_0_adaLN_modulation_0", 256)], "a diffusion transformer"),
+        ([("transformer.time_text_embed.timestep_embedder.linear_1", 256)],
+         "a diffusion transformer"),
         ([("transformer.transformer_blocks.5.attn1.to_k", 777)], "a diffusion transformer"),
         ([("something_else", 777)], ""),
     ],

@@ -137,6 +137,32 @@ def test_overlapping_tensors_gaps_and_stray_bytes_are_refused(tmp_path: Path) ->
     assert "3 stray bytes" in refusal(path, raw_file({"a": entry}, bytes(11)))
 
 
+ENTRY = '{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        (f'{{"a": {ENTRY}, "a": {ENTRY}}}', "a"),
+        (f'{{"a": {ENTRY}, "\\u0061": {ENTRY}}}', "a"),
+        ('{"a": {"dtype": "F32", "shape": [1, 1], "shape": [2], "data_offsets": [0, 8]}}', "shape"),
+        ('{"a": {"dtype": "I32", "dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', "dtype"),
+        (f'{{"__metadata__": {{"a": "1"}}, "a": {ENTRY}, "__metadata__": {{}}}}', "__metadata__"),
+    ],
+)
+def test_one_name_twice_is_refused(tmp_path: Path, text: str, twice: str) -> None:
+    """The format forbids it, and its readers differ in which one counts."""
+    words = refusal(tmp_path / "a.safetensors", raw_file(text.encode(), bytes(8)))
+    assert f"its header makes no sense: it names '{twice}' twice." in words
+
+
+@pytest.mark.parametrize("name", ["dtype", "data_offsets", '"shape"', "x"])
+def test_names_that_are_the_formats_own_words_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save({name: np.ones(2, np.float32)}, {name: "shape", "other": '"dtype"'}))
+    assert list(read_header(path).tensors) == [name]
+
+
 def test_enormous_header_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with path.open("wb") as file:

@@ -25,6 +25,8 @@ FAMILIES = (
     Family("SDXL", ("sdxl", "stablediffusionxl", "xl", "animagine", "pony", "illustrious", "noob")),
     Family("SDXL refiner", ("sdxlrefiner", "sdxl10refiner", "sdxlbase10refiner",
                             "stablediffusionxlrefiner", "stablediffusionxlv1refiner")),
+    Family("DeepFloyd IF or Kandinsky 2", ("deepfloyd",),
+           ("attentions_#_add_k_proj", "attentions_#_to_q")),
     Family("Kandinsky", ("kandinsky",), ("visual_transformer_blocks", "attentions_#_attention_to")),
     Family("Kolors", ("kolors", "kwaikolors"),
            ("self_attention_query_key_value", "encoder_hid_proj", "add_embedding_linear_#=5632",
@@ -40,10 +42,8 @@ FAMILIES = (
            ("temporal_transformer_blocks", "temporal_res_block", "time_mixer", "time_stack")),
     Family("ModelScope", ("modelscope", "zeroscope"), ("temp_attentions", "temp_convs")),
     Family("Stable Cascade", ("stablecascade", "cascade", "wuerstchen", "wurstchen"),
-           ("kv_mapper", "channelwise", "lora_prior_unet_", "down_blocks_#_#_attention",
-            "up_blocks_#_#_attention")),
-    Family("DeepFloyd IF or Kandinsky 2", ("deepfloyd",),
-           ("attentions_#_add_k_proj", "attentions_#_to_q")),
+           ("kv_mapper", "channelwise", "lora_prior_unet_", "lora_prior_te_",
+            "down_blocks_#_#_attention", "up_blocks_#_#_attention")),
     # Transformers with joint blocks of pictures and texts.
     Family("Krea 2", ("krea2",), ("text_fusion", "^transformer_blocks_#_attn_to_gate")),
     Family("Flux 2", ("flux2",),
@@ -140,7 +140,10 @@ FAMILIES = (
             "te#_layers_#_self_attn", "te_model_layers_#", "te#_model_layers_#",
             "text_encoder_layers_#", "text_encoder_model_layers_#")),
     Family("a diffusion transformer", (),
-           ("^transformer_blocks_#_", "^blocks_#_", "^layers_#_att")),
+           ("^transformer_blocks_#_", "^blocks_#_", "^layers_#_att", "^layers_#_adaln",
+            "^img_in$", "^txt_in$", "^x_embedder$", "^context_embedder$", "^time_text_embed_",
+            "^cap_embedder_", "^head_head$", "^final_layer_", "^patch_embedding$",
+            "^text_embedding_#$", "^caption_projection_", "^proj_out$")),
 )  # fmt: skip
 """In the order in which marks are looked for: the first row with a mark in the file wins."""
 
