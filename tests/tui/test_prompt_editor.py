@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.events import Paste
 
 from engine.protocol.commands import Draw
 from tui_loraswitch.control.prompt_completion import Completion
@@ -36,6 +37,23 @@ async def test_the_editor_opens_from_within_the_prompt(start):
         assert isinstance(driver.app.screen, PromptEditor)
         await driver.press(*" cub", "escape")
         assert driver.app.control.state.prompt == "fox cub"
+
+
+async def test_a_line_is_deleted_from_the_cursor_though_it_takes_many_rows(start):
+    long = ", ".join(["a red star on a blue background"] * 9)
+    async with start() as driver:
+        await driver.load()
+        app = driver.app
+        await driver.press("p")
+        app.post_message(Paste(f"{long}, the end"))
+        await driver.until(lambda: app.focused.text.endswith("the end"))
+        await driver.press(*["left"] * 7, "ctrl+k")
+        assert app.focused.text == f"{long}, "
+        await driver.press("ctrl+u")
+        assert app.focused.text == ""
+        await driver.press("ctrl+z", "ctrl+e", "ctrl+end", "ctrl+u", *"fox")
+        await driver.press("enter", *"owl", "ctrl+u", "ctrl+u", "ctrl+k")
+        assert app.focused.text == "fox"
 
 
 async def test_tokens_are_counted_and_faults_said_and_underlined(start):

@@ -13,7 +13,7 @@ from tui_loraswitch.control.prompt_weights import weighed
 
 
 class WeighedText(TextArea):
-    """Ctrl+↑ and Ctrl+↓ change weights."""
+    """Ctrl+↑ and Ctrl+↓ change weights; Ctrl+U and Ctrl+K delete in the line, as in a shell."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+up,alt+up", "weigh(1)", "weight +", id="editor.heavier", priority=True,
@@ -27,6 +27,22 @@ class WeighedText(TextArea):
         """The text, which knows the number of each of its characters."""
         assert isinstance(self.document, Document)
         return self.document
+
+    def action_delete_to_start_of_line(self) -> None:
+        """All before the cursor, however many rows of the screen the line takes."""
+        row, column = self.selection.end
+        if column:
+            self.delete((row, 0), (row, column))
+        else:
+            super().action_delete_to_start_of_line()
+
+    async def action_delete_to_end_of_line_or_delete_line(self) -> None:
+        """All behind the cursor, in the same way."""
+        row, column = self.selection.end
+        if column < (end := len(self.numbered[row])):
+            self.delete((row, column), (row, end))
+        else:
+            await super().action_delete_to_end_of_line_or_delete_line()
 
     def action_weigh(self, steps: int) -> None:
         """Change the weight of what is marked, or of the word at the cursor."""
