@@ -29,7 +29,7 @@ from tests.tui.conftest import MODEL
 from tui_loraswitch.app import engine_link
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.panes import picture as picture_pane
-from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, ViewChanged
+from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, EngineLost, ViewChanged
 
 REQUEST = GenerateRequest("a fox", Path("pictures"))
 
@@ -266,3 +266,13 @@ async def test_a_model_that_is_about_to_be_loaded_is_not_missing(start):
         assert "◌ starting" in driver.screen[0]
         await driver.begin()
         assert "no model" not in driver.screen[0]
+
+
+async def test_that_the_engine_is_gone_is_said_also_where_no_log_is_seen(start):
+    async with start(80, 24) as driver:
+        await driver.load()
+        driver.app.post_message(EngineLost("the host has ended", starts_again=True))
+        words = (
+            "The engine is gone (the host has ended). It is started again, with stack and queue."
+        )
+        await driver.until(lambda: driver.toasts == [words])

@@ -123,7 +123,8 @@ class Following:
         app.control.lose()
         if starts_again:
             app.main.status.show_away("starting the engine again")
-            app.warn(f"the engine is gone ({reason}); it is started again, with stack and queue")
+            words = f"The engine is gone ({reason}). It is started again, with stack and queue."
+            app.toast(words, "warning")
         else:
             app.main.status.show_away("no engine")
             app.toast(f"There is no engine: {reason}", "error")
