@@ -82,11 +82,14 @@ class HelpScreen(ModalScreen[None]):
         self._words: list[str] = []
         """What is shown has them all."""
         self._shown = Static(markup=False)
+        self._wrapped_to = 0
+        """The width of the app that the text was wrapped for."""
 
     def compose(self) -> ComposeResult:
         """One text that scrolls, and what is looked for."""
         with Framed("/ finds · Escape closes") as box:
             box.border_title = "Keys"
+            self._wrap()  # the first frame has the text
             with VerticalScroll():
                 yield self._shown
             field = Input(placeholder="words", compact=True)
@@ -95,6 +98,11 @@ class HelpScreen(ModalScreen[None]):
 
     def on_resize(self) -> None:
         """Wrap the text to the width."""
+        if self._wrapped_to != self.app.size.width:
+            self._wrap()
+
+    def _wrap(self) -> None:
+        self._wrapped_to = self.app.size.width
         self._shown.update(self._text())
 
     def action_find(self) -> None:
