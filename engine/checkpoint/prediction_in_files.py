@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from engine.errors import FileFormatError
 from engine.files.header import Header
-from engine.files.regular_file import read_regular
+from engine.files.regular_file import printable, read_regular
 from engine.sdxl.part_names import part_name
 from engine.sdxl.prediction import Prediction
 
@@ -51,12 +51,24 @@ def other_prediction_in(header: Header) -> str:
     return word if word in _OTHERS else ""
 
 
+_NAMED_V = re.compile(r"(?<![a-z])v[-_ ]?pred(?:iction)?(?![a-z])", re.IGNORECASE)
+
+
 def prediction_beside(checkpoint: Path) -> Found:
-    """What the YAML file beside a checkpoint says, which has the checkpoint's name."""
+    """What the YAML file beside a checkpoint says, which has the checkpoint's name.
+
+    Without one, that name may speak of v: that is no more than a word to the user.
+    """
     for ending in (".yaml", ".yml"):
         path = checkpoint.with_suffix(ending)
         if path.exists():
             return _read_yaml(path)
+    if _NAMED_V.search(checkpoint.stem):
+        return Found(
+            None,
+            f"{printable(checkpoint.name)} predicts v by its name, which the file does not say: "
+            "--prediction v (or v-zsnr) does.",
+        )
     return Found(None)
 
 

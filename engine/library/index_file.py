@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-_VERSION = 6
+_VERSION = 7
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
 _BUSY_SECONDS = 5.0

@@ -48,7 +48,6 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("text_encoders.clip_l.", "text_encoder"),
     ("text_encoders.clip_g.", "text_encoder_2"),
     ("unet.", "unet"),
-    ("model.diffusion_model.", "unet"),
     ("diffusion_model.", "unet"),
     # Names without a part: LyCORIS and PEFT wrap one model alone, be it which it may.
     ("lycoris_", "unet"),
@@ -56,8 +55,13 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("", "unet"),
     ("", "text_encoder"),
 )
-_WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|module)\.")
-"""What PEFT, torch.compile and distributed training put around a model, or a part of it."""
+_WRAPPERS = re.compile(
+    r"""^(?:(?:state_dict|pipe|pipeline|model)\.)+
+    | (?:^|(?<=\.))(?:base_model\.model|_orig_mod|module)\.""",
+    re.VERBOSE,
+)
+"""What trainers keep a model in, and what PEFT, torch.compile and distributed training put around
+it, or a part of it."""
 _OLD_PROCESSOR = re.compile(r"\.processor\.to_")
 
 
@@ -95,9 +99,12 @@ def _names(part: str, path: str, layers: Layers) -> Iterator[str]:
         if flat.endswith("_to_out_0"):
             yield flat.removesuffix("_0")
         try:
-            yield unet_original_path(path, layers).replace(".", "_")
+            original = unet_original_path(path, layers).replace(".", "_")
         except KeyError:
             return
+        yield original
+        if original.endswith("_to_out_0"):
+            yield original.removesuffix("_0")
     else:
         bare = flat.removeprefix("text_model_")
         yield bare

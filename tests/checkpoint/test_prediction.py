@@ -90,32 +90,11 @@ def test_the_yaml_beside_it_is_read(
 def test_the_file_itself_goes_before_what_lies_beside_it(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    marked = rewrite_checkpoint(
-        tiny_checkpoint, tmp_path / "a", lambda tensors: tensors.update(v_pred=torch.zeros(0))
-    )
-    marked.with_suffix(".yaml").write_text("parameterization: eps")
-    assert settings(open_float32(marked).pipeline) == ("v_prediction", False)
-    said = {"modelspec.prediction_type": "epsilon"}
-    epsilon = rewrite_checkpoint(tiny_checkpoint, tmp_path / "b", lambda tensors: None, **said)
-    epsilon.with_suffix(".yaml").write_text("parameterization: v")
-    assert settings(open_float32(epsilon).pipeline) == ("epsilon", False)
+    def mark(tensors: dict[str, torch.Tensor]) -> None:
+        tensors.update(v_pred=torch.zeros(0))
 
-
-@pytest.mark.parametrize("kind", ["pipe", "folder", "huge", "dangling"])
-def test_what_is_no_sensible_yaml_is_passed_over_in_words(checkpoint: Path, kind: str) -> None:
-    beside = checkpoint.with_suffix(".yaml")
-    if kind == "pipe":
-        os.mkfifo(beside)
-    elif kind == "folder":
-        beside.mkdir()
-    elif kind == "huge":
-        beside.write_text("#" * MAX_YAML_BYTES + "\nparameterization: v")
-    else:
-        beside.symlink_to("nowhere")
-    model = open_float32(checkpoint)
-    assert settings(model.pipeline) == ("epsilon", False)
-    notes = [note for note in model.notes if "other.yaml" in note and "--prediction" in note]
-    assert len(notes) == (kind != "dangling")
+    marked = rewrite_checkpoint(tiny_checkpoint, tmp_path, mark, path.name)
+    assert open_float32(marked).notes == ()
 
 
 @pytest.mark.parametrize("kind", ["sample", "x0", "flow_prediction"])

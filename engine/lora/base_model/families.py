@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -158,8 +159,13 @@ VARIANTS = (
 )
 """Models trained on from SDXL so far that people name them beside it, and words that tell them."""
 
-SAYS_NOTHING = ("", "none", "null", "unknown", "other", "na", "custom", "undefined", "unspecified")
+SAYS_NOTHING = ("", "none", "null", "unknown", "other", "na", "custom", "undefined", "unspecified",
+                "model", "base", "checkpoint", "lora", "diffusion", "stablediffusion")  # fmt: skip
 """Values that programs write where they know no base model, as `folded` writes them."""
+
+
+_XL = re.compile(r"(?<![A-Z])XL(?![a-z])|(?<![a-z])xl(?![a-z])")
+"""As people end the names of models that they trained on from SDXL: `juggernautXL_v9`."""
 
 
 def folded(text: str) -> str:
@@ -171,7 +177,7 @@ def folded(text: str) -> str:
 def family_called(words: str) -> str:
     """The family whose name a text begins with; empty when it is none of the table."""
     text = folded(words)
-    found = max(
+    length, found = max(
         (
             (len(start), family.name)
             for family in FAMILIES
@@ -180,8 +186,19 @@ def family_called(words: str) -> str:
         ),
         default=(0, ""),
     )
-    # Many a model trained on from SDXL has these letters somewhere in its name.
-    return found[1] or ("SDXL" if "sdxl" in text or text.endswith("xl") else "")
+    # Models trained on from SDXL have names of any kind: `wanderlust_xl` is not Wan.
+    is_xl = "sdxl" in text or text.endswith("xl") or _XL.search(words) or variant_called(words)
+    is_cut = text[length:] != "xl" and _ends_within_a_word(words, length)
+    return "SDXL" if is_xl and (not found or is_cut) else found
+
+
+def _ends_within_a_word(words: str, letters: int) -> bool:
+    """Whether a name goes on with a letter right behind so many letters and digits."""
+    for place, char in enumerate(words):
+        letters -= len(folded(char))
+        if letters <= 0:
+            return words[place + 1 : place + 2].isalpha()
+    return False
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,8 @@ _NUMBERS = str.maketrans("0123456789", "##########")
 
 _WRAPPERS = re.compile(
     r"""^(?:lora_unet_|oft_unet_|lycoris_unet_|lora_transformer_|lycoris_|base_model\.model\.
-        |diffusion_model\.|unet\.|transformer\.|net\.|dit\.|model\.)+""",
+        |diffusion_model\.|unet\.|transformer\.|net\.|dit\.|model\.|state_dict\.|pipe\.|pipeline\.
+        |_orig_mod\.|module\.)+""",
     re.VERBOSE | re.MULTILINE,
 )
 """What programs write before the names of the denoising network."""
