@@ -148,6 +148,7 @@ def test_a_large_webp_is_refused_before_pillow_has_memory_for_it(
         (lambda: progressive(MAX_SCANS + 1), "scans"),
         (lambda: saved("JPEG", (200, 200))[:600], "cannot be read as a picture"),
         (lambda: png(8, 8, data=zlib.compress(b"\0")), "cannot be read as a picture"),
+        (lambda: png(8, 8, *[chunk(b"IDAT", b"")] * 2_000_000), "cannot be read as a picture"),
         (lambda: b"", "no PNG"),
     ],
 )

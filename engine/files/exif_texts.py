@@ -1,4 +1,4 @@
-"""The texts in a picture's EXIF, in which programs put what made it."""
+"""The texts in a picture's EXIF, in which programs put what made it, and how it is turned."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _NAMES = {
     0x9286: "UserComment",
 }  # fmt: skip
 _INNER = 0x8769
+_ORIENTATION = 0x0112
 _ASCII, _BYTES, _UNDEFINED = 2, 1, 7
 _MOST_ENTRIES = 1000
 BYTE_ORDER_MARK = "\ufeff"
@@ -41,6 +42,24 @@ def exif_texts(data: bytes) -> tuple[dict[str, str], bool]:
             text = decode_comment(value) if tag == 0x9286 else guessed_text(value)
             found[name] = text.rstrip("\0")
     return found, False
+
+
+def orientation(data: bytes) -> int:
+    """How the camera was held, from 1 (upright) to 8; 0 where that is not said, or broken."""
+    data = data.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        return 0
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for number in range(min(count, _MOST_ENTRIES)):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", data, start + 2 + 12 * number)
+            if tag == _ORIENTATION:
+                return int(value)
+    except struct.error:
+        pass
+    return 0
 
 
 def decode_comment(comment: bytes) -> str:

@@ -26,7 +26,9 @@ MAX_SCANS = 100
 long, and takes as much time as the whole picture."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_MOST_CHUNKS = 100_000
+"""Of pixels, ten times what encoders make of the largest picture; each takes some time."""
+_PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _WEBP_START = 30
 """Bytes, with the size in each of its three ways."""
 _WEBP_SIDE = 2**14 - 1
@@ -108,12 +110,14 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
 
 
 def _critical_chunks(png: bytes) -> Iterator[bytes]:
-    """The chunks of a PNG that its pixels need; the rest may be thousands of packed megabytes.
+    """The chunks of a PNG that its pixels need; others may be thousands of packed megabytes.
 
     A chunk is its length, its kind, its data and a checksum (https://www.w3.org/TR/png-3/).
     """
     start = len(_PNG)
-    while start + 12 <= len(png):
+    for _ in range(_MOST_CHUNKS):
+        if start + 12 > len(png):
+            break
         (length,) = struct.unpack_from(">I", png, start)
         if png[start + 4 : start + 8] in _PNG_CHUNKS:
             yield png[start : start + 12 + length]

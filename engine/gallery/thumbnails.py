@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import FileFormatError
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import on_ground, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,8 +87,8 @@ class Thumbnails:
 
 def _shrunk(image: Image) -> bytes:
     image.draft("RGB", (SIDE, SIDE))
-    small = image.convert("RGB")
+    small = upright(image)
     small.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
-    small.save(file, "JPEG", quality=_QUALITY)
+    on_ground(small).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()

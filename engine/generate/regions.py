@@ -13,6 +13,7 @@ from PIL import Image
 from engine.embeddings.vocabulary import Vocabulary
 from engine.errors import EngineError
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import as_mask
 from engine.generate.denoise import Region
 from engine.generate.encode import EmbeddingsCache
 from engine.generate.guidance import EncodedPrompts, Guidance, encode_prompts
@@ -172,6 +173,6 @@ def _ramp(start: float, end: float, count: int) -> torch.Tensor:
 def _mask_of_picture(path: Path, height: int, width: int) -> torch.Tensor:
     """White is inside; grey is in between."""
     size, box = (width, height), Image.Resampling.BOX
-    grey = picture_of(path, lambda picture: picture.convert("L").resize(size, box))
+    grey = picture_of(path, lambda picture: as_mask(picture).resize(size, box))
     values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8)
     return values.reshape(height, width) / 255

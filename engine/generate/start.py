@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import as_mask, on_ground, upright, upright_size
 from engine.generate.decode import encode
 from engine.protocol.passes import Resize
 from engine.protocol.request import GenerateRequest
@@ -56,12 +57,12 @@ def open_start(pipe: Any, request: GenerateRequest) -> Start | None:
     if wanted is None:
         return None
     size = request.width, request.height
-    whole = picture_of(wanted.path, _rgb)
+    whole = picture_of(wanted.path, lambda picture: on_ground(upright(picture)))
     image = fitted(whole, size, wanted.resize)
     mask = None
     if wanted.mask is not None:
         # It lies over the picture, whatever its own size is.
-        over = picture_of(wanted.mask, lambda mask: mask.convert("L").resize(whole.size, _BOX))
+        over = picture_of(wanted.mask, lambda mask: as_mask(mask).resize(whole.size, _BOX))
         mask = fitted(over, size, wanted.resize, _BOX)
         mask = mask.filter(ImageFilter.GaussianBlur(wanted.mask_blur))
     latents, warning = encode(pipe, image)
@@ -97,22 +98,7 @@ def size_of(path: Path, trained: int) -> tuple[int, int]:
     Its own, or where it is much larger or smaller than what the model was trained on, that area in
     its proportions. Raises `FileFormatError` for a file that is no picture.
     """
-    width, height = picture_of(path, lambda picture: _turned(picture).size)
+    width, height = picture_of(path, upright_size)
     area = width * height / trained**2
     scale = 1.0 if _OWN_SIZES[0] <= area <= _OWN_SIZES[1] else 1 / math.sqrt(area)
     return max(64, round(width * scale / 8) * 8), max(64, round(height * scale / 8) * 8)
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    """Upright, and on white where it is transparent."""
-    upright = _turned(picture)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    clear = upright.convert("RGBA")
-    white = Image.new("RGBA", clear.size, "white")
-    return Image.alpha_composite(white, clear).convert("RGB")
-
-
-def _turned(picture: Image.Image) -> Image.Image:
-    """As the camera was held."""
-    return ImageOps.exif_transpose(picture)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import on_ground, upright
 from tui_loraswitch.images.fit import Pixels
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def difference_of(one: Path, other: Path, part: Part) -> tuple[Pixels, Differenc
 
 def _pixels(path: Path) -> Pixels:
     def read(image: Image) -> Pixels:
-        rgb = image.convert("RGB")
+        rgb = on_ground(upright(image))
         return (*rgb.size, rgb.tobytes())
 
     return picture_of(path, read)

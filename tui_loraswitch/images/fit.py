@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import on_ground, upright
 from tui_loraswitch.images.numbered_colours import in_numbered_colours, numbered
 from tui_loraswitch.images.symbol_sets import GRIDS, SymbolSet
 from tui_loraswitch.images.terminal import TerminalImages
@@ -68,11 +69,12 @@ def fit_half_cells(
     Raises `FileFormatError` when the source is no picture, or too large a one.
     """
 
+    across, down = GRIDS[symbols] if symbols else (1, 2)
+
     def fit(image: Image) -> HalfCells:
         scale = min(max_width / image.width, 2 * max_rows / image.height)
         width = max(1, round(image.width * scale))
         rows = max(1, round(image.height * scale / 2))
-        across, down = GRIDS[symbols] if symbols else (1, 2)
         small = _resized(image, width * across, rows * down)
         if not symbols:
             small = in_numbered_colours(small) if is_thrifty else small
@@ -82,7 +84,7 @@ def fit_half_cells(
         characters, rgb = drawn_in(small, width, rows, symbols)
         return HalfCells(width, rows, numbered(rgb) if is_thrifty else rgb, is_thrifty, characters)
 
-    return _with_picture(source, fit)
+    return _with_picture(source, max(max_width * across, max_rows * down), fit)
 
 
 def fit_protocol(
@@ -104,24 +106,29 @@ def fit_protocol(
         pixels = (width * terminal.cell_width, rows * terminal.cell_height)
         return ProtocolPicture(width, rows, _resized(image, *pixels))
 
-    return _with_picture(source, fit)
+    side = max(max_width * terminal.cell_width, max_rows * terminal.cell_height)
+    return _with_picture(source, side, fit)
 
 
-def _with_picture(source: Source, fit: Callable[[Image], _T]) -> _T:
+def _with_picture(source: Source, side: int, fit: Callable[[Image], _T]) -> _T:
+    """Give a picture to `fit`, which makes no side of it longer than this."""
     if isinstance(source, tuple):
         from PIL import Image
 
         width, height, rgb = source
         return fit(Image.frombytes("RGB", (width, height), rgb))
-    return picture_of(source, fit)
+
+    def fit_upright(image: Image) -> _T:
+        # A JPEG is decoded smaller at once, to no less than twice what is shown.
+        image.draft("RGB", (2 * side, 2 * side))
+        return fit(upright(image))
+
+    return picture_of(source, fit_upright)
 
 
 def _resized(image: Image, width: int, height: int) -> Image:
     from PIL.Image import Resampling
 
     small = width * height < image.width * image.height
-    # A JPEG is decoded smaller at once, to no less than twice what is shown.
-    image.draft("RGB", (2 * width, 2 * height))
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    return image.resize((width, height), Resampling.LANCZOS if small else Resampling.BICUBIC)
+    way = Resampling.LANCZOS if small else Resampling.BICUBIC
+    return on_ground(image.resize((width, height), way))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import EngineError
 from engine.files.file_version import FileVersion
 from engine.files.picture_file import picture_of
+from engine.files.picture_pixels import on_ground, upright
 from engine.files.regular_file import printable
 from engine.files.saving import in_words, replace_file
 from engine.files.trash import to_trash
@@ -117,7 +118,7 @@ def write_preview(picture: Path, lora: Path) -> Path:
     """Make a picture the preview of a LoRA, of at most 512 pixels a side and nothing else in it."""
 
     def shrunk(image: Image) -> bytes:
-        small = image.convert("RGB")
+        small = on_ground(upright(image))
         small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
         file = io.BytesIO()
         small.save(file, "PNG")
