@@ -34,6 +34,8 @@ from tui_loraswitch.commands.outcome import (
     UsageError,
     drop_output,
     leaving_on_signals,
+    open_what_is_closed,
+    refused,
     say,
     unexpected,
 )
@@ -117,6 +119,7 @@ files:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (argparse leaves by `SystemExit` itself)."""
+    open_what_is_closed()
     _allow_any_name()
     try:
         with leaving_on_signals():
@@ -142,8 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_output()
         return PIPE_CLOSED
     except OSError as error:
-        say(f"The system refused what was asked for ({error}).")
-        return WRONG_USAGE
+        return refused(error)
 
 
 def _run(args: argparse.Namespace) -> int:

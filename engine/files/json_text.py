@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
 MAX_VALUES = 1_000_000
 """Values in one text, many times what any file has. A hundred megabytes of empty lists would take
 half a minute and gigabytes."""
+_MOST_DIGITS = 400
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -20,7 +22,7 @@ def parse_json(text: str | bytes) -> Any:
     if sum(map(text.count, ",[{")) > MAX_VALUES:
         raise ValueError(f"it has more than {MAX_VALUES:,} values")
     try:
-        return json.loads(text)
+        return _parsed(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -38,4 +40,19 @@ def require_single_names(text: bytes) -> None:
                 raise ValueError(f"it names {name[:80]!r} twice")
             seen.add(name)
 
-    json.loads(text.decode("utf-8-sig"), object_pairs_hook=pairs)
+    json.loads(text.decode("utf-8-sig"), object_pairs_hook=pairs, parse_int=_whole)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python reads no number of thousands of digits; the rest of the text is as good without.
+        return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number; one of more digits than anything is counted with is out of every bound."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf

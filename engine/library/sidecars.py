@@ -37,7 +37,7 @@ def _read(ending: str, path: Path) -> Description:
         text = _decoded(read_regular(path, MAX_JSON))
         if ending in _TEXT_ENDINGS:
             return Description(description=plain_description(text), source="text file")
-        table = parse_json(text) if text else {}
+        table = parse_json(text) if text.strip() else {}
     except FileFormatError as error:
         return Description(problems=(clean_line(str(error)),))
     except ValueError as error:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.block_weights import PRESETS
 from engine.protocol.request import EMPTY_NEGATIVES
+from tui_loraswitch.cli import main
 from tui_loraswitch.config.config import (
     BACKUPS,
     DTYPES,
@@ -119,7 +120,7 @@ def test_what_only_the_file_says(config: Path, home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
-        (b'\ntag_order = "unet"\n', "line 2", "tag_order must be one of te, unet"),
+        (b'\ntag_order = "unet"\n', "line 2", 'tag_order must be one of "te, unet", "unet'),
         (b'idle_minutes = "60"\n', "line 1", "idle_minutes must be a number of minutes"),
         (b"idle_minutes = -1\n", "line 1", "idle_minutes must be a number of minutes"),
         (b"idle_minutes = nan\n", "line 1", "idle_minutes must be a number of minutes"),
@@ -156,6 +157,29 @@ def test_a_broken_file_is_named_with_its_line(config: Path, text, place, reason)
         load_config(config)
     for words in (str(config), place, reason):
         assert words in str(raised.value)
+
+
+def test_the_mark_of_windows_editors_is_no_text(config: Path) -> None:
+    config.write_text('device = "cpu"\n', encoding="utf-8-sig")
+    assert load_config(config).device == "cpu"
+    remember(config, {"dtype": "float32"})
+    assert (load_config(config).device, load_config(config).dtype) == ("cpu", "float32")
+
+
+def test_a_link_in_a_circle_is_said(config: Path) -> None:
+    config.symlink_to(config)
+    with pytest.raises(ConfigError, match=f"{config}: cannot be read"):
+        load_config(config)
+
+
+def test_a_name_that_is_nearly_a_setting_is_said(config: Path, loras: Path, capsys) -> None:
+    config.write_text('mdoel = "x"\ntag-order = "unet, te"\nmine = 1\n[other.tool]\na = 1\n')
+    assert main(["list", "neon", "--loras", str(loras)]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("styles/neon")
+    first, second = output.err.splitlines()
+    assert f"{config}: “mdoel” is no setting, and is left out; is model meant?" in first
+    assert "is tag_order meant?" in second
 
 
 def test_a_broken_file_is_never_overwritten(config: Path) -> None:

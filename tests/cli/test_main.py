@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -74,3 +76,39 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch, ca
         assert output.out == ""
         assert output.err.startswith("loraswitch: The system refused")
         assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "01", "12", "012"])
+def test_closed_streams_lead_nowhere(closed: str, loras: Path, tmp_path: Path) -> None:
+    """Python has no stream then, and the number would be that of the next file."""
+    redirected = " ".join(f"{number}{'<' if number == '0' else '>'}&-" for number in closed)
+    kept = "".join(f" {number}>{tmp_path / number}" for number in "12" if number not in closed)
+    command = (
+        f"exec {sys.executable} -m tui_loraswitch list neon --loras {loras}{kept} {redirected}"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(["sh", "-c", command], env=environment, timeout=60).returncode == 0
+    for number, shown in (("1", "styles/neon"), ("2", "")):
+        if number not in closed:
+            assert shown in (tmp_path / number).read_text()
+            assert "fault" not in (tmp_path / number).read_text()
+
+
+def test_without_stdin_the_app_says_that_it_needs_a_terminal(tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m tui_loraswitch --demo <&- 2>{tmp_path / '2'}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(["sh", "-c", command], env=environment, timeout=60).returncode == 2
+    assert "The app needs a terminal" in (tmp_path / "2").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["--version"]])
+def test_output_that_finds_no_room_is_said(words: list[str], loras: Path) -> None:
+    command = [sys.executable, "-m", "tui_loraswitch", "--loras", str(loras), *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=environment, timeout=60, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == "loraswitch: The output cannot be written: No space left on device.\n"

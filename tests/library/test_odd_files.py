@@ -76,7 +76,7 @@ def test_an_odd_sidecar_is_said_and_nothing_waits_for_it(
     [
         (b"[" * 100_000, "nested too deeply"),
         (b"{broken", "no sensible JSON"),
-        (b'{"preferred weight": ' + b"9" * 5000 + b"}", "no sensible JSON"),
+        (b'{"preferred weight": ' + b"9" * 5000 + b"}", "“preferred weight” is not as it should"),
         (b"{" + b'"a":[],' * 1_000_000 + b'"b":1}', "values"),
         ('{"notes": "no mark"}'.encode("utf-16-le"), "no sensible JSON"),
     ],

@@ -40,7 +40,8 @@ _TEXTUAL_ENVIRONMENT = {"TEXTUAL_FPS": "30", "TEXTUAL_SMOOTH_SCROLL": "0"}
 def run(args: argparse.Namespace) -> int:
     """Open the app and remember what it was opened with."""
     settings = settings_from(args)
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+    # Of a closed stdin there is no stream at all.
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(
             "The app needs a terminal for input and output (over ssh: ssh -t). "
             "“loraswitch generate” draws without one."

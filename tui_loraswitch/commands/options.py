@@ -14,7 +14,7 @@ from engine.errors import EngineError, FileFormatError
 from engine.protocol.modes import MODE_CHOICES
 from engine.protocol.request import EMPTY_NEGATIVES, PICTURE_FORMATS
 from engine.sdxl.prediction import PREDICTION_CHOICES
-from tui_loraswitch.commands.outcome import UsageError
+from tui_loraswitch.commands.outcome import UsageError, say
 from tui_loraswitch.commands.path_kinds import is_file, is_folder
 from tui_loraswitch.commands.places import config_path, index_path, state_path
 from tui_loraswitch.config.config import (
@@ -26,6 +26,7 @@ from tui_loraswitch.config.config import (
     Config,
     expanded,
     load_config,
+    misspelt_names,
 )
 from tui_loraswitch.config.settings import AppSettings
 
@@ -286,6 +287,8 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
     be opened; what is only remembered may have gone meanwhile, and is left to the engine.
     """
     config = load_config(config_path())
+    for words in misspelt_names(config_path()):
+        say(words)
     given = given_options(args)
     _check_paths(given)
     remembered = config.model

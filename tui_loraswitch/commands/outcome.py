@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -37,6 +38,9 @@ CLEAR_LINE = "\r\x1b[K"
 
 _MAX_MESSAGE = 2000
 
+_CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+"""What a full disk behind `> FILE` answers, and one that fails."""
+
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -49,6 +53,31 @@ def say(message: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(CLEAR_LINE)
     print(f"loraswitch: {clean_line(message, _MAX_MESSAGE)}", file=sys.stderr, flush=True)
+
+
+def open_what_is_closed() -> None:
+    """Let a stream that was closed at the start (`>&-`, some daemons) lead nowhere.
+
+    Its number would go to the next file that is opened, and what is printed would go into that.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
+def refused(error: OSError) -> int:
+    """Say what the system has refused, where nothing nearer to it did; the exit code."""
+    if error.filename is None and error.errno in _CANNOT_BE_WRITTEN:
+        drop_output()
+        say(f"The output cannot be written: {error.strerror or error}.")
+        return FAILED
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    say(f"The system refused what was asked for: {where}{error.strerror or error}.")
+    return WRONG_USAGE
 
 
 def drop_output() -> None:

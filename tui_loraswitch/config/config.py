@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -159,12 +159,29 @@ def load_config(path: Path) -> Config:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")
             if value not in _CHOICES.get(key, (value,)):
-                raise _wrong(path, text, key, f"one of {', '.join(_CHOICES[key])}")
+                raise _wrong(path, text, key, f"one of {_listed(_CHOICES[key])}")
             if key in _PATHS and not _may_be_path(value):
                 raise _wrong(path, text, key, "a path, which has no NUL character")
             is_path = key in _PATHS and not (key in _PATHS_OR_AUTO and value == "auto")
             values[key] = expanded(value) if is_path else value
     return Config(**values)
+
+
+def misspelt_names(path: Path) -> Iterator[str]:
+    """Sentences on names at the top of the file that are nearly those of settings, and say nothing.
+
+    Other names are others' business, and stay unsaid. Raises `ConfigError` for a broken file.
+    """
+    names = Config.__dataclass_fields__
+    unknown = [name for name in _parse(path, _read_text(path)) if name not in names]
+    if not unknown:
+        return
+    import difflib
+
+    for name in unknown:
+        near = difflib.get_close_matches(name.replace("-", "_").lower(), names, n=1, cutoff=0.8)
+        if near:
+            yield f"{path}: “{name}” is no setting, and is left out; is {near[0]} meant?"
 
 
 def remember(path: Path, choices: Mapping[str, object]) -> None:
@@ -250,6 +267,12 @@ def _key_table(path: Path, text: str, table: object) -> dict[str, str]:
     return keys
 
 
+def _listed(choices: tuple[str, ...]) -> str:
+    """Choices one after the other, in quotes where they have commas of their own."""
+    has_commas = any("," in choice for choice in choices)
+    return ", ".join(f'"{choice}"' if has_commas else choice for choice in choices)
+
+
 def _may_be_path(value: object) -> bool:
     """False for what no system can open; whether it is there is another question."""
     return isinstance(value, str) and "\0" not in value
@@ -265,12 +288,24 @@ def _plain(value: object) -> object:
 
 def _read_text(path: Path) -> str:
     try:
-        return read_regular(path, MAX_BYTES).decode("utf-8") if path.exists() else ""
+        # Windows' editors write a mark before the text.
+        return read_regular(path, MAX_BYTES).decode("utf-8-sig") if _is_there(path) else ""
     except (OSError, FileFormatError) as error:
         raise ConfigError(f"The config file cannot be read: {error}") from error
     except UnicodeDecodeError as error:
         line = 1 + error.object[: error.start].count(b"\n")
         raise _broken(path, f"line {line} is not UTF-8 text") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something, be it a link in a circle, that hides what the user has set."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
