@@ -9,7 +9,6 @@ import pytest
 from engine.files.json_text import MAX_VALUES, parse_json
 from tests.support.bounds import bounded
 
-
 HUGE = "9" * 5000
 
 

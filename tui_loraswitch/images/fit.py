@@ -113,10 +113,10 @@ def fit_protocol(
 def _with_picture(source: Source, side: int, fit: Callable[[Image], _T]) -> _T:
     """Give a picture to `fit`, which makes no side of it longer than this."""
     if isinstance(source, tuple):
-        from PIL import Image
+        from PIL.Image import frombytes
 
         width, height, rgb = source
-        return fit(Image.frombytes("RGB", (width, height), rgb))
+        return fit(frombytes("RGB", (width, height), rgb))
 
     def fit_upright(image: Image) -> _T:
         # A JPEG is decoded smaller at once, to no less than twice what is shown.
