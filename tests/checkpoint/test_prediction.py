@@ -90,11 +90,52 @@ def test_the_yaml_beside_it_is_read(
 def test_the_file_itself_goes_before_what_lies_beside_it(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
+    marked = rewrite_checkpoint(
+        tiny_checkpoint, tmp_path / "a", lambda tensors: tensors.update(v_pred=torch.zeros(0))
+    )
+    marked.with_suffix(".yaml").write_text("parameterization: eps")
+    assert settings(open_float32(marked).pipeline) == ("v_prediction", False)
+    said = {"modelspec.prediction_type": "epsilon"}
+    epsilon = rewrite_checkpoint(tiny_checkpoint, tmp_path / "b", lambda tensors: None, **said)
+    epsilon.with_suffix(".yaml").write_text("parameterization: v")
+    assert settings(open_float32(epsilon).pipeline) == ("epsilon", False)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "huge", "dangling"])
+def test_what_is_no_sensible_yaml_is_passed_over_in_words(checkpoint: Path, kind: str) -> None:
+    beside = checkpoint.with_suffix(".yaml")
+    if kind == "pipe":
+        os.mkfifo(beside)
+    elif kind == "folder":
+        beside.mkdir()
+    elif kind == "huge":
+        beside.write_text("#" * MAX_YAML_BYTES + "\nparameterization: v")
+    else:
+        beside.symlink_to("nowhere")
+    model = open_float32(checkpoint)
+    assert settings(model.pipeline) == ("epsilon", False)
+    notes = [note for note in model.notes if "other.yaml" in note and "--prediction" in note]
+    assert len(notes) == (kind != "dangling")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("NoobAI-XL-Vpred-0.5", True), ("mix_v-pred", True), ("some v prediction model", True),
+     ("vprediction_x", True), ("v1_predator", False), ("advpred", False), ("plain", False)],
+)  # fmt: skip
+def test_a_name_that_speaks_of_v_is_told_and_not_believed(
+    tiny_checkpoint: Path, tmp_path: Path, name: str, is_told: bool
+) -> None:
+    path = rewrite_checkpoint(tiny_checkpoint, tmp_path, lambda _: None, f"{name}.safetensors")
+    model = open_float32(path)
+    assert settings(model.pipeline) == ("epsilon", False)
+    assert any("--prediction v" in note for note in model.notes) == is_told
+
     def mark(tensors: dict[str, torch.Tensor]) -> None:
         tensors.update(v_pred=torch.zeros(0))
 
-    marked = rewrite_checkpoint(tiny_checkpoint, tmp_path, mark, path.name)
-    assert open_float32(marked).notes == ()
+    says_so = rewrite_checkpoint(tiny_checkpoint, tmp_path, mark, path.name)
+    assert open_float32(says_so).notes == ()
 
 
 @pytest.mark.parametrize("kind", ["sample", "x0", "flow_prediction"])
