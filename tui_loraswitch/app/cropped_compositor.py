@@ -18,7 +18,10 @@ class CroppedCompositor(Compositor):
     def _get_renders(
         self, crop: Region | None = None
     ) -> Iterable[tuple[Region, Region, list[Strip]]]:
-        """The lines of each widget within `crop`, at full width, with where they are seen."""
+        """The lines of each widget within `crop`, at full width, with where they are seen.
+
+        Those in front come first.
+        """
         if crop is None:
             crop = self.size.region
         for widget, (region, clip) in self.visible_widgets.items():
@@ -28,3 +31,5 @@ class CroppedCompositor(Compositor):
             top, bottom = max(seen.y, crop.y), min(seen.bottom, crop.bottom)
             lines = Region(seen.x, top, seen.width, bottom - top)
             yield region, lines, widget.render_lines(lines.translate(-region.offset))
+            if seen.contains_region(crop):
+                return  # those behind it are not seen

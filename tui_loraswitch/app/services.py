@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -127,11 +128,17 @@ class Services:
     def follow_model(self, model: ModelInfo) -> None:
         """Watch its GPU; open it the next time too, or show the demo's LoRAs."""
         self.watch(model.gpu_uuid)
+        self._thread(self._prepare_drawing).start()
         if not model.is_demo:
             self.remember("model", model.path)
         elif DEMO_LORAS not in self._roots:
             self._roots = (*self._roots, DEMO_LORAS)
             self._show_roots()
+
+    def _prepare_drawing(self) -> None:
+        # Else the first picture waits for it: what is asked for, and what is said below it.
+        import_module("tui_loraswitch.control.asking")
+        import_module("tui_loraswitch.control.caption")
 
     def keep(self, path: Path, state: UiState) -> None:
         """Write the state of the screen; a slow disk keeps nobody waiting."""
