@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.widgets import Input, Static
@@ -10,8 +12,10 @@ from textual.widgets import Input, Static
 from engine.protocol.commands import Draw
 from engine.protocol.refs import LoraRef
 from engine.store.recipes import Member, Recipe
+from tui_loraswitch.app import palette_search
 from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.config.key_presets import PRESETS
+from tui_loraswitch.control.model_files import ModelFile
 from tui_loraswitch.panes.rows import LoraRow
 
 DRAWING = {"generate", "generate(True)", "generate_again_and_again"}
@@ -182,6 +186,26 @@ async def test_the_whole_screen_is_drawn_anew_on_ctrl_l_and_after_a_shell_had_it
         driver.app.app_resume_signal.publish(driver.app)
         await driver.pilot.pause()
         assert written == ["\x1b[2J"] * 2
+
+
+async def test_the_palette_does_not_wait_for_folders_of_models(start, monkeypatch):
+    cancelled = threading.Event()
+
+    def find(folders, beside, note, is_cancelled):
+        note(ModelFile(Path("dream.safetensors"), "dream", 6_900_000_000, "SDXL"))
+        while not is_cancelled():
+            threading.Event().wait(0.01)
+        cancelled.set()
+
+    monkeypatch.setattr(palette_search, "find_models", find)
+    async with start() as driver:
+        await driver.load()
+        await driver.press("colon")
+        await driver.sees("Draw with new seeds until x stops it")
+        await driver.press(*"dream")
+        await driver.sees("open this model · dream.safetensors")
+        await driver.press("escape")
+        await driver.until(cancelled.is_set)
 
 
 async def test_the_palette_finds_recipes(start, session):

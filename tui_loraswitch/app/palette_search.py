@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +22,8 @@ from tui_loraswitch.panes.background import in_background
 
 MOST = 20
 """LoRAs shown for some words."""
+MODELS_SECONDS = 0.2
+"""How long a search waits at most for folders of models that are still being looked into."""
 SETTINGS = {
     "steps": "steps", "sampler": "sampler, sampling method", "schedule": "schedule, scheduler",
     "cfg_scale": "cfg scale", "seed": "seed", "size": "size, width and height", "batch": "batch",
@@ -81,26 +84,29 @@ class ModelSearch(_Search):
     """The models in the user's folders, and the demo."""
 
     async def startup(self) -> None:
-        """Look into the folders, which are as many as the user named."""
+        """Begin to look into the folders; the palette opens without waiting for them."""
         self._closed = threading.Event()
         self._models: list[ModelFile] = [demo_model()]
         control = self.loraswitch.control
-        await in_background(
+        looking = in_background(
             find_models,
             control.settings.models,
             control.last_file,
             self._models.append,
             self._closed.is_set,
         )
+        self._looking = asyncio.create_task(looking)
 
     async def shutdown(self) -> None:
         """Look no further."""
         self._closed.set()
+        self._looking.cancel()
 
     async def search(self, query: str) -> Hits:
-        """Models by name."""
+        """Models by name, of those that are found by now."""
         app = self.loraswitch
-        for model in self._models:
+        await asyncio.wait((self._looking,), timeout=MODELS_SECONDS)
+        for model in tuple(self._models):
             run = partial(app.attempt, partial(app.control.load, model.path))
             where = clean_line(str(model.path or "embedded"))
             for hit in self.hit(query, clean_line(model.name), f"open this model · {where}", run):
