@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.child_environment import child_environment
+from engine.files.regular_file import keeps_waiting
 from engine.host.runtime import HostError, HostPlace
 
 START_SECONDS = 20.0
@@ -23,7 +25,7 @@ def spawn_host(place: HostPlace, arguments: Sequence[str], log: Path) -> None:
     Raises `HostError` where none answers.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with (Path(os.devnull) if keeps_waiting(log) else log).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "tui_loraswitch", *arguments],
             stdin=subprocess.DEVNULL,

@@ -65,6 +65,15 @@ def regular_descriptor(path: Path) -> int:
     return descriptor
 
 
+def keeps_waiting(path: Path) -> bool:
+    """Whether it is a pipe or a socket: whoever opens one may wait for ever for the other end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def unreadable(path: Path, error: OSError) -> FileFormatError:
     """The sentence for what the system says when a file is opened or read."""
     if isinstance(error, FileNotFoundError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.files.saving import in_words
 
 FOLDER_VARIABLE = "LORASWITCH_RUNTIME_DIR"
 DEFAULT_NAME = "default"
@@ -75,7 +76,10 @@ def runtime_folder() -> Path:
         folder.mkdir(mode=0o700, parents=bool(given), exist_ok=True)
         found = folder.lstat()
     except OSError as error:
-        raise HostError(f"{folder}, for the host's socket, cannot be made: {error}.") from error
+        raise HostError(
+            f"{folder}, for the host's socket, cannot be made: {in_words(error)}. Name another "
+            f"folder in {FOLDER_VARIABLE}."
+        ) from error
     _require_private(folder, found)
     return folder
 

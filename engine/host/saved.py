@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from engine.errors import FileFormatError
+from engine.files.regular_file import read_regular
 from engine.protocol.commands import Load
 from engine.protocol.events import (
     FINAL,
@@ -23,6 +26,8 @@ from engine.protocol.plain_json import JsonDecoder, encode_json
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView
+
+log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
 """Bytes of such a file that are read: far more than a full queue takes."""
@@ -63,15 +68,15 @@ def read_saved(path: Path) -> Saved:
     A file that cannot be read is set aside under another name, so that nothing is lost for good.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST)
-    except OSError:
-        return Saved()
-    try:
-        return _DECODER.decode(data)
-    except ValueError:
-        path.replace(path.with_suffix(".unreadable.json"))
-        return Saved()
+        return _DECODER.decode(read_regular(path, LARGEST))
+    except FileFormatError as error:
+        if path.exists():
+            log.warning("stack, queue and draft of the last host are left out: %s", error)
+    except ValueError as error:
+        aside = path.with_suffix(".unreadable.json")
+        log.warning("%s cannot be read (%s), and is kept as %s", path, error, aside.name)
+        path.replace(aside)
+    return Saved()
 
 
 def encode_saved(saved: Saved) -> bytes:

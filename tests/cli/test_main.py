@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands.log_file import log_to_file
+from tui_loraswitch.commands.places import log_path, store_path
+
+
+def socket_at(path: Path) -> None:
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+    os.chdir(before)
 
 
 def test_help_names_the_files_and_the_exit_codes(config: Path, capsys) -> None:
@@ -63,6 +74,32 @@ def test_a_log_that_cannot_be_kept_is_said(home: Path, loras: Path, capsys) -> N
     output = capsys.readouterr()
     assert "No log is kept" in output.err
     assert "styles/neon" in output.out
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, socket_at])
+def test_a_pipe_in_the_place_of_the_log_is_not_waited_for(
+    make: Callable[[Path], None], loras: Path, capsys
+) -> None:
+    log_path().parent.mkdir(parents=True)
+    make(log_path())
+    assert main(["list", "--loras", str(loras)]) == 0
+    output = capsys.readouterr()
+    assert (
+        f"No log is kept in {log_path()}: this is not a file but a pipe or a socket." in output.err
+    )
+    assert "styles/neon" in output.out
+
+
+def test_a_damaged_store_is_said_and_kept(loras: Path, capsys) -> None:
+    """It holds recipes, and the user's own words."""
+    store_path().parent.mkdir(parents=True)
+    for number, words in enumerate((["recipes"], ["list", "--loras", str(loras)])):
+        store_path().write_bytes(b"this is no database" * 100)
+        assert main(words) == 0
+        kept = "loraswitch.db.damaged" + ("-1" if number else "")
+        assert f"is begun; the old file is kept as {kept}." in capsys.readouterr().err
+        assert main(words) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -22,7 +22,7 @@ from engine.errors import EngineError
 from engine.host import process
 from engine.host.process import Host, HostOptions
 from engine.host.runtime import HostError, HostPlace, living_hosts
-from engine.host.saved import read_saved
+from engine.host.saved import Saved, read_saved
 from engine.protocol.codec import VERSION, encode_command
 from engine.protocol.commands import (
     AdjustStrength,
@@ -218,11 +218,20 @@ def test_a_job_that_was_announced_is_on_the_disk(loads: threading.Event, host: R
     loads.set()
 
 
-def test_an_unreadable_state_is_set_aside(tmp_path: Path) -> None:
+def test_an_unreadable_state_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     state = tmp_path / "host.json"
     state.write_bytes(b'{"jobs": 7}')
     assert read_saved(state).jobs == ()
     assert (tmp_path / "host.unreadable.json").read_bytes() == b'{"jobs": 7}'
+    assert "is kept as host.unreadable.json" in caplog.text
+
+
+def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "host.json")
+    assert read_saved(tmp_path / "host.json") == Saved()
+    assert "not a file but a pipe" in caplog.text
 
 
 def test_options_say_where_the_state_is(tmp_path: Path) -> None:

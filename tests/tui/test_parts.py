@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -64,8 +65,23 @@ def test_a_state_file_may_spell_samplers_as_elsewhere(tmp_path):
 
 def test_no_state_file_gives_the_defaults(tmp_path):
     assert load_state(tmp_path / "missing.json") == UiState()
-    (tmp_path / "cut.json").write_bytes(b'{"prompt": "x')
-    assert load_state(tmp_path / "cut.json") == UiState()
+
+
+@pytest.mark.parametrize("content", [b'{"prompt": "x', b"[1]", b"\0" * 90, b"", b"[" * 100_000])
+def test_a_state_file_that_cannot_be_read_is_set_aside(tmp_path, caplog, content):
+    path = tmp_path / "state.json"
+    path.write_bytes(content)
+    assert load_state(path) == UiState()
+    assert (tmp_path / "state.unreadable.json").read_bytes() == content
+    assert not path.exists()
+    assert "state.json cannot be read" in caplog.text
+    assert "kept as state.unreadable.json" in caplog.text
+
+
+def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(tmp_path, caplog):
+    os.mkfifo(tmp_path / "state.json")
+    assert load_state(tmp_path / "state.json") == UiState()
+    assert "not a file but a pipe" in caplog.text
 
 
 FORM = {

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from engine.files.regular_file import keeps_waiting
 from engine.files.saving import in_words
 from engine.words.clean import escaped_line
 from tui_loraswitch.commands.outcome import say
@@ -91,6 +92,9 @@ def _log_fault_of_object(fault: sys.UnraisableHookArgs) -> None:
 
 
 def _open(path: Path) -> logging.Handler:
+    if keeps_waiting(path):
+        say(f"No log is kept in {path}: this is not a file but a pipe or a socket.")
+        return logging.NullHandler()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # File names may be bytes that are no text.

@@ -18,7 +18,10 @@ from tui_loraswitch.config.settings import AppSettings
 
 def open_own_words(settings: AppSettings) -> OwnWords:
     """The words of the user's store; raises `StoreError` where it cannot be opened."""
-    return OwnWords(LoraStore(Database(store_path(), LORAS)), HashTable(settings.index_path))
+    database = Database(store_path(), LORAS)
+    if database.warning:
+        say(database.warning)
+    return OwnWords(LoraStore(database), HashTable(settings.index_path))
 
 
 def own_overlay(settings: AppSettings, folders: Iterable[Path]) -> Mapping[int, Own]:

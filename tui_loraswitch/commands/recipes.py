@@ -19,7 +19,7 @@ from engine.store.recipes import (
     recipe_text,
 )
 from engine.words.clean import clean_line
-from tui_loraswitch.commands.outcome import OK, UsageError
+from tui_loraswitch.commands.outcome import OK, UsageError, say
 from tui_loraswitch.commands.places import store_path
 
 DESCRIPTION = """\
@@ -51,6 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List, export or import."""
     with Database(store_path(), RECIPES) as database:
+        if database.warning:
+            say(database.warning)
         store = RecipeStore(database)
         match args.words:
             case ["export", name]:

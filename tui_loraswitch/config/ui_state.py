@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from engine.protocol.request import NOISES, EmptyNegative, GenerateRequest, Nois
 from engine.words.sampler_spellings import read_sampler_and_schedule
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
+
+log = logging.getLogger(__name__)
 
 MAX_STATE_BYTES = 1_000_000
 DEMO_PROMPT = "a large red star on a blue background"
@@ -166,12 +170,25 @@ _OF_DRAFTS = (
 
 
 def load_state(path: Path) -> UiState:
-    """The remembered state; what is missing, of another type or unreadable takes its default."""
+    """The remembered state; what is missing, of another type or unreadable takes its default.
+
+    A file that is no state is set aside under another name: a prompt may be in it.
+    """
     try:
         table = parse_json(read_regular(path, MAX_STATE_BYTES))
-    except (FileFormatError, ValueError):
-        return UiState()
-    return _state_of(table) if isinstance(table, dict) else UiState()
+        if not isinstance(table, dict):
+            raise ValueError("it holds no table")
+    except FileFormatError as error:
+        if path.exists():
+            log.warning("what was remembered is left out: %s", error)
+    except ValueError as error:
+        aside = path.with_suffix(".unreadable.json")
+        log.warning("%s cannot be read (%s), and is kept as %s", path, error, aside.name)
+        with suppress(OSError):
+            path.replace(aside)
+    else:
+        return _state_of(table)
+    return UiState()
 
 
 def _state_of(table: dict[str, Any]) -> UiState:
