@@ -52,7 +52,11 @@ def said_by(found: PictureTexts) -> PictureSaid:
             making = decode_making(texts[MAKING])
         except ValueError as error:
             notes.append(f"what loraswitch wrote of it cannot be read ({str(error)[:200]})")
+    comment = texts.get("comment", "")
     text = texts.get(INFOTEXT) or texts.get("UserComment") or ""
+    if not text and _has_settings(parse_infotext(comment)):
+        # A JPEG's; those of cameras and editors are no prompts.
+        text = comment
     info, program = _info(texts, text)
     if making is not None:
         program = "loraswitch"
@@ -67,7 +71,7 @@ def _info(texts: Mapping[str, str], text: str) -> tuple[Infotext | None, str]:
     table = json_object(text)
     if text and (table is None or not _is_graph(table)):
         info = parse_infotext(text)
-        if info.steps is not None or info.seed is not None or info.sampler is not None:
+        if _has_settings(info):
             return info, _program(texts, table, info)
     for key in ("invokeai_metadata", "sd-metadata", "fooocus", "generation_data", "Comment"):
         if (settings := json_object(texts.get(key, "").rstrip("\0"))) is not None:
@@ -85,6 +89,10 @@ def _info(texts: Mapping[str, str], text: str) -> tuple[Infotext | None, str]:
     if "prompt" in texts or "workflow" in texts:
         return None, "ComfyUI"
     return (parse_infotext(text), "") if text and table is None else (None, "")
+
+
+def _has_settings(info: Infotext) -> bool:
+    return info.steps is not None or info.seed is not None or info.sampler is not None
 
 
 def _program_of_key(key: str, texts: Mapping[str, str], settings: Mapping[str, object]) -> str:

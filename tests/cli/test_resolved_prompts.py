@@ -34,6 +34,7 @@ def wildcards(tmp_path: Path) -> Path:
     folder = tmp_path / "wild"
     folder.mkdir()
     (folder / "beast.txt").write_text("fox\ncat\ndog\nowl\n")
+    (folder / "latin.csv").write_bytes(b"name,prompt,negative_prompt\nFilm,caf\xe9,\n")
     return folder
 
 
@@ -117,6 +118,10 @@ def test_braces_without_a_partner_are_said(generate) -> None:
         (("a", "--style", "Film"), "--styles FILE"),
         (("a", "--style", "Fil", "--styles", "STYLES"), "Did you mean Film?"),
         (("a", "--styles", "/no/such.csv"), "there is no such file"),
+        (
+            ("a", "--style", "Film", "--styles", "WILD/latin.csv"),
+            "the file of styles is no UTF-8 text",
+        ),
         (("a", "--wildcards", "/no/such"), "there is no such folder"),
         (("__best__", "--wildcards", "WILD"), "Did you mean beast?"),
         (("{a|b}", "--batch", "101"), "goes up to 100 pictures"),

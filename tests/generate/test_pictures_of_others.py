@@ -128,6 +128,15 @@ def check_swarm(said: PictureSaid) -> None:
     assert said.info.lora_hashes[0][1] == "ab" * 6
 
 
+def test_the_comment_of_a_jpeg(tmp_path: Path) -> None:
+    """A1111 reads it too; what cameras and editors write there is no prompt."""
+    for comment, prompt in ((A1111, "a fox <lora:ink:0.8>"), ("CREATOR: gd-jpeg v1.0", None)):
+        Image.new("RGB", (64, 32)).save(tmp_path / "x.jpg", comment=comment)
+        said = read_picture(tmp_path / "x.jpg")
+        assert (said.info.prompt if said.info else None) == prompt
+        assert said.infotext == (comment if prompt else "")
+
+
 def test_swarm(tmp_path: Path) -> None:
     check_swarm(png(tmp_path, {"parameters": SWARM}))
     text = json.dumps(SWARM)

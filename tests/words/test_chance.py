@@ -129,6 +129,14 @@ def test_plain_prompts_have_no_chance() -> None:
 _PIECES = st.sampled_from(["{", "}", "[", "]", "|", "a", "2$$", "1-2$$", "0.5::", "\\", "#", "\n"])
 
 
+def test_variables_are_said_and_notes_are_few() -> None:
+    text, (note,) = resolve_chance("a ${x=red} fox", 1, NONE.lines)
+    assert text == "a $x=red fox"
+    assert note == "“${x=red}” is taken as text: variables are not known here."
+    many = "".join(f"${{x{number}}}" for number in range(90))
+    assert len(resolve_chance(many, 1, NONE.lines)[1]) == 20
+
+
 @given(st.lists(_PIECES, max_size=30).map("".join) | st.text(max_size=50), st.integers(0, 2**64))
 def test_any_text_is_decided_or_refused(text: str, seed: int) -> None:
     try:

@@ -61,7 +61,9 @@ class Resolving:
             raise EngineError("A style needs a file of styles: --styles FILE.")
         try:
             styles, notes = parse_styles(read_regular(path, _LARGEST_STYLES).decode("utf-8"))
-        except (OSError, UnicodeDecodeError, FileFormatError) as error:
+        except UnicodeDecodeError as error:
+            raise EngineError(f"{path}: the file of styles is no UTF-8 text.") from error
+        except (OSError, FileFormatError) as error:
             raise EngineError(f"The file of styles cannot be read: {path}: {error}") from error
         except EngineError as error:
             raise EngineError(f"{path}: {error}.") from error

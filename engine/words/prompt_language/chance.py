@@ -22,6 +22,7 @@ Lines = Callable[[str], Sequence[str]]
 DEEPEST = 40
 """Braces and wildcards in one another."""
 _MOST_CHOICES = 10_000
+_MOST_NOTES = 20
 _MARK = re.compile(r"\\.|[{}\[\]|]", re.DOTALL)
 _WILDCARD = re.compile(r"__(?![\s_])((?:(?!__)[^{}|\n])*+(?<!\s))__")
 _COUNT = re.compile(
@@ -30,6 +31,7 @@ _COUNT = re.compile(
 )
 _WEIGHT = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})::")
 _COMMENT = re.compile(r"^[ \t]*#.*(?:\n|\Z)", re.MULTILINE)
+_VARIABLE = re.compile(r"(?<!\\)\$\{[^{}\n]*+\}")
 _ESCAPED = re.compile(r"\\([{}])")
 
 
@@ -50,7 +52,13 @@ def resolve_chance(text: str, seed: int, lines: Lines) -> tuple[str, tuple[str, 
     wildcards that are not there or hold themselves, and for what grows beyond all bounds.
     """
     decider = _Decider(random.Random(seed), lines)
-    return decider.resolve(_COMMENT.sub("", text), 0), tuple(dict.fromkeys(decider.notes))
+    resolved = decider.resolve(_COMMENT.sub("", text), 0)
+    variables = (
+        f"{quoted(found[0])} is taken as text: variables are not known here."
+        for found in _VARIABLE.finditer(text)
+    )
+    notes = dict.fromkeys((*decider.notes, *variables))
+    return resolved, tuple(notes)[:_MOST_NOTES]
 
 
 @dataclass
