@@ -57,7 +57,7 @@ async def test_pictures_are_moved_dropped_and_paused(start, session):
         await begin(driver)
         await driver.press("Q")
         await driver.sees("Queue 4")
-        await driver.press("down", "down", "down", "K")
+        await driver.press("down", "j", "j", "K")
         assert prompts(session) == ["a fox", "a boat", "a cat", "a tree"]
         await driver.press("K")
         assert prompts(session) == ["a fox", "a cat", "a boat", "a tree"]
@@ -70,7 +70,7 @@ async def test_pictures_are_moved_dropped_and_paused(start, session):
         await driver.press("p")
         assert session.view.paused
         await driver.sees("Queue 3 · paused")
-        await driver.press("p", "up", "up", "up", "d")
+        await driver.press("p", "up", "k", "k", "d")
         assert not session.view.paused
         assert session.sent(CancelJob)[-1].job == session.view.jobs[0].id
         assert session.view.stopping, "the running one stops at its next step"

@@ -51,6 +51,8 @@ async def test_a_theme_is_seen_while_it_is_chosen(start, settings):
         here = names.index("ink")
         await driver.press("down")
         assert app.theme == names[here + 1]
+        await driver.press("j", "j", "k")
+        assert app.theme == names[here + 2]
         await driver.press("escape")
         assert app.theme == "ink"
         app.action_change_theme()

@@ -29,6 +29,7 @@ from engine.words.clean import clean_line
 from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.screens.framed import Framed
 from tui_loraswitch.screens.list_dialog import ListDialog
+from tui_loraswitch.screens.options import Options
 
 _PROMPT_WIDTH, _SEED_WIDTH, _COUNT_WIDTH, _STACK_WIDTH = 30, 12, 6, 19
 """Together with the sign and three spaces as wide as the dialog."""
@@ -76,7 +77,7 @@ class JobsScreen(ListDialog[None]):
     def compose(self) -> ComposeResult:
         """The list, and the whole prompt of the highlighted picture."""
         with Framed("d drops · K J move · p pauses · Escape closes"):
-            yield OptionList(id="job-list", markup=False)
+            yield Options(id="job-list", markup=False)
             yield Static(id="job-note", markup=False)
 
     def on_mount(self) -> None:

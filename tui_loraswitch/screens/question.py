@@ -14,6 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_loraswitch.screens.framed import Framed
+from tui_loraswitch.screens.options import Options
 
 _WIDTH = 60
 _AROUND_TITLE = 6
@@ -50,7 +51,7 @@ class QuestionScreen(ModalScreen[str | None]):
         """The sentence, the answers below it."""
         with Framed("Enter chooses · Escape stays"):
             yield Static(Content(self._words))
-            yield OptionList(*(Option(Content(answer)) for answer in self._answers))
+            yield Options(*(Option(Content(answer)) for answer in self._answers))
 
     def on_resize(self) -> None:
         """The sentence is in the frame where it fits."""

@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tui_loraswitch.screens.options import Options
+
 
 class ThemeScreen(ModalScreen[str]):
     """Gives the chosen theme, or the one of before."""
@@ -40,7 +42,7 @@ class ThemeScreen(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         """A theme a row."""
-        options = OptionList(*(Option(Content(name)) for name in self._names))
+        options = Options(*(Option(Content(name)) for name in self._names))
         options.border_title = "Themes"
         options.border_subtitle = "Enter keeps"
         if self._before in self._names:

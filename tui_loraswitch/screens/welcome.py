@@ -20,6 +20,7 @@ from tui_loraswitch.config.config import expanded
 from tui_loraswitch.control.first_models import FirstModel
 from tui_loraswitch.look.theme import FAINT, MUTED
 from tui_loraswitch.screens.framed import Framed
+from tui_loraswitch.screens.options import Options
 
 _ROWS_FOR_WORDS = 15
 
@@ -78,7 +79,7 @@ class WelcomeScreen(ModalScreen[Welcomed]):
                 markup=False,
             )
             yield Static(id="welcome-machine", markup=False)
-            yield OptionList(id="welcome-models")
+            yield Options(id="welcome-models")
             path = Input(placeholder="or type the path of a model, or of a folder of models",
                          compact=True)  # fmt: skip
             path.cursor_blink = False
