@@ -31,7 +31,7 @@ def split_at_names(text: str, names: Iterable[str]) -> Iterator[str | Named]:
     # Groups tell which name it was: letters can be equal in more ways than a look-up knows.
     known = "|".join(f"({re.escape(name)})" for name in found) or "(?!)"
     pattern = re.compile(
-        rf"(?:(?<![\w-]){PREFIX}(?:(?:{known})(?:\.safetensors)?(?![\w-])|(?P<unknown>[^\s,]+)))"
+        rf"(?:(?<![\w-]){PREFIX}(?:(?:{known})(?:\.(?:safetensors|pt|bin))?(?![\w-])|(?P<unknown>[^\s,]+)))"
         rf"|(?<![\w-])(?:{known})(?![\w-])",
         re.IGNORECASE,
     )

@@ -30,6 +30,8 @@ MOST_PARTS = 20_000
 
 _PROPERTY = re.compile(rb"<loraswitch:made>([^<]*+)</loraswitch:made>")
 _XMP_IN_PNG = "XML:com.adobe.xmp"
+_EXIF_IN_PNG = ("Raw profile type exif", "Raw profile type APP1")
+"""Where ImageMagick puts the EXIF of a picture that it makes a PNG of, in hexadecimal digits."""
 _XMP_COMMENT = re.compile(rb"<exif:UserComment>\s*+(?:<[^<>]*+>\s*+)*+([^<]++)")
 """Where Draw Things writes; the text is in a list of one for each language."""
 
@@ -130,6 +132,16 @@ class _Found:
         self._add(key.decode("latin-1"), text, is_utf8=name == b"iTXt")
         if key.decode("latin-1") == _XMP_IN_PNG:
             self._xmp(text)
+        elif key.decode("latin-1") in _EXIF_IN_PNG:
+            self._raw_profile(text)
+
+    def _raw_profile(self, text: bytes) -> None:
+        """A name, a number of bytes, and they, in lines."""
+        digits = b"".join(text.split()[2:])
+        try:
+            self._exif(bytes.fromhex(digits.decode("ascii")))
+        except ValueError:
+            self._note("its EXIF is broken")
 
     def _unpacked(self, data: bytes) -> bytes:
         unpacker = zlib.decompressobj()

@@ -33,6 +33,8 @@ def found(text: str) -> list[str]:
         ("v1.5 (old) v1x5 (old)", ["<v1.5 (old)>", " v1x5 (old)"]),
         ("embedding:twig", ["<twig>"]),
         ("Embedding:Twig.safetensors, b", ["<twig>", ", b"]),
+        ("embedding:twig.pt embedding:twig.bin", ["<twig>", " ", "<twig>"]),
+        ("twig.pt", ["<twig>", ".pt"]),
         ("embedding:sub/twig b", ["<sub/twig>", " b"]),
         ("embedding:twig hat", ["<twig hat>"]),
         ("embedding:twigs b", ["<!twigs>", " b"]),

@@ -416,6 +416,21 @@ def test_what_cannot_be_read_is_left_out() -> None:
         assert "a" in info.prompt
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt", "negative"),
+    [
+        ("a dance\nSteps: 5, to the left", "a dance\nSteps: 5, to the left", ""),
+        ("Steps: 3, up and down", "Steps: 3, up and down", ""),
+        ("a\nNegative prompt: b\nSteps: 2, Seed: pod, red", "a", "b\nSteps: 2, Seed: pod, red"),
+    ],
+)
+def test_steps_of_a_dance_are_no_settings(text: str, prompt: str, negative: str) -> None:
+    assert parse_infotext(text) == Infotext(prompt, negative)
+    info = parse_infotext(f"{text}\nSteps: 20, Sampler: Euler, Seed: 7")
+    assert (info.prompt, info.negative_prompt, info.steps) == (prompt, negative, 20)
+    assert parse_infotext("a\nSteps: 20, Seed: 7") == Infotext("a", steps=20, seed=7)
+
+
 def test_a_number_of_any_length_costs_itself_alone() -> None:
     info = parse_infotext(f'{{"prompt": "a", "steps": 3, "seed": {"1" * 5000}, "cfg": 7}}')
     assert info == Infotext("a", steps=3, cfg_scale=7.0)

@@ -128,6 +128,19 @@ def check_swarm(said: PictureSaid) -> None:
     assert said.info.lora_hashes[0][1] == "ab" * 6
 
 
+@pytest.mark.parametrize("kind", ["exif", "APP1"])
+def test_exif_as_imagemagick_keeps_it_in_a_png(tmp_path: Path, kind: str) -> None:
+    data = Image.Exif()
+    data.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = UNICODE
+    raw = data.tobytes()
+    lines = "\n".join(raw.hex()[start : start + 72] for start in range(0, 2 * len(raw), 72))
+    said = png(tmp_path, {f"Raw profile type {kind}": f"\nexif\n{len(raw):8}\n{lines}\n"})
+    assert (said.infotext, said.program, said.notes) == (A1111, "A1111", ())
+    for broken in ("", "\nexif\n 3\n1", "\nexif\n 3\nxyz", "\nexif\n 2\né"):
+        said = png(tmp_path, {f"Raw profile type {kind}": broken or "exif"})
+        assert (said.infotext, said.notes) == ("", ("its EXIF is broken",))
+
+
 def test_the_comment_of_a_jpeg(tmp_path: Path) -> None:
     """A1111 reads it too; what cameras and editors write there is no prompt."""
     for comment, prompt in ((A1111, "a fox <lora:ink:0.8>"), ("CREATOR: gd-jpeg v1.0", None)):

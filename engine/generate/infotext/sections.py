@@ -66,9 +66,18 @@ def _steps_line(lines: Sequence[str]) -> int | None:
         if _OPEN_QUOTE.search(" ".join(lines[first:last])):
             places = places[: places.index(last)]
             break
-    if not places or any(line.startswith(NEGATIVE) for line in lines[places[-1] :]):
+    if not places:
         return None
-    return places[-1]
+    rest = lines[places[-1] :]
+    is_prompt = any(line.startswith(NEGATIVE) for line in rest) or not _are_settings(rest)
+    return None if is_prompt else places[-1]
+
+
+def _are_settings(lines: Sequence[str]) -> bool:
+    """Whether lines from the steps on are settings, and not words like `Steps: 5, to the left`."""
+    text = " ".join(lines)
+    has_other_words = any(":" not in part for part in text.split(",") if part.strip())
+    return not has_other_words or len(read_settings(text)) >= _FEWEST_SETTINGS
 
 
 def _unfold(lines: list[str]) -> list[str]:
