@@ -108,7 +108,7 @@ def raw_header(path: Path, descriptor: int) -> RawHeader:
         )
     (length,) = struct.unpack_from("<Q", first)
     if length > MAX_HEADER_BYTES or first[8:9] != b"{":
-        raise _not_safetensors(name, first[:9])
+        raise _not_safetensors(name, first[:_TELLING])
     if length > file_size - 8:
         raise FileFormatError(
             f"{name}: truncated, the header alone needs {length + 8:,} bytes and the "
@@ -123,12 +123,21 @@ def raw_header(path: Path, descriptor: int) -> RawHeader:
     return RawHeader(name, text, 8 + length, file_size)
 
 
+_TELLING = 300
+"""Bytes at a file's start that tell what else it is."""
+
 _OTHER_KINDS = {
     b"<": "web page, perhaps a failed download",
     b"{": "text file (JSON), perhaps a failed download",
     b"version ": "Git LFS pointer; the real file has to be fetched (git lfs pull)",
     b"\x89PNG": "PNG picture",
     b"GIF8": "GIF picture",
+    b"\xff\xd8\xff": "JPEG picture",
+    b"RIFF": "WebP picture, or a sound or film",
+    b"Rar!": "RAR archive; unpack it",
+    b"7z\xbc\xaf\x27\x1c": "7z archive; unpack it",
+    b"\x1f\x8b": "gzip archive; unpack it",
+    b"\x89HDF": "Keras (HDF5) model",
     b"GGUF": "GGUF model",
     b"\0" * 8: "block of zeros, perhaps an unfinished download",
 }
@@ -139,14 +148,26 @@ def _not_safetensors(name: str, first: bytes) -> FileFormatError:
 
     Only then: the low bytes of a sound length may look like any other kind's first bytes.
     """
+    # A zip archive begins with the name of the first file in it, 30 bytes behind.
+    inside = first[30 : 30 + int.from_bytes(first[26:28], "little")]
+    if first[:2] == b"PK" and inside.lower().endswith(b".safetensors"):
+        return FileFormatError(
+            f"{name}: not a safetensors file but a zip archive with one in it; unpack it."
+        )
     if first[:2] == b"PK" or first[0] == 0x80:
         return FileFormatError(
             f"{name}: this is a pickle (PyTorch) file, which can run code when opened; "
             "only safetensors files are read. Convert it with a tool you trust."
         )
+    # Web pages may begin with empty lines.
+    begun = first.lstrip(b"\r\n\t \xef\xbb\xbf") or first
     for start, kind in _OTHER_KINDS.items():
-        if first.startswith(start):
+        if first.startswith(start) or begun.startswith(start):
             return FileFormatError(f"{name}: not a safetensors file but a {kind}.")
+    if first.isascii() and first.decode().replace("\n", "").replace("\r", "").isprintable():
+        return FileFormatError(
+            f"{name}: not a safetensors file but a text, perhaps a failed download."
+        )
     return FileFormatError(f"{name}: not a safetensors file (it has no header).")
 
 

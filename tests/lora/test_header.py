@@ -1,8 +1,10 @@
 """Headers of sound files are read like the format's own library does; all others are refused."""
 
+import io
 import json
 import os
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,13 @@ def raw_file(header: object, data: bytes = b"", pad_to: int = 0) -> bytes:
 
 def one_tensor(**changes: object) -> dict[str, object]:
     return {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}
+
+
+def zipped(name: str) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr(name, bytes(10))
+    return written.getvalue()
 
 
 def refusal(path: Path, content: bytes) -> str:
@@ -86,7 +95,20 @@ def test_truncation_says_how_much_is_there(tmp_path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n" + bytes(9), "PNG"),
         (b"GGUF\x03\0\0\0" + bytes(9), "GGUF"),
         (bytes(1000), "unfinished download"),
-        (b"some text that is nothing", "no header"),
+        (b"\r\n\r\n<!DOCTYPE html><html>", "web page"),
+        (b"\xef\xbb\xbf<html>Not found</html>", "web page"),
+        (b"Entry not found", "text, perhaps a failed download"),
+        (b"Invalid username\r\nor password.\n", "text, perhaps a failed download"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "JPEG"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "WebP"),
+        (b"Rar!\x1a\x07\x01\0\0\0", "RAR archive; unpack it"),
+        (b"7z\xbc\xaf\x27\x1c\0\x04\0\0", "7z archive; unpack it"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip archive; unpack it"),
+        (b"\x89HDF\r\n\x1a\n\0\0", "Keras"),
+        (zipped("model.safetensors"), "zip archive with one in it; unpack it"),
+        (zipped("Sub/Model.SafeTensors"), "zip archive with one in it; unpack it"),
+        (zipped("archive/data.pkl"), "pickle"),
+        (b"some text \0 that is nothing", "no header"),
     ],
 )
 def test_other_kinds_of_file_are_named(tmp_path: Path, content: bytes, word: str) -> None:
