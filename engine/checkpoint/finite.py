@@ -1,7 +1,8 @@
-"""Notice a model with values that are NaN or infinite when it is loaded, not in black pictures."""
+"""Notice a model with useless values when it is loaded, not in black pictures."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,8 @@ from engine.errors import CheckpointError
 class FiniteCheck:
     """Looks at every weight that is loaded, on the device it is on.
 
-    The smallest and the largest value tell: NaN is both. Nothing waits for a GPU until the end.
+    The smallest and the largest value tell: NaN is both, and of nothing but zeros both are 0.
+    Nothing waits for a GPU until the end.
     """
 
     def __init__(self) -> None:
@@ -22,18 +24,25 @@ class FiniteCheck:
     def add(self, place: Place, tensor: torch.Tensor) -> None:
         """Look at a parameter that was loaded from `place`."""
         if tensor.numel():
-            is_finite = torch.stack(torch.aminmax(tensor)).isfinite().all()
-            self._looked_at.setdefault(tensor.device, []).append((place, is_finite))
+            ends = torch.stack(torch.aminmax(tensor)).float()
+            self._looked_at.setdefault(tensor.device, []).append((place, ends))
 
-    def require_finite(self) -> None:
-        """Raise `CheckpointError` naming a tensor with values that are not finite."""
-        bad: list[Place] = []
+    def require_finite(self) -> tuple[Place, ...]:
+        """The weights that are nothing but zeros, biases and norms apart.
+
+        Raises `CheckpointError` naming a tensor with values that are not finite.
+        """
+        bad, zeros = list[Place](), list[Place]()
         for looked_at in self._looked_at.values():
-            places, flags = zip(*looked_at, strict=True)
-            answers = torch.stack(flags).tolist()
-            bad += [place for place, fine in zip(places, answers, strict=True) if not fine]
+            places, ends = zip(*looked_at, strict=True)
+            for place, (low, high) in zip(places, torch.stack(ends).tolist(), strict=True):
+                if not (math.isfinite(low) and math.isfinite(high)):
+                    bad.append(place)
+                elif low == high == 0 and len(place.shape) > 1:
+                    zeros.append(place)
         if bad:
             raise CheckpointError(_words(bad))
+        return tuple(zeros)
 
 
 def _words(bad: list[Place]) -> str:

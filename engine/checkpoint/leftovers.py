@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
 from engine.checkpoint.locate import Located
 from engine.checkpoint.model_files import ModelFiles
+from engine.checkpoint.source import Place
 from engine.sdxl.layout import Part
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,16 @@ def notes_on_tensors(name: str, located: Mapping[Part, Located]) -> Iterator[str
         yield (
             f"{name}: tensors that are there under two names with different values: "
             f"{len(different):,}; {used[:90]} is used, {other[:90]} is not."
+        )
+
+
+def notes_on_zeros(zeros: Sequence[Place]) -> Iterator[str]:
+    """A sentence on weights that are nothing but zeros: of such a model pictures are of no use."""
+    if zeros:
+        first = zeros[0]
+        yield (
+            f"{first.file.path.name}: weights that are nothing but zeros: {len(zeros):,}, such as "
+            f"{first.key[:90]}; perhaps its download was not finished."
         )
 
 

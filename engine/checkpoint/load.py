@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +22,15 @@ Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all; may raise to stop the loading."""
 
 
+class Loaded(NamedTuple):
+    """What is to be known of weights that were loaded."""
+
+    views: set[tuple[str, str]]
+    """The parameters, by part and name, that are views of the mapped file."""
+    zeros: tuple[Place, ...]
+    """The weights that are nothing but zeros, biases and norms apart."""
+
+
 def load_weights(
     modules: Mapping[Part, nn.Module],
     places: Mapping[Part, Mapping[str, Place]],
@@ -30,7 +39,7 @@ def load_weights(
     visitors: Collection[Part],
     channels_last: bool,
     progress: Progress,
-) -> set[tuple[str, str]]:
+) -> Loaded:
     """Give every module its parameters on `device`, frozen and in evaluation mode.
 
     Those of `visitors` go to main memory, pinned where they will be copied to a GPU of CUDA. To
@@ -39,7 +48,6 @@ def load_weights(
     file, but for the VAE's, since nobody proves those when the file is written to. Any other is
     read and converted alone, so that beside the parameters there is never more than one tensor.
     `channels_last` orders the weights of convolutions so.
-    Returns which parameters, by part and name, are views of the file.
     Raises `CheckpointError` when a file has changed since it was opened, or holds values that are
     not finite.
     """
@@ -56,11 +64,11 @@ def load_weights(
                 _set_parameter(module, name, tensor)
                 done += place.nbytes
                 progress(done, total)
-    check.require_finite()
+    zeros = check.require_finite()
     for part, module in modules.items():
         # The buffers, which no file holds, are still on the CPU.
         module.to(where[part]).eval().requires_grad_(False)
-    return reading.views
+    return Loaded(reading.views, zeros)
 
 
 class _Reading:

@@ -12,7 +12,7 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 from torch import nn
 
 from engine.checkpoint.config import Config, refuse_nonsense
-from engine.checkpoint.leftovers import log_left_out, notes_on_tensors
+from engine.checkpoint.leftovers import log_left_out, notes_on_tensors, notes_on_zeros
 from engine.checkpoint.load import Progress, load_weights
 from engine.checkpoint.locate import Located, locate
 from engine.checkpoint.model_files import ModelFiles
@@ -82,7 +82,7 @@ class CheckpointPlan:
     ) -> Checkpoint:
         """Read the weights onto `device`, once; see `open_checkpoint`."""
         places = {part: located.places for part, located in self.located.items()}
-        mapped = load_weights(
+        loaded = load_weights(
             self.modules,
             places,
             device=device,
@@ -90,7 +90,7 @@ class CheckpointPlan:
             channels_last=channels_last,
             progress=progress or (lambda done, total: None),
         )
-        source = WeightSource(places, mapped)
+        source = WeightSource(places, loaded.views)
         source.require_unchanged()
         pipeline = StableDiffusionXLPipeline(
             **self.modules,
@@ -106,7 +106,11 @@ class CheckpointPlan:
             self.default_size,
             self.files.config["latent_rgb"],
             source,
-            (*self.files.notes, *notes_on_tensors(self.files.path.name, self.located)),
+            (
+                *self.files.notes,
+                *notes_on_tensors(self.files.path.name, self.located),
+                *notes_on_zeros(loaded.zeros),
+            ),
         )
 
 

@@ -56,6 +56,8 @@ class LoraReport:
     """Tensors of the file that belong to no adapter."""
     embeddings: tuple[str, ...] = ()
     """Names of the textual inversions bundled with it."""
+    zeros: tuple[str, ...] = ()
+    """Matched modules that change nothing: of their factors, once read, one is zeros alone."""
     dropped_biases: tuple[str, ...] = ()
     """Matched modules whose change of a bias is left out, since the model's have none."""
     left_over: tuple[str, ...] = ()
@@ -86,6 +88,10 @@ class LoraReport:
             (self.twice, f"{of_all} are left out, another name of their weight came first"),
             (self.biases_alone, f"{of_all} change only a bias, which the model's do not have"),
             (self.empty, f"{of_all} have rank 0 and change nothing"),
+            (
+                self.zeros,
+                f"{of_all} are zeros and change nothing, as of a download that was not finished",
+            ),
             (self.dropped_biases, "changes of a bias are left out, the model has none there"),
             (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),
             (self.unknown_keys, "tensors belong to no module and are not used"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -57,7 +57,7 @@ def examine(path: Path, model: Path | None = None, dtype: str = "float16") -> Ex
         file = read_values(opened, tensors=adapters.tensors)
         non_finite = non_finite_values(file)
         refuse_non_finite(file)
-        adapters.with_values(file)
+        report = replace(report, zeros=adapters.with_values(file).zeros)
     except LoraRefusedError as error:
         refusal = str(error)
     return Examination(

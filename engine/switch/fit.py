@@ -67,6 +67,8 @@ class Adapters(dict[WeightName, Adapter]):
         super().__init__()
         self.modules: dict[str, Match] = {}
         self.tensors: frozenset[TensorInfo] = frozenset()
+        self.zeros: tuple[str, ...] = ()
+        """Modules whose values, once they are read, are found to change nothing."""
 
     def add(self, name: WeightName, adapter: Adapter) -> None:
         """Put an adapter to those of a weight."""
@@ -80,6 +82,7 @@ class Adapters(dict[WeightName, Adapter]):
         """
         read = Adapters()
         read.modules, read.tensors = self.modules, self.tensors
+        zeros = list[str]()
         for module, match in self.modules.items():
             built = _build(file.modules[module], match.weight)
             for name, shape in match.changed.items():
@@ -91,6 +94,9 @@ class Adapters(dict[WeightName, Adapter]):
                         f"{file.path.name}: does not fit the model; {module[:90]} is {error}."
                     ) from error
                 read.add(name, adapter)
+            if all(built[name.kind].is_zero for name in match.changed):
+                zeros.append(module)
+        read.zeros = tuple(zeros)
         return read
 
 

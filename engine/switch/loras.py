@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -186,7 +186,8 @@ class ModelLoras:
         file = self._cache.read(opened, adapters.tensors, cancelled, check)
         found = self._fits.get(file)
         if found is None:
-            found = self._fits[file] = adapters.with_values(file), report
+            read = adapters.with_values(file)
+            found = self._fits[file] = read, replace(report, zeros=read.zeros)
         return file, *found
 
 

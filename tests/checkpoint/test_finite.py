@@ -53,6 +53,23 @@ def test_all_of_them_are_counted(tiny_checkpoint: Path, tmp_path: Path) -> None:
         open_checkpoint(path, device="cpu", dtype=torch.float16)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_weights_of_zeros_alone_are_told(
+    tiny_checkpoint: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """Programs that load files give them their whole size first; what is not there yet is zeros."""
+
+    def empty(tensors: Tensors) -> None:
+        tensors[PLACES[1]].zero_()
+        tensors[PLACES[-1]].zero_()
+        tensors[f"{UNET}out.2.bias"].zero_()
+
+    path = rewrite_checkpoint(tiny_checkpoint, tmp_path, empty)
+    (note,) = open_checkpoint(path, device="cpu", dtype=dtype).notes
+    assert f"nothing but zeros: 2, such as {PLACES[1]}; perhaps its download" in note
+    assert open_checkpoint(tiny_checkpoint, device="cpu", dtype=dtype).notes == ()
+
+
 def test_what_the_type_cannot_hold_is_no_damage(tiny_checkpoint: Path, tmp_path: Path) -> None:
     def widen(tensors: Tensors) -> None:
         tensors.update({key: tensor.float() for key, tensor in tensors.items()})

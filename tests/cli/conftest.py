@@ -75,8 +75,8 @@ def write_lora() -> WriteLora:
         path.parent.mkdir(parents=True, exist_ok=True)
         key, width = (SDXL_KEY, 2048) if sdxl else (SD15_KEY, 768)
         tensors = {
-            f"{key}.lora_down.weight": np.zeros((4, width), np.float16),
-            f"{key}.lora_up.weight": np.zeros((640, 4), np.float16),
+            f"{key}.lora_down.weight": np.ones((4, width), np.float16),
+            f"{key}.lora_up.weight": np.ones((640, 4), np.float16),
             f"{key}.alpha": np.array(2, np.float16),
         }
         save_file(tensors, path, metadata or None)

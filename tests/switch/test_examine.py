@@ -54,3 +54,28 @@ def test_what_is_no_lora_or_no_model_is_refused(tiny_checkpoint: Path, tiny_lora
         examine(tiny_loras / "gone.safetensors")
     with pytest.raises(EngineError, match="not a model"):
         examine(tiny_loras / "neon.safetensors", tiny_loras / "neon.safetensors")
+
+
+@pytest.mark.parametrize("side", ["lora_up", "lora_down"])
+def test_modules_of_zeros_are_told_once_they_are_read(
+    tiny_checkpoint: Path, tiny_loras: Path, tmp_path: Path, side: str
+) -> None:
+    """As of a file whose whole size was there before its content was."""
+    tensors = load_file(tiny_loras / "neon.safetensors")
+    empty, late = [key for key in tensors if f"{side}.weight" in key][:2]
+    tensors[empty].zero_()
+    # A module that begins with zeros, and does change something.
+    tensors[late].zero_().view(-1)[-1] = 1.0
+    path = tmp_path / "half.safetensors"
+    save_file(tensors, path)
+    module = empty.partition(".")[0]
+    pipe = open_checkpoint(tiny_checkpoint, device="cpu", dtype=torch.float16).pipeline
+    switcher = LoraSwitcher(pipe.unet, pipe.text_encoder, pipe.text_encoder_2)
+    reports = [examine(path, tiny_checkpoint).report, *switcher.apply([LoraRef(path)]).loras]
+    reports += switcher.apply([LoraRef(path, 0.5)]).loras
+    for report in reports:
+        assert report is not None
+        assert report.zeros == (module,)
+        (warning,) = report.warnings
+        assert f"half: 1 of {report.modules} modules are zeros and change nothing" in warning
+        assert module in warning

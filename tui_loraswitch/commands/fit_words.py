@@ -41,6 +41,7 @@ def fit_fields(fit: Examination) -> Iterator[tuple[str, str]]:
     yield "named twice", _named(report.twice)
     yield "no bias there", _named((*report.dropped_biases, *report.biases_alone))
     yield "rank 0", _named(report.empty)
+    yield "zeros alone", _named(report.zeros)
     yield "left over", _named(report.left_over)
     yield "other tensors", _named(report.unknown_keys)
     yield "embeddings", ", ".join(report.embeddings)

@@ -23,6 +23,11 @@ class Adapter(ABC):
         """Whether the delta is the same for every base weight."""
         return False
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether its values are known to be zeros, so that it changes nothing."""
+        return False
+
     @abstractmethod
     def check(self, shape: torch.Size) -> None:
         """Raise `ShapeMismatchError` unless the adapter fits a weight of `shape`.
@@ -71,6 +76,14 @@ def rank_of(factor: torch.Tensor) -> int:
 def crosswise(factor: torch.Tensor) -> torch.Tensor:
     """A matrix transposed; anything else as it is, for `check` to refuse."""
     return factor.T if factor.dim() == 2 else factor
+
+
+def all_zero(tensor: torch.Tensor) -> bool:
+    """Whether a tensor that was read is nothing but zeros."""
+    if tensor.is_meta or (tensor.numel() and tensor.flatten()[0].item() != 0):
+        # Of nearly all the first value tells: to look at more would take longer than a switch.
+        return False
+    return not tensor.any()
 
 
 def flat(factor: torch.Tensor) -> torch.Tensor:

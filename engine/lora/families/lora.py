@@ -15,6 +15,7 @@ import torch
 from engine.lora.families.adapter import (
     Adapter,
     Tensors,
+    all_zero,
     crosswise,
     dims,
     flat,
@@ -68,6 +69,10 @@ class LowRank(Adapter):
         columns = self.down.shape[1]
         fits = (out, columns) == (shape[0], shape[1:].numel()) and rank == self.down.shape[0]
         require(fits and len(shape) > 1, f"{out}x{columns} at rank {rank}", shape)
+
+    @property
+    def is_zero(self) -> bool:
+        return all_zero(self.up) or all_zero(self.down)
 
     @cached_property
     def bound(self) -> float:
