@@ -21,7 +21,7 @@ from engine.lora.base_model import Base, base_of_file
 from engine.lora.families.tlora import BEGINNINGS, RANDOM
 from engine.lora.identify import identify, why_no_lora
 from engine.lora.key_names import Keys, Module, sort_keys
-from engine.lora.peft_config import PeftConfig, companion, read_peft_config
+from engine.lora.peft_config import CONFIG_NAME, PeftConfig, companion, read_peft_config
 from engine.lora.tensors import count_non_finite, meta_tensor, read_tensors
 from engine.sdxl.file_kinds import foreign_kind
 
@@ -49,12 +49,22 @@ class FileStamp(NamedTuple):
         """Stamp the file as it is now. Raises `FileFormatError` when it cannot be found."""
         try:
             version = FileVersion.of(path)
-            config = companion(path)
-            return cls(*version, path, FileVersion.of(config) if config else None)
+            return cls(*version, path, _version_of_config(path))
         except OSError as error:
             raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
         except ValueError as error:
             raise FileFormatError(f"{path.name}: cannot be opened ({error}).") from error
+
+
+def _version_of_config(path: Path) -> FileVersion | None:
+    """Of the PEFT configuration beside a file. Raises `FileFormatError` for a link to nowhere."""
+    config = companion(path)
+    try:
+        return FileVersion.of(config) if config else None
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: its PEFT configuration ({CONFIG_NAME}) cannot be read ({error.strerror})."
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ or for the whole file) or in an `adapter_config.json` beside the file (PEFT).
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -164,10 +165,11 @@ class _Patterns:
 def companion(path: Path) -> Path | None:
     """The `adapter_config.json` that belongs to a file: PEFT puts one beside each it saves.
 
-    In a folder of several LoRAs it belongs to `adapter_model.safetensors` alone.
+    In a folder of several LoRAs it belongs to `adapter_model.safetensors` alone. It need not be a
+    file that can be read: what it says would be missed.
     """
     config = path.parent / CONFIG_NAME
-    if not config.is_file():
+    if not os.path.lexists(config) or config.is_dir():
         return None
     if path.stem != "adapter_model" and any(
         other != path for other in path.parent.glob("*.safetensors")

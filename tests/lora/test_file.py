@@ -225,6 +225,24 @@ def test_configuration_beside_the_file(tmp_path: Path) -> None:
         read_lora_header(other)
 
 
+@pytest.mark.parametrize("kind", ["a link to nowhere", "a link to itself", "a pipe"])
+def test_a_configuration_that_cannot_be_read_is_not_passed_over(tmp_path: Path, kind: str) -> None:
+    """As in a download of links that is not whole: the scale would be another one."""
+    tensors, _ = peft({})
+    path = write(tmp_path / "adapter_model.safetensors", tensors)
+    config = tmp_path / "adapter_config.json"
+    if kind == "a pipe":
+        os.mkfifo(config)
+    else:
+        config.symlink_to("nowhere" if "nowhere" in kind else config)
+    with pytest.raises(
+        FileFormatError, match=r"adapter_config\.json.* (cannot be read|is not a file)"
+    ):
+        read_lora_header(path)
+    config.unlink()
+    read_lora_header(path)
+
+
 @pytest.mark.parametrize(
     ("config", "numbers"),
     [

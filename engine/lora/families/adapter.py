@@ -81,7 +81,7 @@ def crosswise(factor: torch.Tensor) -> torch.Tensor:
 def all_zero(tensor: torch.Tensor) -> bool:
     """Whether a tensor that was read is nothing but zeros."""
     if tensor.is_meta or (tensor.numel() and tensor.flatten()[0].item() != 0):
-        # Of nearly all the first value tells: to look at more would take longer than a switch.
+        # Of nearly all the first value tells: to look at more would take several times as long.
         return False
     return not tensor.any()
 
