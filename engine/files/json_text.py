@@ -17,7 +17,10 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises `ValueError`, with a reason in words, when there is none."""
     if isinstance(text, bytes):
         # Not left to json, which takes UTF-16 and UTF-32 for granted where zeros are.
-        text = text.decode("utf-8-sig")
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError("it is no UTF-8 text") from error
     # One of these stands before each value or its key; strings may hold some more.
     if sum(map(text.count, ",[{")) > MAX_VALUES:
         raise ValueError(f"it has more than {MAX_VALUES:,} values")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -13,6 +12,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.files.regular_file import printable, read_regular
+from engine.files.toml_text import parse_toml
 from engine.sweep.toml_lines import line_of
 from engine.sweep.values import AXES, READERS, SPELLINGS, Value, label, read
 
@@ -97,9 +97,9 @@ def read_plan(path: Path) -> SweepPlan:
 def parse_plan(source: str, name: str = "the plan") -> SweepPlan:
     """Read a plan from its text; raises `EngineError` as `read_plan` does."""
     try:
-        tables = tomllib.loads(source)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise EngineError(f"{name}: this is no TOML: {error or 'nested too deep'}.") from error
+        tables = parse_toml(source)
+    except ValueError as error:
+        raise EngineError(f"{name}: this is no TOML: {error}.") from error
     return _Reading(source, name).plan(tables)
 
 

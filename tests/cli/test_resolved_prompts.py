@@ -118,6 +118,8 @@ def test_braces_without_a_partner_are_said(generate) -> None:
         (("a", "--style", "Film"), "--styles FILE"),
         (("a", "--style", "Fil", "--styles", "STYLES"), "Did you mean Film?"),
         (("a", "--styles", "/no/such.csv"), "there is no such file"),
+        (("a", "--styles", "/dev/null"), "/dev/null: this is not a file"),
+        (("a", "--init", "/dev/zero"), "/dev/zero: this is not a file"),
         (
             ("a", "--style", "Film", "--styles", "WILD/latin.csv"),
             "the file of styles is no UTF-8 text",

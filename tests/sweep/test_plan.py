@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import EngineError
 from engine.sweep.plan import MOST_CELLS, parse_plan, read_plan
 from engine.sweep.toml_lines import line_of
+from tests.support.bounds import bounded
 
 ISSUE = """\
 # loraswitch sweep plan.toml [--out FOLDER] [--json]
@@ -173,3 +174,11 @@ def test_any_text_is_a_plan_or_refused(text: str) -> None:
     for source in (text, f'prompt = "x"\n[axes]\n{text}', f"{text}\n[axes]\nseed = [1]"):
         with suppress(EngineError):
             assert parse_plan(source).axes
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "9" * 5000, "x = " + "[" * 100_000, "a." * 100_000 + "a = 1", "x ="]
+)
+def test_what_is_no_toml_is_said_at_once(text: str) -> None:
+    with bounded(2.0), pytest.raises(EngineError, match=r"the plan: this is no TOML: .*\.$"):
+        parse_plan(text)

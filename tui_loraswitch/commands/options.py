@@ -15,7 +15,7 @@ from engine.protocol.modes import MODE_CHOICES
 from engine.protocol.request import EMPTY_NEGATIVES, PICTURE_FORMATS
 from engine.sdxl.prediction import PREDICTION_CHOICES
 from tui_loraswitch.commands.outcome import UsageError, say
-from tui_loraswitch.commands.path_kinds import is_file, is_folder
+from tui_loraswitch.commands.path_kinds import is_file, is_folder, why_no_file
 from tui_loraswitch.commands.places import config_path, index_path, state_path
 from tui_loraswitch.config.config import (
     BACKUPS,
@@ -354,7 +354,7 @@ def _check_paths(given: dict[str, Any]) -> None:
     if "wildcards" in given and not is_folder(given["wildcards"]):
         raise UsageError(f"--wildcards {given['wildcards']}: there is no such folder.")
     if "styles" in given and not is_file(given["styles"]):
-        raise UsageError(f"--styles {given['styles']}: there is no such file.")
+        raise UsageError(f"--styles {given['styles']}: {why_no_file(given['styles'])}.")
     if "model" in given:
         _check_model("--model", given["model"])
     if isinstance(model := given.get("parts_from"), Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.protocol.passes import RESIZES, UPSCALERS, HiresPass, Resize, StartPicture, Upscaler
 from tui_loraswitch.commands.lora_names import parse_wanted
 from tui_loraswitch.commands.outcome import UsageError
-from tui_loraswitch.commands.path_kinds import is_file
+from tui_loraswitch.commands.path_kinds import is_file, why_no_file
 from tui_loraswitch.config.config import expanded
 
 _START, _HIRES = StartPicture, HiresPass
@@ -146,4 +146,4 @@ def _known_upscaler(text: str) -> Upscaler:
 
 def _require_file(option: str, path: Path) -> None:
     if not is_file(path):
-        raise UsageError(f"{option} {path}: there is no such file.")
+        raise UsageError(f"{option} {path}: {why_no_file(path)}.")

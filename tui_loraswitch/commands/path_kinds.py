@@ -16,6 +16,11 @@ def is_folder(path: Path) -> bool:
     return stat.S_ISDIR(_mode(path))
 
 
+def why_no_file(path: Path) -> str:
+    """What is said of a path that leads to no file."""
+    return "this is not a file" if _mode(path) else "there is no such file"
+
+
 def _mode(path: Path) -> int:
     # Not `Path.is_file`: before Python 3.14 it raises for names too long and for closed folders.
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from engine.block_weights import block_numbers, parse_block_weights
 from engine.errors import EngineError, FileFormatError
 from engine.files.regular_file import read_regular
 from engine.files.saving import replace_file
+from engine.files.toml_text import parse_toml
 from engine.protocol.modes import MODE_CHOICES, ModeChoice
 from engine.protocol.reports import BackupChoice
 from engine.protocol.request import (
@@ -66,8 +66,6 @@ _BLOCK_WEIGHTS = "block_weights"
 _PREDICTIONS = "predictions"
 _KEYS = "keys"
 MAX_BYTES = 1_000_000
-MAX_DEPTH = 100
-"""Tables within tables, in the name of one."""
 _NOT_IN_PRESET_NAMES = frozenset(",=:<>")
 """What would be numbers, or the end of a tag, where block weights are typed."""
 
@@ -309,19 +307,10 @@ def _is_there(path: Path) -> bool:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
-    for number, line in enumerate(text.splitlines(), 1):
-        # The decoder takes minutes for a name of a hundred thousand parts.
-        said = line.partition("#")[0]
-        if any(part.count(".") > MAX_DEPTH for part in said.split("=")):
-            raise _broken(path, f"line {number} is nested too deeply")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        # The decoder's own words end in "(at line 3, column 7)".
+        return parse_toml(text)
+    except ValueError as error:
         raise _broken(path, str(error)) from error
-    except (RecursionError, ValueError) as error:
-        fault = "it is nested too deeply, or has a number of thousands of digits"
-        raise _broken(path, fault) from error
 
 
 def _wrong(path: Path, text: str, key: str, expected: str) -> ConfigError:

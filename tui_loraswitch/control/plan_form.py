@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine.block_weights import BlockWeights, parse_block_weights
 from engine.errors import EngineError
+from engine.files.toml_text import parse_toml
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
@@ -60,8 +60,8 @@ def plan_text(state: UiState, names: Sequence[str], texts: Mapping[str, str]) ->
 def _more_axes(typed: str) -> str:
     lines = typed.replace(";", "\n")
     try:
-        tomllib.loads(lines)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        parse_toml(lines)
+    except ValueError as error:
         such = "steps = [8, 20]; sampler = ['Euler', 'DDIM']"
         raise EngineError(f"more axes: write them as {such} (names in quotes).") from error
     return lines
