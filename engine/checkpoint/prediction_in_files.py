@@ -51,13 +51,14 @@ def other_prediction_in(header: Header) -> str:
     return word if word in _OTHERS else ""
 
 
+_NAMED_X0 = re.compile(r"(?<![a-z0-9])x0(?![a-z0-9])", re.IGNORECASE)
 _NAMED_V = re.compile(r"(?<![a-z])v[-_ ]?pred(?:iction)?(?![a-z])", re.IGNORECASE)
 
 
 def prediction_beside(checkpoint: Path) -> Found:
     """What the YAML file beside a checkpoint says, which has the checkpoint's name.
 
-    Without one, that name may speak of v: that is no more than a word to the user.
+    Without one, that name may speak of v or x0: that is no more than a word to the user.
     """
     for ending in (".yaml", ".yml"):
         path = checkpoint.with_suffix(ending)
@@ -68,6 +69,12 @@ def prediction_beside(checkpoint: Path) -> Found:
             None,
             f"{printable(checkpoint.name)} predicts v by its name, which the file does not say: "
             "--prediction v (or v-zsnr) does.",
+        )
+    if _NAMED_X0.search(checkpoint.stem):
+        return Found(
+            None,
+            f"{printable(checkpoint.name)} predicts the picture itself by its name (x0), which is "
+            "not supported: its pictures would be noise.",
         )
     return Found(None)
 
