@@ -127,12 +127,16 @@ def _walk(roots: Iterable[Path]) -> Iterator[tuple[Path, dict[bytes, tuple[int, 
                 for entry in entries:
                     if entry.name.startswith(b"."):
                         continue
-                    if entry.is_dir():
-                        if depth < MOST_DEPTH:
-                            waiting.append((_path(entry.path), depth + 1))
-                    elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
-                        its = entry.stat()
-                        files[entry.path] = its.st_mtime_ns, its.st_size
+                    try:
+                        if entry.is_dir():
+                            if depth < MOST_DEPTH:
+                                waiting.append((_path(entry.path), depth + 1))
+                        elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
+                            its = entry.stat()
+                            files[entry.path] = its.st_mtime_ns, its.st_size
+                    except OSError as error:
+                        # It has gone meanwhile, or is a link in a circle; others are as good.
+                        log.warning("%s: passed over: %s", _path(entry.path), error)
         except OSError as error:
             log.warning("%s: cannot be read: %s", folder, error)
             continue

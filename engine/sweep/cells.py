@@ -15,7 +15,7 @@ from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.sweep.cell_names import cell_name, value_names
 from engine.sweep.plan import Axis, SweepPlan
-from engine.sweep.values import Value
+from engine.sweep.values import Value, label
 from engine.words.sampler_names import USUAL_SCHEDULE
 from engine.words.sampler_spellings import read_sampler
 
@@ -94,7 +94,9 @@ class _Maker:
             request, stack = self._resolver.picture(request, self._stack(given))
             check_request(request)
         except EngineError as error:
-            where = ", ".join(f"{axis.title} {value}" for axis, value in values.items())
+            where = ", ".join(
+                f"{axis.title} {label(axis.name, value)}" for axis, value in values.items()
+            )
             raise EngineError(f"{error} (the cell with {where[:200]})") from error
         return request, stack
 

@@ -12,6 +12,7 @@ import pytest
 
 from engine.monitor.nvml import Nvml
 from engine.monitor.reading import GpuReading
+from tests.support.bounds import bounded
 from tests.tui.conftest import loras  # noqa: F401
 from tests.tui.conftest import settings as app_settings  # noqa: F401
 from tui_loraswitch.cli import main
@@ -105,6 +106,18 @@ def test_folders_that_are_not_there_are_named(app_settings, tmp_path: Path):  # 
     assert words[f"{tmp_path / 'gone'} is not there"] == "bad"
     assert words[f"{app_settings.loras[0]}: 6 files"] == "good"
     assert any(str(tmp_path / "state") in line and grade == "good" for line, grade in words.items())
+
+
+def test_links_in_circles_are_walked_once(app_settings, tmp_path: Path):  # noqa: F811
+    top = tmp_path / "library"
+    for folder in (top / "a", top / "b"):
+        folder.mkdir(parents=True)
+        (folder / "x.safetensors").write_bytes(b"")
+        for number in range(3):
+            (folder / f"link {number}").symlink_to(top)
+    with bounded(2.0):
+        found = list(examine_files(replace(app_settings, loras=(top,)), []))
+    assert f"{top}: 2 files" in [finding.words for finding in found]
 
 
 def test_the_exit_code_says_whether_something_will_not_work(tmp_path, monkeypatch, capsys):

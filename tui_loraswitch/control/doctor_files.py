@@ -49,11 +49,22 @@ def _folder(name: str, folder: Path) -> Finding:
     if not os.access(folder, os.R_OK | os.X_OK):
         return Finding(name, "bad", f"{shown} may not be read", f"chmod u+rx {shown}")
     count = 0
-    for _, _, files in os.walk(folder, followlinks=True):
+    for files in _files_below(folder):
         count += sum(file.lower().endswith(".safetensors") for file in files)
         if count > _MOST_COUNTED:
             break
     return Finding(name, "good" if count else "hint", f"{shown}: {plural(count, 'file')}")
+
+
+def _files_below(top: Path) -> Iterator[list[str]]:
+    """The files of each real folder once, also behind links: those may lead in circles."""
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(top, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+        else:
+            seen.add(real)
+            yield files
 
 
 def _written(folder: Path) -> Finding:
