@@ -149,6 +149,17 @@ async def test_to_the_trash_and_back(start: Any, pictures: list[Path], tmp_path:
         await driver.sees("c.png is back")
 
 
+async def test_a_low_or_narrow_screen_says_how_to_leave(start: Any, pictures: list[Path]) -> None:
+    async with gallery(start, 60, 15) as driver:
+        await driver.sees("Gallery · 3 pictures · ? keys · Esc leaves")
+        await driver.press("enter")
+        await driver.sees("← → earlier, later · i infotext · ? keys · Esc back")
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.sees("z Z zoom · ← → earlier, later · i infotext · ? keys · Esc back")
+        await driver.press("escape")
+        await driver.sees("Gallery · 3 pictures ", "? keys · Esc leaves")
+
+
 async def test_favourites_stay(start: Any, pictures: list[Path]) -> None:
     async with gallery(start) as driver:
         await driver.until(lambda: len(shown(driver)) == 3)

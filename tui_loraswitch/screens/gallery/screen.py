@@ -151,6 +151,7 @@ class GalleryScreen(ModalScreen[None]):
     def on_resize(self) -> None:
         """On a low screen the pictures need the room of the keys."""
         self.query_one("#gallery-keys").display = self.size.height >= _ROWS_FOR_KEYS
+        self._show_title()
 
     def on_unmount(self) -> None:
         """End what runs beside."""
@@ -307,7 +308,9 @@ class GalleryScreen(ModalScreen[None]):
         marked = len(self.grid.marked)
         marks = f" · {marked} marked: Enter on another compares" if marked == 1 else ""
         marks = " · 2 marked: Enter compares" if marked == 2 else marks
-        self.query_one("#gallery-title", Line).show(Content(f"Gallery · {count}{marks}{scan}"))
+        keys = "" if self.query_one("#gallery-keys").display else " · ? keys · Esc leaves"
+        title = f"Gallery · {count}{marks}{scan}{keys}"
+        self.query_one("#gallery-title", Line).show(Content(title))
 
     @work(exclusive=True, group="gallery-caption")
     async def _describe(self, row: PictureRow | None) -> None:

@@ -24,6 +24,7 @@ from tui_loraswitch.images.fit import Pixels
 from tui_loraswitch.panes.background import in_background
 from tui_loraswitch.panes.base import Line
 from tui_loraswitch.panes.picture_area import Fitted, NewArea, PictureArea
+from tui_loraswitch.screens.framed import fitting
 
 Mode = Literal["one", "beside", "difference"]
 _SIDES = ("first", "second")
@@ -104,14 +105,14 @@ class PictureViewer(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the first."""
-        keys = "z Z zoom · ← → earlier, later · i infotext · ? keys · Esc back"
-        if self._other is not None:
-            keys = "Space flips · c both · d difference · z Z zoom · i infotext · ? keys · Esc back"
-        self.query_one("#viewer-keys", Line).show(Content(keys))
         self._areas[1].display = False
 
     def on_resize(self) -> None:
-        """As large as fits, also at first."""
+        """As large as fits, also at first; of the keys as many as fit."""
+        keys = "z Z zoom · ← → earlier, later · i infotext · ? keys · Esc back"
+        if self._other is not None:
+            keys = "Space flips · c both · d difference · z Z zoom · i infotext · ? keys · Esc back"
+        self.query_one("#viewer-keys", Line).show(Content(fitting(keys, self.size.width - 2)))
         self.call_after_refresh(self._draw)
 
     @property
