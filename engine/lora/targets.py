@@ -71,16 +71,17 @@ class TargetTable:
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         self._paths: dict[tuple[str, str], Target] = {}
         for part, module in parts.items():
-            layers = layers_down(path for path, _ in module.named_modules())
+            layers = layers_down(bare_name(path) for path, _ in module.named_modules())
             for path, child in module.named_modules():
-                if isinstance(getattr(child, "weight", None), nn.Parameter):
+                # PEFT's own layers show the weight of the module inside them.
+                if child._parameters.get("weight") is not None:
                     target = Target(part, path)
-                    for name in _names(part, path, layers):
+                    for name in _names(part, bare_name(path), layers):
                         self._paths[part, name] = target
 
     def find(self, name: str) -> Target | None:
         """Find a module by the name a file gives it, without the tensor's own ending."""
-        name = outermost(_WRAPPERS.sub("", name))
+        name = bare_name(name)
         name = _OLD_PROCESSOR.sub(".to_", name)
         for prefix, part in _PREFIXES:
             if name.startswith(prefix):
@@ -89,6 +90,11 @@ class TargetTable:
                 if target is not None:
                     return target
         return None
+
+
+def bare_name(name: str) -> str:
+    """A module's name in a file, or its path in a model, without what is put around modules."""
+    return outermost(_WRAPPERS.sub("", name))
 
 
 def _names(part: str, path: str, layers: Layers) -> Iterator[str]:

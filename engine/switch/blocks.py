@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from engine.block_weights import BlockWeights
+from engine.lora.targets import bare_name
 from engine.sdxl.unet_names import unet_original_path
 
 
@@ -21,7 +22,7 @@ def block_of(part: str, path: str) -> str:
     if part != "unet":
         return "BASE"
     try:
-        side, _, rest = unet_original_path(path).partition(".")
+        side, _, rest = unet_original_path(bare_name(path)).partition(".")
     except KeyError:
         return "BASE"
     if side == "middle_block":

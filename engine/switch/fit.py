@@ -156,6 +156,13 @@ class _Fitting:
             return
         tensors = Reads(self.file.modules[name])
         weight = module.get_parameter("weight")
+        if not weight.is_floating_point() or weight.itemsize < 2:
+            kind = str(weight.dtype).removeprefix("torch.")
+            self.misfits.append(
+                f"{name[:90]} is made for a weight that the model has in {kind}, into which "
+                "nothing is merged; load the model in float16, bfloat16 or float32"
+            )
+            return
         adapters = _build(tensors, weight.shape)
         if "bias" in adapters and not isinstance(getattr(module, "bias", None), nn.Parameter):
             # One that only scales the bias has nothing to change.

@@ -241,6 +241,21 @@ def test_the_first_text_encoder_without_a_number(
     assert {part.part: part.modules for part in report.parts} == {"unet": 1, "text_encoder": 1}
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8], ids=str)
+def test_weights_of_a_few_bits_are_refused_before_anything_is_touched(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    parts = make_parts(torch.float16)
+    layer = parts["unet"].get_submodule(
+        "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    )
+    layer.weight = nn.Parameter(layer.weight.detach().to(dtype), requires_grad=False)
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(LoraRefusedError, match=rf"the model has in {kind}, .*; load the model in"):
+        report_on(lora(TO_K, 32, 48) | lora(TO_OUT, 32, 32), parts, tmp_path)
+    assert report_on(lora(TO_OUT, 32, 32), parts, tmp_path).matched == 1
+
+
 def test_scratch_is_that_of_the_largest_merge(parts: dict[str, nn.Module], tmp_path: Path) -> None:
     small = report_on(lora(TO_OUT, 32, 32), parts, tmp_path)
     assert small.scratch_bytes == 4 * (32 * 32 + 2 * 4 * 32)
