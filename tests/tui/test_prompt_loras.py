@@ -227,10 +227,10 @@ async def test_members_of_the_prompt_are_changed_in_the_prompt(start, session):
         await driver.load()
         job = await draw(driver, "a fox <lora:neon>")
         await driver.press("4")
-        for number, key in enumerate(("plus", "w", "space"), 1):
+        for key in ("plus", "w", "space"):
+            driver.app.clear_notifications()
             await driver.press(key)
-            words = "neon comes from the prompt: edit its tag there."
-            assert driver.toasts == [words] * number
+            assert driver.toasts == ["neon comes from the prompt: edit its tag there."]
         assert session.view.wanted == ()
         assert session.view.running == job
 

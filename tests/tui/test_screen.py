@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.geometry import Size
 
+from tui_loraswitch.app.app import LoraSwitchApp
 from tui_loraswitch.app.room import Room
+from tui_loraswitch.config.ui_state import UiState, save_state
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.look.layout import RIGHT_PANES, Wishes, arrange
 from tui_loraswitch.panes.details import SETTLE
@@ -79,6 +81,22 @@ def test_a_frame_follows_the_mouse_as_far_as_there_is_room(size, drags):
             again.restore(room.remembered)
             again.resize(Size(*size))
             assert again.arrangement.regions == regions, "it is remembered"
+
+
+async def test_the_first_frame_has_the_prompt_and_the_settings(start, settings, monkeypatch):
+    save_state(settings.state_path, UiState(prompt="a lighthouse", steps=33))
+    frames: list[str] = []
+    begin = LoraSwitchApp._start
+
+    def noting(app: LoraSwitchApp) -> None:
+        lines = app.main._compositor.render_strips()
+        frames.append("\n".join(line.text for line in lines))
+        begin(app)
+
+    monkeypatch.setattr(LoraSwitchApp, "_start", noting)
+    async with start():
+        assert "a lighthouse" in frames[0]
+        assert "33 steps" in frames[0]
 
 
 async def test_panes_get_the_height_that_they_need(start):

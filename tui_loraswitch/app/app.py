@@ -125,6 +125,7 @@ class LoraSwitchApp(
             settings.block_weights,
             self.picture_budget,
             settings.audition.kib_per_second,
+            self.show_state,
         )
         self._remembering = Remembering(self, self.services, remembered)
         self._remembering.restore()
@@ -213,7 +214,6 @@ class LoraSwitchApp(
             self._hang_up.forget()
 
     def _start(self) -> None:
-        self.show_state()
         self.services.start()
         for words in wrong_choices(self, [self, *self.main.walk_children()]):
             self.warn(words)

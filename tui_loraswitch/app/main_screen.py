@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from textual import events, on
@@ -42,8 +42,11 @@ class MainScreen(KeyPaintingScreen):
         presets: Mapping[str, str],
         budget: PictureBudget,
         audition_kib_per_second: float,
+        show_state: Callable[[], None],
     ) -> None:
+        """`show_state` shows what is remembered; it is called before the first frame."""
         super().__init__()
+        self._show_state = show_state
         self.room = Room(self._show_arrangement)
         self._dragged: Edge | None = None
         self.status = StatusLine(id="status")
@@ -85,7 +88,8 @@ class MainScreen(KeyPaintingScreen):
         return isinstance(pane, kinds) and not pane.has_focus_within
 
     def on_mount(self) -> None:
-        """Lay the panes out before the first frame."""
+        """Fill the panes and lay them out before the first frame."""
+        self._show_state()
         self.room.resize(self.app.size)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -201,6 +205,8 @@ class MainScreen(KeyPaintingScreen):
             if region is not None:
                 widget.styles.offset = (region.x, region.y)
                 widget.styles.width, widget.styles.height = region.width, region.height
+                if isinstance(widget, Pane):
+                    widget.take_room(region.height)
             if isinstance(widget, Pane) and widget.id in RIGHT_PANES:
                 widget.show_tabs(tabs)
         if self.focused is not None and not _is_displayed(self.focused):

@@ -61,6 +61,9 @@ class Pane(Widget):
             self.lines_wanted = lines
             self.post_message(self.RoomWanted())
 
+    def take_room(self, height: int) -> None:
+        """Have so many lines, with the frame, from now on; called before they are laid out."""
+
     def show_title(self, title: Content) -> None:
         """Name what the pane shows just now."""
         if not title.is_same(self._title):

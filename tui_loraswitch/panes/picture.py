@@ -281,9 +281,13 @@ class PicturePane(Pane, can_focus=True):
             widget.show(part)
             self._line.spend(cost)
 
+    def take_room(self, height: int) -> None:
+        """In a low pane the picture has the prompt's line too."""
+        has_prompt = height - self.gutter.height >= _ROWS_FOR_PROMPT
+        self.query_one("#picture-prompt").display = has_prompt
+
     def on_resize(self) -> None:
-        """The picture is as large as fits; in a low pane it has the prompt's line too."""
-        self.query_one("#picture-prompt").display = self.size.height >= _ROWS_FOR_PROMPT
+        """The picture is as large as fits."""
         if self._drawn is not None:
             self._draw(self._drawn)
 
