@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from textual.events import AppBlur
 
+from engine.demo import DEMO_MODEL
 from engine.protocol.commands import Load
 from tests.tui.conftest import MODEL, write_lora
 from tui_loraswitch.app import welcoming
-from tui_loraswitch.control import first_models
+from tui_loraswitch.control import first_models, model_files
 from tui_loraswitch.control.model_files import ModelFile
 from tui_loraswitch.control.usual_places import usual_places
 from tui_loraswitch.screens.welcome import WelcomeScreen
@@ -39,11 +41,34 @@ def test_places_of_other_programs(home, tmp_path):
     assert places[0].loras == (home / "ComfyUI/models/loras",)
 
 
+def test_one_process_checks_the_models_of_all_places(home, tmp_path, monkeypatch):
+    started: list[object] = []
+
+    class Checks(contextlib.nullcontext):
+        def __enter__(self):
+            started.append(self)
+            return self
+
+        def check(self, path, parts_from=None):
+            assert self in started
+
+    for program, folder in (("ComfyUI", "checkpoints"), ("Fooocus", "checkpoints")):
+        model = home / program / "models" / folder / f"of {program}.safetensors"
+        model.parent.mkdir(parents=True, exist_ok=True)
+        model.symlink_to(DEMO_MODEL)
+    monkeypatch.setattr(first_models, "ModelChecks", Checks)
+    monkeypatch.setattr(model_files, "ModelChecks", Checks)
+    found: list[first_models.FirstModel] = []
+    first_models.find_first_models(home, tmp_path, found.append, lambda: False)
+    assert {one.place.program for one in found} >= {"ComfyUI", "Fooocus"}
+    assert len(started) == 1
+
+
 def found_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Have one model found there, and wait for nothing else."""
     path = home / "ComfyUI/models/checkpoints/dream.safetensors"
 
-    def find(folders, beside, report, is_cancelled):
+    def find(folders, beside, report, is_cancelled, checks):
         if path.parent in folders:
             report(ModelFile(path, "dream", 6_900_000_000, "SDXL"))
             report(ModelFile(path, "flux", 1, "Flux"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.client.model_checks import ModelChecks
 from tui_loraswitch.control.model_files import ModelFile, find_models
 from tui_loraswitch.control.usual_places import Place, usual_places
 
@@ -33,13 +34,15 @@ def find_first_models(
     def is_enough() -> bool:
         return count >= MOST or is_cancelled()
 
-    for place in usual_places(home, here):
+    # One process checks them all: to start one takes seconds.
+    with ModelChecks() as checks:
+        for place in usual_places(home, here):
 
-        def report(model: ModelFile, place: Place = place) -> None:
-            nonlocal count
-            if model.kind == "SDXL" and not model.problem:
-                count += 1
-                on_found(FirstModel(model, place))
+            def report(model: ModelFile, place: Place = place) -> None:
+                nonlocal count
+                if model.kind == "SDXL" and not model.problem:
+                    count += 1
+                    on_found(FirstModel(model, place))
 
-        if not is_enough():
-            find_models(place.models, None, report, is_enough)
+            if not is_enough():
+                find_models(place.models, None, report, is_enough, checks=checks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,11 +47,13 @@ def find_models(
     on_found: Callable[[ModelFile], None],
     is_cancelled: Callable[[], bool],
     parts_from: Path | None = None,
+    checks: ModelChecks | None = None,
 ) -> list[str]:
     """Report every model in `folders` with all below them, and in the folder of `beside`.
 
     That folder was not named by the user, and might be a whole home folder: of what lies below it
-    only diffusers models count. `parts_from` is the model that completes others.
+    only diffusers models count. `parts_from` is the model that completes others;
+    `checks` are those of the caller, without them a process is started.
     Returns what could not be looked into, in sentences.
     """
     problems: list[str] = []
@@ -58,12 +61,12 @@ def find_models(
     roots = [(folder, True) for folder in folders]
     if beside is not None:
         roots.append((beside.parent, False))
-    with ModelChecks() as checks:
+    with nullcontext(checks) if checks is not None else ModelChecks() as running:
         for root, is_deep in roots:
             for path in _candidates(root, is_deep, seen, problems):
                 if is_cancelled():
                     return problems
-                if (model := _model(path, parts_from, checks)) is not None:
+                if (model := _model(path, parts_from, running)) is not None:
                     on_found(model)
     return problems
 
