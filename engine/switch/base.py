@@ -15,6 +15,7 @@ from engine.protocol.reports import Tier, VerifyReport
 from engine.switch.backup import Backups, BaseSource, copy_all, is_beside
 from engine.switch.fingerprint import fingerprint, fingerprints, joined
 from engine.switch.mapped_files import MappedFiles
+from engine.switch.own_memory import require_own_memory
 from engine.switch.pages import FilePages
 from engine.switch.plan import WeightName
 from engine.switch.tier import idle_bytes, require_memory
@@ -39,6 +40,7 @@ class BaseModel:
         # Offloading replaces tensors, but not the modules that own them.
         self._owners = {name: parts[name.part].get_submodule(name.path) for name in _names(parts)}
         self._slots = {n: (owner._parameters, n.kind) for n, owner in self._owners.items()}
+        require_own_memory((str(name), self.live(name)) for name in self._owners)
         self._bytes = {name: self.live(name).nbytes for name in self._owners}
         weights = self._all_live()
         self._pages = FilePages(source or MappedFiles(weights), weights)
