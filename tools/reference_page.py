@@ -7,10 +7,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from msgspec import NODEFAULT, Struct, structs
 from textual.binding import Binding
 from textual.dom import DOMNode
 
@@ -108,8 +108,8 @@ def _config_table() -> Iterator[str]:
     yield "is remembered in it; all of it may be written by hand.\n"
     yield "| name | value | default | |\n|---|---|---|---|"
     hints, notes = get_type_hints(Config), field_notes(Config)
-    for field in fields(Config):
-        default = "" if field.default in (MISSING, None) else f"`{_toml(field.default)}`"
+    for field in structs.fields(Config):
+        default = "" if field.default in (NODEFAULT, None) else f"`{_toml(field.default)}`"
         cells = (f"`{field.name}`", _kind(hints[field.name]), default, notes.get(field.name, ""))
         yield f"| {' | '.join(map(_cell, cells))} |"
     yield ""
@@ -126,7 +126,7 @@ def _kind(hint: Any) -> str:
     text = str(hint)
     if words and "Path" not in text:
         return ", ".join(f"`{word}`" for word in words)
-    if "Mapping" in text or is_dataclass(hint):
+    if "Mapping" in text or (isinstance(hint, type) and issubclass(hint, Struct)):
         return "a table"
     if "tuple" in text:
         return "a list of folders"

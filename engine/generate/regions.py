@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from msgspec import structs
 from PIL import Image
 
 from engine.embeddings.vocabulary import Vocabulary
@@ -125,7 +126,7 @@ def regions_of(request: GenerateRequest) -> Regions:
     masks = request.region_masks
     regions = read_regions(request.prompt, request.region_ratios, bool(masks))
     # LoRAs for all of the picture are no prompt for it.
-    regions = replace(regions, base=split_tags(regions.base)[0].strip())
+    regions = structs.replace(regions, base=split_tags(regions.base)[0].strip())
     if request.region_stacks and len(request.region_stacks) != len(regions.regions):
         raise EngineError("Each region has its LoRAs, or none has any of its own.")
     if masks and len(masks) != len(regions.regions):

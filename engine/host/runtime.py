@@ -9,8 +9,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.errors import EngineError
 from engine.files.saving import in_words
@@ -33,8 +34,7 @@ class OlderHostError(HostError):
     """The host that runs is of an older version: it tells how it is, and ends when asked to."""
 
 
-@dataclass(frozen=True)
-class HostPlace:
+class HostPlace(Struct, frozen=True):
     """The files of one host, by its name."""
 
     name: str

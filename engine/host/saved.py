@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from engine.errors import FileFormatError
 from engine.files.regular_file import read_regular
@@ -89,8 +90,10 @@ def _after_death(job: Job) -> Job:
     if job.state != "running":
         return job
     if job.attempts >= MOST_ATTEMPTS:
-        return replace(job, state="set aside", reason="the engine died twice while drawing it")
-    return replace(job, state="waiting")
+        return structs.replace(
+            job, state="set aside", reason="the engine died twice while drawing it"
+        )
+    return structs.replace(job, state="waiting")
 
 
 _DECODER = JsonDecoder(Saved)

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from posixpath import basename, dirname, splitext
 
+from msgspec import Struct
+
 from engine.words.clean import clean_line
 
 
-@dataclass(frozen=True)
-class TriggerWords:
+class TriggerWords(Struct, frozen=True):
     """Words that wake a LoRA, and where they were found (sources disagree: show each)."""
 
     source: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.library.columns import Columns
 from engine.library.entry import LibraryEntry, TriggerWords
@@ -11,8 +11,7 @@ from engine.library.list_row import FITS, OTHER_MODEL, PART, UNUSABLE, folded, f
 from engine.store.lora_words import LoraWords
 
 
-@dataclass(frozen=True)
-class Own(LoraWords):
+class Own(LoraWords, frozen=True):
     """The user's own words about one file, and what is known of it beside others."""
 
     is_duplicate: bool = False

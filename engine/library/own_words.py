@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.errors import EngineError, StoreError
 from engine.files.file_version import FileVersion
@@ -139,11 +141,11 @@ def _ids(path: Path, roots: Iterable[Path]) -> list[int]:
 
 
 def _own(words: LoraWords) -> Own:
-    return Own(**vars(words))
+    return Own(**structs.asdict(words))
 
 
 def _as_duplicate(own: Own) -> Own:
-    return replace(own, is_duplicate=True)
+    return structs.replace(own, is_duplicate=True)
 
 
 def _size(path: Path) -> int:

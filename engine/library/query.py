@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from engine.library.list_row import folded
 
@@ -25,8 +26,7 @@ _NUMBER = re.compile(r"(>=|<=|>|<|=)?(\d{1,9})|(\d{1,9})\.\.(\d{1,9})")
 _YES, _NO = ("yes", "y", "true", "1", "*"), ("no", "n", "false", "0")
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(Struct, frozen=True):
     """One condition; with `exclude` it must not hold.
 
     A text occurs in a field; a number lies from `low` to `high`; a flag is there.
@@ -47,8 +47,7 @@ class Term:
         return both and is_text and other.needle in self.needle
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(Struct, frozen=True):
     """Conditions that must all hold; none holds for every file.
 
     `neon night`: both occur in name, folder, title, trigger words, tags or notes; `-x` excludes;

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from engine.library.entry import LibraryEntry
 from engine.library.orders import SortOrder
@@ -28,8 +29,7 @@ class Wish(NamedTuple):
     favourites_first: bool = False
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a search has found."""
 
     index: SearchIndex
@@ -52,8 +52,7 @@ class Found:
         return self.index.usable(self.numbers)
 
 
-@dataclass(frozen=True)
-class Met:
+class Met(Struct, frozen=True):
     """The rows that meet a condition and those before it, in the order in which they are shown."""
 
     term: Term

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
@@ -108,7 +110,7 @@ def _swarm(data: Said) -> Description:
     texts = data.table("__metadata__").all_texts() or data.all_texts()
     spec = {key if "." in key else f"modelspec.{key}": value for key, value in texts.items()}
     said = describe_metadata(spec)
-    words = tuple(replace(group, source="SwarmUI") for group in said.trigger_words)
+    words = tuple(structs.replace(group, source="SwarmUI") for group in said.trigger_words)
     return replace(said, trigger_words=words)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class GpuReading:
+class GpuReading(Struct, frozen=True):
     """One GPU at one moment; a value that the driver does not report is None. Bytes, °C, watts."""
 
     name: str
@@ -19,8 +18,7 @@ class GpuReading:
     power_limit: float | None
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """The machine at one moment; `gpu_note` says in a word why `gpu` or its memory is None."""
 
     monotonic: float

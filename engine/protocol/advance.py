@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import structs
 
 from engine.protocol.events import (
@@ -46,16 +44,16 @@ def advance(view: EngineView, message: EventMessage) -> EngineView:
         return view
     if message.seq != view.seq + 1:
         raise ValueError(f"event {message.seq} came after {view.seq}")
-    view = replace(view, seq=message.seq, device=message.device)
+    view = structs.replace(view, seq=message.seq, device=message.device)
     lines = log_lines(message)
     if lines:
         log = (*view.log, *lines)[-MOST_LOG_LINES:]
-        view = replace(view, log=log, lines_written=view.lines_written + len(lines))
+        view = structs.replace(view, log=log, lines_written=view.lines_written + len(lines))
     view = _changed(view, message.event)
     if isinstance(message.event, FINAL):
         goes_on = isinstance(message.event, GenerationFinished)
         left = (j for j in view.jobs if j.id != message.answers or (j.forever and goes_on))
-        view = replace(view, jobs=tuple(left))
+        view = structs.replace(view, jobs=tuple(left))
     return view
 
 
@@ -63,60 +61,60 @@ def _changed(view: EngineView, event: Event) -> EngineView:
     match event:
         case WorkStarted(command=command):
             failure = "" if command == "load" else view.load_failure
-            return replace(view, working=command, load_failure=failure)
+            return structs.replace(view, working=command, load_failure=failure)
         case WorkEnded():
-            return replace(view, working=None, loading=None, drawing=None, stopping=False)
+            return structs.replace(view, working=None, loading=None, drawing=None, stopping=False)
         case StopRequested():
-            return replace(view, stopping=True)
+            return structs.replace(view, stopping=True)
         case LoadProgress():
-            return replace(view, loading=event)
+            return structs.replace(view, loading=event)
         case ModelLoaded(model=model):
-            return replace(view, model=model, refused=(), loading=None)
+            return structs.replace(view, model=model, refused=(), loading=None)
         case StackWanted(stack=stack):
-            return replace(view, wanted=stack)
+            return structs.replace(view, wanted=stack)
         case StateChanged(state="empty"):
-            return replace(view, state="empty", live=(), model=None)
+            return structs.replace(view, state="empty", live=(), model=None)
         case StateChanged(state=state, stack=stack):
-            return replace(view, state=state, live=stack)
+            return structs.replace(view, state=state, live=stack)
         case Switched(report=report):
             taken = {str(ref.path) for ref in report.stack}
             refused = tuple(one for one in view.refused if str(one.path) not in taken)
-            return replace(view, live=report.stack, refused=refused)
+            return structs.replace(view, live=report.stack, refused=refused)
         case JobQueued(job=job):
-            return replace(view, jobs=(*view.jobs, job))
+            return structs.replace(view, jobs=(*view.jobs, job))
         case JobChanged(job=job):
-            return replace(view, jobs=_placed(view.jobs, job))
+            return structs.replace(view, jobs=_placed(view.jobs, job))
         case JobsReordered(order=order):
             place = {name: number for number, name in enumerate(order)}
             jobs = sorted(view.jobs, key=lambda job: place.get(job.id, len(place)))
-            return replace(view, jobs=tuple(jobs))
+            return structs.replace(view, jobs=tuple(jobs))
         case QueuePaused(paused=paused):
-            return replace(view, paused=paused)
+            return structs.replace(view, paused=paused)
         case DraftChanged(draft=draft):
-            return replace(view, draft=draft)
+            return structs.replace(view, draft=draft)
         case ClientsChanged(count=count):
-            return replace(view, clients=count)
+            return structs.replace(view, clients=count)
         case GenerationStarted(total_steps=total):
-            return replace(view, drawing=Drawing(0, total))
+            return structs.replace(view, drawing=Drawing(0, total))
         case GenerationStep(step=step, total_steps=total, seconds=seconds, preview=preview):
             newest = preview or (view.drawing.preview if view.drawing else None)
             passes = event.stacks, event.number, event.passes
-            return replace(view, drawing=Drawing(step, total, seconds, newest, *passes))
+            return structs.replace(view, drawing=Drawing(step, total, seconds, newest, *passes))
         case PictureSaved():
-            return replace(view, pictures=(*view.pictures, event)[-MOST_PICTURES:])
+            return structs.replace(view, pictures=(*view.pictures, event)[-MOST_PICTURES:])
         case PictureMoved(path=path, to=to):
             pictures = tuple(
                 structs.replace(one, path=to, trouble="") if one.path == path else one
                 for one in view.pictures
             )
-            return replace(view, pictures=pictures)
+            return structs.replace(view, pictures=pictures)
         case MemoryChanged(memory=memory):
-            return replace(view, memory=memory)
+            return structs.replace(view, memory=memory)
         case CommandFailed(refused=True, path=path, message=message, modified=modified) if path:
             others = tuple(one for one in view.refused if one.path != path)
-            return replace(view, refused=(*others, Refusal(path, message, modified)))
+            return structs.replace(view, refused=(*others, Refusal(path, message, modified)))
         case CommandFailed(command="load", message=message):
-            return replace(view, load_failure=message)
+            return structs.replace(view, load_failure=message)
     return view
 
 

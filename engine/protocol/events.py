@@ -6,11 +6,11 @@ at every start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 from engine.protocol.jobs import Job
 from engine.protocol.modes import Mode
@@ -42,8 +42,7 @@ CommandName = Literal[
 """What a failure speaks of: `switch` are all changes of the stack, `queue` all of the jobs."""
 
 
-@dataclass(frozen=True)
-class EventMessage:
+class EventMessage(Struct, frozen=True):
     """An event with what stands on its envelope."""
 
     seq: int
@@ -83,8 +82,7 @@ class LoadProgress(msgspec.Struct, frozen=True):
     total: int = 0
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Struct, frozen=True):
     """A loaded model: what it is called, where it lives, how large it is, what it prefers."""
 
     name: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, structs
 
 from engine.protocol.passes import HiresPass
 from engine.protocol.refs import LoraRef
@@ -16,8 +18,7 @@ MOST_ATTEMPTS = 2
 """A job during which the engine died this often is set aside."""
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """What one time has of its own, of a job that is drawn for ever."""
 
     prompt: str
@@ -34,8 +35,7 @@ class Turn:
         return cls(*texts, stack, request.region_stacks, request.hires, request.lora_names)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """Pictures that were asked for and are not all drawn yet."""
 
     id: str
@@ -59,11 +59,11 @@ class Job:
     def again(self, seed: int) -> Job:
         """The job as it is drawn the next time, with another seed and in the next turn."""
         request = self.request.counting_from(seed)
-        fresh = replace(self, request=request, drawn=0, attempts=0, state="waiting")
+        fresh = structs.replace(self, request=request, drawn=0, attempts=0, state="waiting")
         if not self.turns:
             return fresh
         turn, *others = self.turns
-        own = {field.name: getattr(turn, field.name) for field in fields(turn)}
+        own = structs.asdict(turn)
         stack = own.pop("stack")
         turns = (*others, turn)
-        return replace(fresh, request=replace(request, **own), stack=stack, turns=turns)
+        return structs.replace(fresh, request=replace(request, **own), stack=stack, turns=turns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from engine.protocol.events import (
     BackupMoved,
@@ -34,7 +34,7 @@ SHORTEST_PHASE = 0.5
 
 def log_lines(message: EventMessage) -> list[LogLine]:
     """The lines of an event, at its time; none for progress and gauges."""
-    return [replace(line, time=message.time) for line in _describe(message.event)]
+    return [structs.replace(line, time=message.time) for line in _describe(message.event)]
 
 
 def _describe(event: Event) -> list[LogLine]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from engine.protocol.events import CommandName, LoadProgress, ModelInfo, PictureSaved, Preview
 from engine.protocol.jobs import Job
@@ -16,8 +17,7 @@ MOST_LOG_LINES = 200
 MOST_PICTURES = 100
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """How far the running generation is."""
 
     step: int
@@ -32,8 +32,7 @@ class Drawing:
     passes: int = 1
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A LoRA that the loaded model did not take, and why."""
 
     path: Path
@@ -46,8 +45,7 @@ class Refusal:
         return self.modified in (None, modified)
 
 
-@dataclass(frozen=True)
-class EngineView:
+class EngineView(Struct, frozen=True):
     """The engine as it is after the event number `seq`; made by `advance` alone."""
 
     seq: int = 0

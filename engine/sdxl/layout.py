@@ -7,8 +7,9 @@ with q, k and v fused in one tensor and the projection stored transposed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct, structs
 
 from engine.sdxl.unet_names import SDXL_LAYERS, Layers, unet_original_path
 
@@ -23,8 +24,7 @@ PREFIXES: dict[Part, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """A parameter's place in the file: a tensor, perhaps one third of its rows, or transposed."""
 
     key: str
@@ -127,4 +127,4 @@ def parameter_source(part: Part, name: str, *, layers: Layers = SDXL_LAYERS) -> 
     Raises `KeyError` for a name SDXL does not have.
     """
     source = original_source(part, name, layers=layers)
-    return replace(source, key=PREFIXES[part] + source.key)
+    return structs.replace(source, key=PREFIXES[part] + source.key)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from msgspec import structs
+
 from engine.errors import EngineError
 from engine.generate.check import check_request
 from engine.protocol.commands import (
@@ -247,7 +249,7 @@ class Orders:
     def _retry(self, id: str, name: str) -> None:
         if (job := self._find(id, name)) is not None:
             if job.state == "set aside":
-                self._tell(JobChanged(replace(job, state="waiting", attempts=0, reason="")))
+                self._tell(JobChanged(structs.replace(job, state="waiting", attempts=0, reason="")))
             self._tell(Done(), id)
 
     def _find(self, id: str, name: str) -> Job | None:

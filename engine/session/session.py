@@ -9,7 +9,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,12 +265,12 @@ class Session:
         self.tell(Done(), work.id)
 
     def _draw(self, worker: Worker, job: Job, cancelled: Callable[[], bool]) -> None:
-        job = replace(job, state="running", attempts=job.attempts + 1)
+        job = structs.replace(job, state="running", attempts=job.attempts + 1)
         self.tell(JobChanged(job))
 
         def on_saved(picture: PictureSaved) -> None:
             nonlocal job
-            job = replace(job, drawn=job.drawn + 1)
+            job = structs.replace(job, drawn=job.drawn + 1)
             with self._lock:
                 self.tell(picture, job.id)
                 self.tell(JobChanged(job))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class LoraWords:
+class LoraWords(Struct, frozen=True):
     """What the user says of one LoRA, and what was counted; what is not said is empty."""
 
     favourite: bool = False

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.store.database import Database
 from engine.store.lora_words import NO_WORDS, LoraWords
@@ -68,7 +69,7 @@ class LoraStore:
 
     def put(self, key: str, size: int, words: LoraWords) -> None:
         """Say these words of a file from now on; what was counted stays as it is."""
-        now = replace(words, uses=0, last_use=0.0)
+        now = structs.replace(words, uses=0, last_use=0.0)
         with self._database.changing() as connection:
             connection.execute(
                 f"INSERT INTO loras VALUES ({', '.join('?' * 12)}) ON CONFLICT (key) DO UPDATE SET "
@@ -107,7 +108,7 @@ class LoraStore:
 
 
 def _row(words: LoraWords) -> tuple[Any, ...]:
-    values = (getattr(words, field.name) for field in fields(words))
+    values = structs.astuple(words)
     # A terminal can hand over half characters (surrogates), which no database takes.
     return tuple(
         json.dumps(value) if isinstance(value, tuple)

@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from engine.errors import EngineError
 from engine.words import course as courses
@@ -18,8 +20,7 @@ TagOrder = Literal["te, unet", "unet, te"]
 """What a tag's second and third field mean: A1111's order, or ComfyUI's and SwarmUI's."""
 
 
-@dataclass(frozen=True)
-class LoraTag:
+class LoraTag(Struct, frozen=True):
     """A `<lora:name:…>` tag: the strengths it asks for, and named fields not read here."""
 
     name: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from engine.monitor.nvml import Nvml
 from engine.monitor.reading import GpuReading
@@ -100,7 +100,7 @@ def test_without_a_gpu_nothing_is_asked_and_torch_is_not_imported():
 
 
 def test_folders_that_are_not_there_are_named(app_settings, tmp_path: Path):  # noqa: F811
-    changed = replace(app_settings, loras=(*app_settings.loras, tmp_path / "gone"))
+    changed = structs.replace(app_settings, loras=(*app_settings.loras, tmp_path / "gone"))
     found = list(examine_files(changed, [tmp_path / "state" / "x.json"]))
     words = {finding.words: finding.grade for finding in found}
     assert words[f"{tmp_path / 'gone'} is not there"] == "bad"
@@ -116,7 +116,7 @@ def test_links_in_circles_are_walked_once(app_settings, tmp_path: Path):  # noqa
         for number in range(3):
             (folder / f"link {number}").symlink_to(top)
     with bounded(2.0):
-        found = list(examine_files(replace(app_settings, loras=(top,)), []))
+        found = list(examine_files(structs.replace(app_settings, loras=(top,)), []))
     assert f"{top}: 2 files" in [finding.words for finding in found]
 
 

@@ -7,10 +7,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.protocol.commands import PauseQueue, SetStack
 from engine.protocol.events import JobChanged
@@ -236,7 +236,7 @@ def test_the_queue_pauses_and_goes_on(session, queued, capsys) -> None:
 
 def test_a_job_that_was_set_aside_waits_again(session, queued, capsys) -> None:
     job = session.view.jobs[1]
-    session.tell(JobChanged(replace(job, state="set aside", reason="The host died twice.")))
+    session.tell(JobChanged(structs.replace(job, state="set aside", reason="The host died twice.")))
     assert main(["queue"]) == 0
     assert "set aside" in (shown := capsys.readouterr().out)
     assert "(The host died twice.)" in shown
@@ -247,14 +247,14 @@ def test_a_job_that_was_set_aside_waits_again(session, queued, capsys) -> None:
 
 
 def test_the_job_that_is_drawn_stays_first(session, queued, capsys) -> None:
-    session.tell(JobChanged(replace(session.view.jobs[0], state="running")))
+    session.tell(JobChanged(structs.replace(session.view.jobs[0], state="running")))
     first, second, third = queued
     assert main(["queue", "move", third, "--first"]) == 0
     assert [job.id for job in session.view.jobs] == [first, third, second]
     for words in ((first, "--last"), (third, "--before", first)):
         assert main(["queue", "move", *words]) == 2
         assert "is being drawn already" in capsys.readouterr().err
-    session.tell(JobChanged(replace(session.view.jobs[0], state="waiting")))
+    session.tell(JobChanged(structs.replace(session.view.jobs[0], state="waiting")))
 
 
 # unload

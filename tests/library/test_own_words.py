@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from engine.library.hash_table import HashTable
 from engine.library.index import LibraryIndex
@@ -48,7 +48,7 @@ def test_words_are_found_and_outlive_a_rename(
     path.write_bytes(path.read_bytes()[:-2] + b"\1\1")  # other tensors than the two beside it
     (entry,) = listed(root, tmp_path, words).filter("b")
     said = LoraWords(True, ("mine",), "for rain", "Pony", strength=0.6, triggers=("wet street",))
-    edit = words.say(entry, replace(said, base_model="SDXL Pony"))
+    edit = words.say(entry, structs.replace(said, base_model="SDXL Pony"))
     assert edit.before == LoraWords()
     words.count_use([path], 100.0)
     words.count_use([path], 200.0)

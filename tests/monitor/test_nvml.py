@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.monitor.nvml import UNIFIED_MEMORY, Nvml
 from engine.monitor.reading import GpuReading
@@ -72,7 +73,8 @@ def test_one_reading_may_be_missing(missing: str, fields: list[str]) -> None:
     reading = Nvml(module=FakeNvml(gpu)).read()
     assert full is not None
     assert reading is not None
-    differing = [name for name, value in vars(full).items() if value != getattr(reading, name)]
+    values = structs.asdict(full).items()
+    differing = [name for name, value in values if value != getattr(reading, name)]
     assert differing == fields
     assert getattr(reading, fields[0]) is None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.errors import EngineError
 from engine.protocol.commands import CancelAll, CancelJob, Draw, Load, PauseQueue, SetStack, Unload
@@ -64,7 +64,7 @@ class FakeWorker:
             raise EngineError("It does not fit into memory.")
         self.done.append(("load", command.model))
         self._open, self.live = command.model, ()
-        model = replace(ANY_MODEL, path=command.model or Path("/demo"))
+        model = structs.replace(ANY_MODEL, path=command.model or Path("/demo"))
         self._tell(ModelLoaded(model, 1.0), id)
         self._tell(StateChanged("base"))
 

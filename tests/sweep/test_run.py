@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from engine.protocol.commands import CancelJob, Command, Draw, RetryJob
 from engine.protocol.events import (
@@ -67,7 +68,7 @@ class Queue:
         if ends is None:
             picture = save(command.request.output)
             self.tell(run, PictureSaved(picture, 1, 8, 8, 1, ""), id)
-            self.tell(run, JobChanged(replace(job, drawn=1)), id)
+            self.tell(run, JobChanged(structs.replace(job, drawn=1)), id)
         self.tell(run, ends or GenerationFinished((), 1.0), id)
 
 
@@ -137,7 +138,7 @@ def test_jobs_of_an_earlier_run_are_waited_for(folder: SweepFolder) -> None:
     jobs = [Job(id, command.request, command.stack or ()) for id, command in before.asked.items()]
     # The first was drawn while nobody listened, the second waits, the third killed the engine.
     save(before.asked[ids[0]].request.output)
-    set_aside = replace(jobs[2], state="set aside", reason="the engine died twice")
+    set_aside = structs.replace(jobs[2], state="set aside", reason="the engine died twice")
 
     cells = cells_in(folder)
     assert cells.count_drawn == 2

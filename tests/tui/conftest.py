@@ -7,12 +7,12 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from safetensors.numpy import save_file
 from textual import _wait
@@ -139,7 +139,7 @@ class FakeEngine(Session):
             if isinstance(work, SwitchWork):
                 self._orders.waiting.tried = work.stack
             if isinstance(work, DrawWork):
-                self.tell(JobChanged(replace(work.job, state="running")))
+                self.tell(JobChanged(structs.replace(work.job, state="running")))
                 if Counter(work.job.stack) != Counter(self._view.live):
                     self._orders.waiting.tried = work.job.stack
             return work

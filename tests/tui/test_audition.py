@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from engine.demo import DEMO_LORAS
@@ -33,7 +33,7 @@ def names(wish: Audition) -> list[str]:
 
 async def ready(driver: Driver) -> None:
     await driver.load()
-    driver.app.control.state = replace(driver.app.control.state, prompt=PROMPT, seed=7)
+    driver.app.control.state = structs.replace(driver.app.control.state, prompt=PROMPT, seed=7)
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ async def test_what_cannot_be_drawn_is_said_in_its_place(start, no_rest) -> None
 async def test_the_demo_brings_its_own_lora_for_few_steps(start, no_rest) -> None:
     async with start() as driver:
         await ready(driver)
-        await driver.load(replace(MODEL, is_demo=True, default_size=192))
+        await driver.load(structs.replace(MODEL, is_demo=True, default_size=192))
         await driver.highlight("ink")
         await driver.press("a")
         wish = auditions(driver)[-1]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from textual.widgets import Input
 
 from engine.block_weights import PRESETS, parse_block_weights
@@ -51,7 +50,7 @@ async def test_what_is_typed_is_explained_and_applied(start, session, size):
 
 async def test_presets_are_chosen_by_arrows_and_the_users_own_are_there(start, session, settings):
     presets = {**PRESETS, **FACE}
-    async with start(settings=replace(settings, block_weights=presets)) as driver:
+    async with start(settings=structs.replace(settings, block_weights=presets)) as driver:
         screen = await open_screen(driver, "ink")
         await driver.press("up")
         assert screen.query_one(Input).value == "FACE"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from textual.widgets import Input, Static
 
 from engine.protocol.commands import Draw
@@ -37,7 +37,7 @@ def done_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 async def test_every_key_of_the_help_does_what_it_says(start, settings, monkeypatch, preset):
-    async with start(settings=replace(settings, keys={"preset": preset})) as driver:
+    async with start(settings=structs.replace(settings, keys={"preset": preset})) as driver:
         await driver.load()
         assert not [line for line in driver.log if "which is nothing" in line]
         done = done_by(monkeypatch)
@@ -60,7 +60,7 @@ async def test_every_key_of_the_help_does_what_it_says(start, settings, monkeypa
 
 
 async def test_no_key_of_vim_draws_by_surprise(start, session, settings, monkeypatch):
-    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+    async with start(settings=structs.replace(settings, keys={"preset": "vim"})) as driver:
         await driver.load()
         await driver.press("p", *"fox", "enter")
         done = done_by(monkeypatch)
@@ -75,7 +75,7 @@ async def test_no_key_of_vim_draws_by_surprise(start, session, settings, monkeyp
 
 
 async def test_vim_moves_as_hands_expect(start, settings):
-    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+    async with start(settings=structs.replace(settings, keys={"preset": "vim"})) as driver:
         await driver.load()
         rows, at = driver.list.rows, lambda: driver.list._cursor
         await driver.press("G")
@@ -102,7 +102,7 @@ async def test_vim_moves_as_hands_expect(start, settings):
 
 
 async def test_what_may_follow_a_key_is_said(start, settings):
-    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+    async with start(settings=structs.replace(settings, keys={"preset": "vim"})) as driver:
         await driver.load()
         await driver.press("g")
         assert "g first" in driver.screen[-1]
@@ -115,7 +115,7 @@ async def test_what_may_follow_a_key_is_said(start, settings):
 
 async def test_keys_of_the_config_take_the_place_of_the_apps(start, session, settings):
     keys = {"app.generate": "ctrl+d ctrl+d, F5", "app.verify": "V", "app.nothing": "k"}
-    async with start(settings=replace(settings, keys=keys)) as driver:
+    async with start(settings=structs.replace(settings, keys=keys)) as driver:
         await driver.load()
         assert any("app.nothing" in line for line in driver.log)
         await driver.press("p", *"fox", "enter", "g")
@@ -127,7 +127,7 @@ async def test_keys_of_the_config_take_the_place_of_the_apps(start, session, set
 
 
 async def test_in_a_text_sequences_are_letters(start, session, settings):
-    async with start(settings=replace(settings, keys={"preset": "vim"})) as driver:
+    async with start(settings=structs.replace(settings, keys={"preset": "vim"})) as driver:
         await driver.load()
         await driver.press("p", *"gg 3j gd", "enter")
         assert driver.app.control.state.prompt == "gg 3j gd"

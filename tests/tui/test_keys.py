@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from PIL import Image
 from textual import events
 from textual.widgets import Input, Static
@@ -213,7 +213,7 @@ async def test_b_passes_over_a_place_that_cannot_be(start, session):
 
 async def test_on_a_cpu_the_backup_is_in_memory_or_in_the_file(start, session):
     async with start() as driver:
-        await driver.load(replace(MODEL, device="cpu"))
+        await driver.load(structs.replace(MODEL, device="cpu"))
         await driver.press("b")
         await driver.emit(CommandFailed("set_backup", "The weights are not those of the file."))
         await driver.press("b")
@@ -269,7 +269,7 @@ async def test_clip_skip_the_empty_negative_and_noise_are_among_the_settings(
     start, session, settings, tmp_path
 ):
     path = tmp_path / "config.toml"
-    async with start(settings=replace(settings, config_path=path)) as driver:
+    async with start(settings=structs.replace(settings, config_path=path)) as driver:
         await driver.load()
         await driver.press("p", "ctrl+a", "x", "enter", "g")
         request = session.sent(Draw)[0].request
@@ -285,7 +285,7 @@ async def test_clip_skip_the_empty_negative_and_noise_are_among_the_settings(
 
 
 async def test_a_remembered_empty_negative_counts(start, session, settings):
-    async with start(settings=replace(settings, empty_negative="encoded")) as driver:
+    async with start(settings=structs.replace(settings, empty_negative="encoded")) as driver:
         await driver.load()
         await driver.press("p", "x", "enter", "g")
         assert session.sent(Draw)[0].request.empty_negative == "encoded"
@@ -293,8 +293,8 @@ async def test_a_remembered_empty_negative_counts(start, session, settings):
 
 async def test_the_demo_changes_nothing_of_what_is_remembered(start, settings, tmp_path):
     path = tmp_path / "config.toml"
-    async with start(settings=replace(settings, config_path=path, model=None)) as driver:
-        await driver.load(replace(MODEL, is_demo=True))
+    async with start(settings=structs.replace(settings, config_path=path, model=None)) as driver:
+        await driver.load(structs.replace(MODEL, is_demo=True))
         await driver.press("o", *["tab"] * 8, "enter", "down", "enter", "ctrl+s")
         assert driver.app.control.state.empty_negative == "encoded"
     assert not path.exists()
@@ -359,7 +359,7 @@ async def test_a_picture_cancelled_while_its_text_is_encoded_can_be_asked_for_ag
         await driver.press("p", "x", "enter", "g")
         await driver.begin()
         (job,) = session.view.jobs
-        await driver.emit(JobChanged(replace(job, state="running")))
+        await driver.emit(JobChanged(structs.replace(job, state="running")))
         await driver.press("x", "g", "g")
         first, second = session.sent(Draw)
         assert first == second
@@ -395,7 +395,7 @@ async def test_what_is_typed_before_a_dialog_is_read_is_its_own(start, key, scre
         await driver.load()
         app = driver.app
         await driver.until(lambda: app.services.recipes)
-        app.control.state = replace(app.control.state, prompt="a fox")
+        app.control.state = structs.replace(app.control.state, prompt="a fox")
         if key == "ctrl+r":
             await driver.press("p")
         for one in (key, *"dusk"):
@@ -430,11 +430,11 @@ async def test_g_decides_what_is_left_to_chance_for_each_picture(
     styles.write_text("name,prompt,negative_prompt\nInk,ink wash of {prompt},{dim|dark}\n")
     (tmp_path / "wild").mkdir()
     (tmp_path / "wild/beast.txt").write_text("fox\ncat\ndog\n")
-    own = replace(settings, styles=styles, wildcards=tmp_path / "wild")
+    own = structs.replace(settings, styles=styles, wildcards=tmp_path / "wild")
     async with start(settings=own) as driver:
         await driver.load()
         prompt = "a {red|blue} __beast__ <lora:{ink|neon}:0.5> {"
-        driver.app.control.state = replace(
+        driver.app.control.state = structs.replace(
             driver.app.control.state, prompt=prompt, styles="Ink", seed=3, batch=4
         )
         await driver.press("g")

@@ -6,11 +6,11 @@ import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from safetensors.numpy import save_file
 
 from engine.client.model_checks import ModelChecks
@@ -151,7 +151,7 @@ def names(screen: ModelsScreen) -> list[str]:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_models_are_listed_by_name_the_demo_last(start, settings, shelf, size):
-    async with start(*size, settings=replace(settings, model=MODEL.path)) as driver:
+    async with start(*size, settings=structs.replace(settings, model=MODEL.path)) as driver:
         await driver.load()
         screen = await open_list(driver)
         assert names(screen) == ["alpha", "old", "sd_xl_base_1.0", "demo (tiny SDXL, embedded)"]
@@ -170,7 +170,7 @@ async def test_models_are_listed_by_name_the_demo_last(start, settings, shelf, s
 
 
 async def test_typing_filters_and_enter_loads(start, session, settings, shelf):
-    settings = replace(settings, device="cuda:1", dtype="float16", backup="cpu")
+    settings = structs.replace(settings, device="cuda:1", dtype="float16", backup="cpu")
     async with start(settings=settings) as driver:
         await driver.load()
         screen = await open_list(driver)
@@ -185,7 +185,7 @@ async def test_tab_says_what_the_model_predicts_and_it_is_remembered(
     start, session, settings, shelf, tmp_path
 ):
     config = tmp_path / "config" / "config.toml"
-    settings = replace(settings, config_path=config, predictions={B.path: "epsilon"})
+    settings = structs.replace(settings, config_path=config, predictions={B.path: "epsilon"})
     async with start(settings=settings) as driver:
         await driver.load()
         await open_list(driver)
@@ -196,7 +196,7 @@ async def test_tab_says_what_the_model_predicts_and_it_is_remembered(
         assert "predicts v · Tab changes" in driver.text
         await driver.press("enter")
         assert session.sent(Load)[-1] == Load(A.path, prediction="v")
-        await driver.load(replace(MODEL, name="alpha", path=A.path, prediction="v"))
+        await driver.load(structs.replace(MODEL, name="alpha", path=A.path, prediction="v"))
         assert "it predicts v" in driver.log
         await driver.until(lambda: "predictions" in config.read_text())
         kept = {str(A.path): "v", str(B.path): "epsilon"}
@@ -236,7 +236,7 @@ async def test_the_demo_is_chosen_and_brings_its_loras(start, session, shelf):
         assert session.sent(Load)[-1] == Load(None)
         await driver.emit(
             StateChanged("empty"),
-            ModelLoaded(replace(MODEL, is_demo=True), 1.0),
+            ModelLoaded(structs.replace(MODEL, is_demo=True), 1.0),
         )
         await driver.until(
             lambda: (
@@ -268,7 +268,7 @@ async def test_the_former_stack_is_wanted_on_the_new_model_too(start, session, s
         assert "alpha 50 %" in driver.screen[0]
         assert "◌ ink" in driver.text, "it is still wanted"
         await driver.press("v")
-        await driver.load(replace(MODEL, name="alpha", path=A.path))
+        await driver.load(structs.replace(MODEL, name="alpha", path=A.path))
         await driver.begin()
         assert "▸ verifying" in driver.screen[0], "it has waited for the model"
         await driver.emit(Verified(VerifyReport(1, (), 1), 0.1))
@@ -344,14 +344,14 @@ async def test_the_newest_of_several_choices_counts(start, session, shelf):
         assert session.view.stopping, "the first one"
         await driver.emit(CommandFailed("load", "The loading was cancelled.", cancelled=True))
         assert not any("loads" in line for line in driver.log), "alpha is on its way"
-        await driver.load(replace(MODEL, name="alpha", path=A.path))
+        await driver.load(structs.replace(MODEL, name="alpha", path=A.path))
         assert driver.app.control.view.model.name == "alpha"
 
 
 async def test_a_model_that_was_loaded_is_remembered_and_the_demo_is_not(start, settings, tmp_path):
     path = tmp_path / "config" / "config.toml"
-    async with start(settings=replace(settings, config_path=path)) as driver:
-        await driver.load(replace(MODEL, is_demo=True))
+    async with start(settings=structs.replace(settings, config_path=path)) as driver:
+        await driver.load(structs.replace(MODEL, is_demo=True))
         await driver.load()
         await driver.until(path.exists)
     assert tomllib.loads(path.read_text()) == {"model": str(MODEL.path)}
@@ -359,7 +359,9 @@ async def test_a_model_that_was_loaded_is_remembered_and_the_demo_is_not(start, 
 
 async def test_a_model_that_cannot_be_remembered_is_said(start, settings, tmp_path):
     (tmp_path / "file").write_text("")
-    async with start(settings=replace(settings, config_path=tmp_path / "file/config")) as driver:
+    async with start(
+        settings=structs.replace(settings, config_path=tmp_path / "file/config")
+    ) as driver:
         await driver.load()
         await driver.until(lambda: any("cannot be remembered" in line for line in driver.log))
 
@@ -367,7 +369,7 @@ async def test_a_model_that_cannot_be_remembered_is_said(start, settings, tmp_pa
 async def test_the_empty_prompt_says_what_the_demo_knows(start):
     async with start() as driver:
         field = driver.app.main.query_one("#prompt-text", PromptField)
-        await driver.load(replace(MODEL, is_demo=True))
+        await driver.load(structs.replace(MODEL, is_demo=True))
         assert "fish" in str(field.placeholder)
         await driver.load()
         assert "fish" not in str(field.placeholder)

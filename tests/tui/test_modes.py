@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from engine.monitor.reading import GpuReading, Reading
 from engine.protocol.events import EventMessage, MemoryChanged, ModelLoaded
 from engine.protocol.log_words import log_lines
@@ -18,7 +20,7 @@ GIB = 2**30
 
 async def test_a_mode_that_is_not_the_usual_one_is_shown(start):
     async with start() as driver:
-        await driver.load(replace(SDXL, mode="model-offload"))
+        await driver.load(structs.replace(SDXL, mode="model-offload"))
         await driver.emit(MemoryChanged(MemoryReport(model=1, model_offloaded=1)))
         assert "float16 · cuda:0 RTX 4090 · model-offload" in driver.screen[0]
         assert "the networks take turns on the device" in "\n".join(driver.log)
@@ -26,7 +28,7 @@ async def test_a_mode_that_is_not_the_usual_one_is_shown(start):
 
 def test_every_mode_has_words():
     for mode in MODES:
-        loaded = ModelLoaded(replace(SDXL, mode=mode), 1.0)
+        loaded = ModelLoaded(structs.replace(SDXL, mode=mode), 1.0)
         lines = log_lines(EventMessage(1, "", None, 0.0, loaded))
         shown = [line.text for line in lines[1:]]
         assert shown == ([] if mode == "resident" else [f"mode {mode}: {MODE_WORDS[mode]}"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from PIL import Image
 
 from engine.errors import EngineError, FileFormatError
@@ -153,7 +154,7 @@ def test_the_gauges_split_the_memory_of_the_gpu():
 
 def test_loras_sent_ahead_are_drawn_on_the_gpu():
     there = figures(GPU, True)
-    there = replace(there, memory=replace(there.memory, lora_on_gpu=GIB))
+    there = structs.replace(there, memory=replace(there.memory, lora_on_gpu=GIB))
     assert "▒" in gauge_lines(there, 41)[0].plain
 
 
@@ -165,7 +166,7 @@ def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
 
 def test_a_backup_that_the_gpu_has_no_room_for_is_drawn_where_it_is():
     there = figures(GPU, True)
-    there = replace(there, memory=replace(there.memory, backup_on_gpu=2 * GIB))
+    there = structs.replace(there, memory=replace(there.memory, backup_on_gpu=2 * GIB))
     vram, _, ram, *_ = (line.plain for line in gauge_lines(there, 60))
     assert 0 < vram.count("▓") < gauge_lines(figures(GPU, True), 60)[0].plain.count("▓")
     assert "▓" in ram
@@ -173,7 +174,7 @@ def test_a_backup_that_the_gpu_has_no_room_for_is_drawn_where_it_is():
 
 def test_a_backup_in_the_file_is_said_to_be_there():
     memory = MemoryReport(int(6.6 * GIB), 0, "file", int(0.4 * GIB))
-    in_file = replace(figures(GPU, True), memory=memory)
+    in_file = structs.replace(figures(GPU, True), memory=memory)
     lines = [line.plain for line in gauge_lines(in_file, 52)]
     assert lines[1].strip() == "█ model 6.6 ▓ backup 0 in the file ▒ LoRA 0.4"
     assert "▓" not in lines[0] + lines[2]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from PIL import Image
 from rich.color import ColorSystem
 from textual.strip import Strip
@@ -88,7 +88,7 @@ def _distance(one, other) -> int:
 
 async def test_previews_wait_for_the_budget(start, session, settings, monkeypatch):
     monkeypatch.setattr(picture_pane, "PREVIEW_SECONDS", 0.0)
-    async with start(settings=replace(settings, picture_kib_per_second=0.001)) as driver:
+    async with start(settings=structs.replace(settings, picture_kib_per_second=0.001)) as driver:
         await driver.load()
         await driver.emit(GenerationStarted(REQUEST, 7, 28))
         half_cells = driver.app.main.picture.query_one("#half-cells", HalfCellPicture)

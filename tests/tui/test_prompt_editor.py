@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from textual.events import Paste
 
 from engine.protocol.commands import Draw
@@ -170,7 +170,7 @@ def test_embeddings_and_wildcards_are_suggested(tmp_path, settings):
 
 async def test_folders_of_the_settings_are_read(start, settings, tmp_path):
     (tmp_path / "badhands.pt").touch()
-    async with start(settings=replace(settings, embeddings=(tmp_path,))) as driver:
+    async with start(settings=structs.replace(settings, embeddings=(tmp_path,))) as driver:
         await driver.load()
         await driver.press("ctrl+e", *"ba")
         for letter in itertools.cycle("db"):

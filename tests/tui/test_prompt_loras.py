@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from engine.block_weights import PRESETS
 from engine.generate.infotext import ModelUsed, describe_picture
@@ -160,7 +159,7 @@ async def test_the_infotext_names_the_folder_where_two_files_have_a_name(start, 
 
 async def test_the_prompt_of_a_picture_gives_its_stack(start, settings):
     presets = {**PRESETS, "FACE": "1,0.5,1,1,1,0,1,1,1,1,1,1"}
-    async with start(settings=replace(settings, block_weights=presets)) as driver:
+    async with start(settings=structs.replace(settings, block_weights=presets)) as driver:
         await driver.load()
         tags = "<lora:neon:te=0.2:unet=0.7:te2=0.1:lbw=face> <lora:ink:0.5>"
         job = await draw(driver, f"a fox {tags}")
@@ -172,7 +171,7 @@ async def test_the_prompt_of_a_picture_gives_its_stack(start, settings):
 
 
 async def test_comfyuis_order_of_strengths(start, settings):
-    async with start(settings=replace(settings, tag_order="unet, te")) as driver:
+    async with start(settings=structs.replace(settings, tag_order="unet, te")) as driver:
         await driver.load()
         job = await draw(driver, "a fox <lora:neon:0.7:0.2>")
         assert names(job.stack) == [("neon", 0.7, 0.2)]
@@ -236,7 +235,7 @@ async def test_members_of_the_prompt_are_changed_in_the_prompt(start, session):
 
 
 async def test_embeddings_of_the_settings_go_with_the_picture(start, session, settings, tmp_path):
-    async with start(settings=replace(settings, embeddings=(tmp_path,))) as driver:
+    async with start(settings=structs.replace(settings, embeddings=(tmp_path,))) as driver:
         await driver.load()
         await write(driver, "a twig")
         await driver.press("g")

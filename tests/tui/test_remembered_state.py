@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.protocol.events import CommandFailed, ModelLoaded, StateChanged
 from tests.tui.conftest import MODEL
 from tui_loraswitch.config.ui_state import DEMO_PROMPT, RememberedState, UiState, save_state
 
-DEMO = replace(MODEL, name="loraswitch_demo", is_demo=True, default_size=192)
+DEMO = structs.replace(MODEL, name="loraswitch_demo", is_demo=True, default_size=192)
 
 
 def choose(driver, model: Path | None) -> None:
@@ -36,13 +37,13 @@ async def test_the_demo_leaves_what_real_work_remembers(start, settings) -> None
     settings.state_path.parent.mkdir()
     settings.state_path.write_text(json.dumps({"prompt": "work", "seed": 99, "sort": "size"}))
     before = settings.state_path.read_bytes()
-    async with start(settings=replace(settings, model=None)) as driver:
+    async with start(settings=structs.replace(settings, model=None)) as driver:
         assert DEMO_PROMPT in driver.text
         await driver.load(DEMO)
         await driver.press("p", "end", "ctrl+u", *"play", "enter", "s", "q")
         await driver.until(lambda: not driver.app.is_running)
     assert settings.state_path.read_bytes() == before
-    async with start(settings=replace(settings, model=None)) as driver:
+    async with start(settings=structs.replace(settings, model=None)) as driver:
         await driver.sees("play")
         assert driver.app.main.library.view.sort == "name"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 from textual.widgets import Input
 
@@ -45,7 +46,7 @@ async def draw_unseen(driver: Driver, picture: PictureSaved) -> None:
 
 async def ready(driver: Driver) -> None:
     await driver.load()
-    driver.app.control.state = replace(driver.app.control.state, prompt="a fox")
+    driver.app.control.state = structs.replace(driver.app.control.state, prompt="a fox")
 
 
 async def answer(driver: Driver, folder: Path) -> None:

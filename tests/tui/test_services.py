@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 from textual.message import Message
 
 from engine.library import index
@@ -59,7 +59,7 @@ def test_a_second_scan_shows_what_the_first_one_found_at_once(settings, session)
 
 
 def test_a_missing_folder_is_a_problem_and_the_rest_is_found(settings, session, tmp_path):
-    settings = replace(settings, loras=(tmp_path / "nowhere", *settings.loras))
+    settings = structs.replace(settings, loras=(tmp_path / "nowhere", *settings.loras))
     messages: list[Message] = []
     collect(Services(settings, messages.append, link(session)), messages)
     (problem,) = [message for message in messages if isinstance(message, ProblemNoticed)]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 from textual import events
 from textual.widgets import Input, Select
@@ -100,7 +101,7 @@ async def test_every_field_is_reached_by_keys_on_a_small_screen(start, session, 
 
 async def test_a_size_is_chosen_or_named(start, session):
     async with start() as driver:
-        await driver.load(replace(MODEL, default_size=512))
+        await driver.load(structs.replace(MODEL, default_size=512))
         await driver.press("o")
         driver.app.screen.query_one("#sizes", Select).value = "416x608"
         await driver.pilot.pause()
@@ -117,7 +118,7 @@ async def test_a_size_is_chosen_or_named(start, session):
 
 
 def _texts(state: UiState, **changed: str) -> dict[str, str]:
-    texts = {name: str(value) for name, value in vars(state).items()}
+    texts = {name: str(value) for name, value in structs.asdict(state).items()}
     return {**texts, "size": "auto", **changed}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from engine.proof.contents import FileContents
 from engine.proof.digest import request_digest, weights_digest
@@ -23,7 +23,7 @@ from tui_loraswitch.screens.sweep_form import SweepForm
 from tui_loraswitch.screens.sweep_progress import SweepScreen
 
 SIZES = [(60, 15), (80, 24)]
-SMALL = replace(MODEL, default_size=64)
+SMALL = structs.replace(MODEL, default_size=64)
 
 
 async def draw(driver, count: int) -> None:
@@ -42,7 +42,7 @@ async def draw(driver, count: int) -> None:
 
 async def open_form(driver) -> None:
     await driver.load(SMALL)
-    driver.app.control.state = replace(driver.app.control.state, prompt="a fox", seed=7)
+    driver.app.control.state = structs.replace(driver.app.control.state, prompt="a fox", seed=7)
     await driver.highlight("neon")
     await driver.press("W")
     await driver.until(lambda: isinstance(driver.app.screen, SweepForm))
@@ -160,7 +160,7 @@ async def test_it_stops_and_goes_on(start, session, settings):
 async def test_a_tour_draws_what_the_list_shows(start, session, settings):
     async with start(80, 24) as driver:
         await driver.load(SMALL)
-        driver.app.control.state = replace(driver.app.control.state, prompt="a {fox}")
+        driver.app.control.state = structs.replace(driver.app.control.state, prompt="a {fox}")
         await driver.press("slash", *"folder:styles", "enter")
         await driver.until(lambda: driver.app.main.library.view.shown == 3)
         await driver.press("T")
@@ -180,7 +180,7 @@ async def test_marked_loras_get_previews(start, session, loras):
     """Those without one; their pictures are small, and their marks are gone."""
     async with start(80, 24) as driver:
         await driver.load(SMALL)
-        driver.app.control.state = replace(driver.app.control.state, prompt="a fox")
+        driver.app.control.state = structs.replace(driver.app.control.state, prompt="a fox")
         for name in ("ink", "night", "neon"):
             await driver.highlight(name)
             await driver.press("M")
@@ -209,7 +209,7 @@ async def test_marked_loras_get_previews(start, session, loras):
 async def test_without_a_prompt_nothing_is_drawn(start, session):
     async with start(80, 24) as driver:
         await driver.load(SMALL)
-        driver.app.control.state = replace(driver.app.control.state, prompt=" ")
+        driver.app.control.state = structs.replace(driver.app.control.state, prompt=" ")
         await driver.press("W")
         await driver.until(lambda: any("The prompt is empty" in text for text in driver.toasts))
         await driver.press("T")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from rich.segment import Segment
 from textual.color import Color
 
@@ -65,7 +64,7 @@ async def test_a_theme_is_seen_while_it_is_chosen(start, settings):
 
 @pytest.mark.parametrize(("named", "shown"), [("nord", "nord"), ("nothing", "ink")])
 async def test_the_config_names_a_theme(start, settings, named, shown):
-    async with start(settings=replace(settings, theme=named)) as driver:
+    async with start(settings=structs.replace(settings, theme=named)) as driver:
         assert driver.app.theme == shown
         assert any("nothing" in line for line in driver.log) is (named == "nothing")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from textual.events import AppBlur
 
 from engine.demo import DEMO_MODEL
@@ -82,7 +82,7 @@ async def test_a_model_opens_with_the_loras_beside_it(
     start, session, settings, home, monkeypatch, tmp_path
 ):
     path = found_in(home, monkeypatch)
-    first = replace(settings, model=None, loras=(), is_first_start=True,
+    first = structs.replace(settings, model=None, loras=(), is_first_start=True,
                     config_path=tmp_path / "config.toml")  # fmt: skip
     async with start(settings=first) as driver:
         assert isinstance(driver.app.screen, WelcomeScreen)
@@ -104,7 +104,9 @@ async def test_the_demo_is_one_key_away_and_a_path_may_be_typed(
     start, session, settings, home, monkeypatch, tmp_path
 ):
     found_in(home, monkeypatch)
-    first = replace(settings, model=None, is_first_start=True, state_path=tmp_path / "a.json")
+    first = structs.replace(
+        settings, model=None, is_first_start=True, state_path=tmp_path / "a.json"
+    )
     async with start(60, 15, settings=first) as driver:
         await driver.sees("the demo")
         await driver.press("escape")
@@ -113,7 +115,7 @@ async def test_the_demo_is_one_key_away_and_a_path_may_be_typed(
         assert any("the demo in five keys" in line for line in driver.log)
     model = tmp_path / "own.safetensors"
     model.touch()
-    first = replace(first, state_path=tmp_path / "b.json")
+    first = structs.replace(first, state_path=tmp_path / "b.json")
     async with start(settings=first) as driver:
         await driver.press("tab", *"/nowhere", "enter")
         await driver.sees("/nowhere is not there")
@@ -146,7 +148,7 @@ async def test_looking_ends_with_the_question(start, settings, home, monkeypatch
         cancelled.set()
 
     monkeypatch.setattr(first_models, "find_first_models", find)
-    async with start(settings=replace(settings, model=None, is_first_start=True)) as driver:
+    async with start(settings=structs.replace(settings, model=None, is_first_start=True)) as driver:
         await driver.until(asked.is_set)
         await driver.press("escape")
         await driver.until(cancelled.is_set)
@@ -155,10 +157,10 @@ async def test_looking_ends_with_the_question(start, settings, home, monkeypatch
 
 async def test_the_demo_says_what_to_try_where_its_first_picture_will_be(start) -> None:
     async with start(80, 24) as driver:
-        await driver.load(replace(MODEL, is_demo=True, default_size=192))
+        await driver.load(structs.replace(MODEL, is_demo=True, default_size=192))
         await driver.sees("g draws a picture", "Space stacks another one", "the demo draws cat")
         await driver.pilot.resize_terminal(60, 15)
         await driver.press("1")
-        await driver.load(replace(MODEL, default_size=1024))
+        await driver.load(structs.replace(MODEL, default_size=1024))
         await driver.sees("g draws a picture")
         await driver.until(lambda: "Space stacks another one" not in driver.text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.errors import EngineError
 from engine.library.entry import LibraryEntry
@@ -28,7 +29,7 @@ class LibraryKeys(AppBase):
         """Make the LoRA under the cursor a favourite, or no favourite."""
 
         def turn(words: LoraWords) -> LoraWords:
-            return replace(words, favourite=not words.favourite)
+            return structs.replace(words, favourite=not words.favourite)
 
         self._say("favourite", turn)
 
@@ -38,7 +39,7 @@ class LibraryKeys(AppBase):
 
         def take(text: str) -> None:
             tags = tuple(dict.fromkeys(filter(None, map(clean_line, text.split(",")))))
-            self._say("tags", lambda words: replace(words, tags=tags))
+            self._say("tags", lambda words: structs.replace(words, tags=tags))
 
         hint = "With commas between; tag:word finds them."
         self._ask("Tags of {}", ", ".join(own.tags), hint, take)
@@ -48,7 +49,7 @@ class LibraryKeys(AppBase):
         own = self.main.library.highlighted_own
 
         def take(text: str) -> None:
-            self._say("note", lambda words: replace(words, notes=clean_line(text, 2000)))
+            self._say("note", lambda words: structs.replace(words, notes=clean_line(text, 2000)))
 
         self._ask("Note about {}", own.notes, "Its words are found as those of the name.", take)
 
@@ -74,7 +75,7 @@ class LibraryKeys(AppBase):
             if said is not None:
                 self._say(
                     "words",
-                    lambda words: replace(
+                    lambda words: structs.replace(
                         words,
                         strength=said.strength,
                         lowest=said.lowest,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tui_loraswitch.app.app_base import AppBase
 from tui_loraswitch.app.state_undo import note_state
@@ -30,7 +31,7 @@ def edit_prompts(app: AppBase) -> None:
         if prompts is None:
             return
         before = control.state
-        control.state = replace(
+        control.state = structs.replace(
             before, prompt=prompts.prompt, negative_prompt=prompts.negative_prompt
         )
         note_state(app, "writing the prompt", before)

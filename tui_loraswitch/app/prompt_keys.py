@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from textual import on
 
 from engine.library.entry import LibraryEntry
@@ -32,7 +32,7 @@ class PromptKeys(AppBase):
     @on(PromptChanged)
     def _take_prompt(self, message: PromptChanged) -> None:
         before = self.control.state
-        self.control.state = replace(
+        self.control.state = structs.replace(
             before, prompt=message.prompt, negative_prompt=message.negative_prompt
         )
         # All that is written at a time is taken back at once.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.errors import EngineError
 from tui_loraswitch.app.app_base import AppBase
@@ -62,7 +63,7 @@ async def _read(app: AppBase) -> list[StoredPrompt] | None:
 
 def _take(app: AppBase, prompt: StoredPrompt) -> None:
     before = app.control.state
-    app.control.state = replace(
+    app.control.state = structs.replace(
         before, prompt=prompt.prompt, negative_prompt=prompt.negative_prompt
     )
     note_state(app, "taking a prompt of before", before)

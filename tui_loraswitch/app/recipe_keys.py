@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from engine.errors import EngineError
 from engine.words.clean import clean_line
@@ -93,7 +94,7 @@ class RecipeKeys(AppBase):
 
     def _take_prompt_of(self, recipe: Recipe) -> None:
         if recipe.prompt:
-            self.control.state = replace(
+            self.control.state = structs.replace(
                 self.control.state,
                 prompt=recipe.prompt,
                 negative_prompt=recipe.negative_prompt,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tui_loraswitch.config.ui_state import RememberedState, UiState
 from tui_loraswitch.look.theme import INK
@@ -50,7 +51,7 @@ class Remembering:
     @property
     def _state(self) -> UiState:
         app, view = self._app, self._app.main.library.view
-        return replace(
+        return structs.replace(
             app.control.state,
             sort=view.remembered_sort,
             show_hidden=view.show_hidden,

@@ -137,4 +137,4 @@ class Rescuing:
         self._place, control = folder, self._app.control
         before = control.settings
         pictures = (*before.pictures, before.output)
-        control.settings = replace(before, output=folder, pictures=pictures)
+        control.settings = structs.replace(before, output=folder, pictures=pictures)

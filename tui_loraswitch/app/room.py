@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
+from msgspec import Struct, structs
 from textual.geometry import Size
 
 from tui_loraswitch.look.layout import RIGHT_PANES, Arrangement, Wishes, arrange
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """The right edge of a column, or (`above`) the lower one of a pane in it."""
 
     column: int
@@ -41,7 +40,7 @@ class Room:
         """Take splits as `remembered` told them; what cannot be read of them is left out."""
         words = (word.partition("=") for word in splits.split())
         known = {name: int(lines) for name, _, lines in words if _is_number(lines)}
-        self.wishes = replace(self.wishes, splits=known)
+        self.wishes = structs.replace(self.wishes, splits=known)
         if self._size:
             self._arrange(self.wishes)
 
@@ -52,7 +51,7 @@ class Room:
 
     def need(self, needs: Iterable[tuple[str, int]]) -> None:
         """Give panes room by the lines that they have to show."""
-        wishes = replace(self.wishes, needs=dict(needs))
+        wishes = structs.replace(self.wishes, needs=dict(needs))
         if wishes != self.wishes:
             self._arrange(wishes)
 
@@ -60,19 +59,19 @@ class Room:
         """Bring a pane into view, alone where it has no place; False where it was seen already."""
         was_seen = name in self.arrangement.regions
         right = name if name in RIGHT_PANES else self.wishes.right
-        wishes = replace(self.wishes, right=right, alone=name)
+        wishes = structs.replace(self.wishes, right=right, alone=name)
         arrangement = arrange(*self._size, wishes)
         has_place = name in arrangement.regions or arrangement.mode == "floor"
-        self._arrange(wishes if has_place else replace(wishes, is_zoomed=True))
+        self._arrange(wishes if has_place else structs.replace(wishes, is_zoomed=True))
         return not was_seen
 
     def zoom(self, name: str) -> None:
         """Give a pane the whole screen, or all theirs again."""
-        self._arrange(replace(self.wishes, alone=name, is_zoomed=not self.wishes.is_zoomed))
+        self._arrange(structs.replace(self.wishes, alone=name, is_zoomed=not self.wishes.is_zoomed))
 
     def leave_zoom(self) -> None:
         """Show all panes again, as far as there is room."""
-        self._arrange(replace(self.wishes, is_zoomed=False))
+        self._arrange(structs.replace(self.wishes, is_zoomed=False))
 
     def widen(self, cells: int) -> None:
         """Make the column of the list wider or narrower."""
@@ -112,7 +111,7 @@ class Room:
             self._split({name: self.wishes.splits.get(name, 0) + cells})
 
     def _split(self, splits: dict[str, int]) -> None:
-        wishes = replace(self.wishes, splits={**self.wishes.splits, **splits})
+        wishes = structs.replace(self.wishes, splits={**self.wishes.splits, **splits})
         # What has no effect would have to be taken back before anything else has.
         if arrange(*self._size, wishes).regions != self.arrangement.regions:
             self._arrange(wishes)

@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import structs
 from textual.message import Message
 
 from engine.demo import DEMO_LORAS
@@ -161,7 +161,7 @@ class Services:
 
     def add_folders(self, loras: tuple[Path, ...], models: tuple[Path, ...]) -> None:
         """Show the LoRAs of more folders, and offer the models of more."""
-        self._settings = replace(self._settings, models=(*self._settings.models, *models))
+        self._settings = structs.replace(self._settings, models=(*self._settings.models, *models))
         new = tuple(folder for folder in loras if folder not in self._roots)
         if new:
             self._roots = (*(root for root in self._roots if root != DEMO_LORAS), *new)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 if TYPE_CHECKING:
     from tui_loraswitch.app.app_base import AppBase
@@ -26,11 +27,11 @@ def note_state_and_stack(app: AppBase, words: str, before: UiState) -> None:
 def _changed(app: AppBase, before: UiState) -> Mapping[str, Any]:
     """The fields that are others now, as they were."""
     now = app.control.state
-    values = {field.name: getattr(before, field.name) for field in fields(before)}
+    values = structs.asdict(before)
     return {name: value for name, value in values.items() if value != getattr(now, name)}
 
 
 def _have_again(app: AppBase, former: Mapping[str, Any]) -> None:
-    app.control.state = replace(app.control.state, **former)
+    app.control.state = structs.replace(app.control.state, **former)
     app.control.share_draft()
     app.show_state(is_other=True)

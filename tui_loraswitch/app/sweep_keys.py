@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from textual import on
 
 from engine.errors import EngineError
@@ -177,7 +178,7 @@ class SweepKeys(AppBase):
         names = [name for name in map(str.strip, state.styles.split(",")) if name]
         resolving = Resolving(self.control.settings)
         prompt, negative = resolving.styled(state.prompt, state.negative_prompt, names)
-        return replace(state, prompt=prompt, negative_prompt=negative)
+        return structs.replace(state, prompt=prompt, negative_prompt=negative)
 
     def _base_request(self, state: UiState) -> GenerateRequest:
         settings = self.control.settings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.protocol.text import gib
 from engine.words.clean import clean_line
@@ -51,7 +52,7 @@ def welcome(app: AppBase) -> None:
 
     def take(chosen: Welcomed | None) -> None:
         closed.set()
-        app.control.state = replace(app.control.state, welcomed=True)
+        app.control.state = structs.replace(app.control.state, welcomed=True)
         if chosen in (None, Welcomed()):
             app.toast(DEMO_TOUR, "information")
         elif chosen is not None:
@@ -69,7 +70,7 @@ def _open(
     embeddings: tuple[Path, ...],
 ) -> None:
     settings = app.control.settings
-    app.control.settings = replace(
+    app.control.settings = structs.replace(
         settings,
         models=(*settings.models, *models),
         embeddings=(*settings.embeddings, *embeddings),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.demo import DEMO_LORAS, DEMO_MODEL
 from engine.protocol.text import duration
@@ -218,4 +219,4 @@ def _settings(args: argparse.Namespace) -> AppSettings:
     if is_demo:
         model = DEMO_MODEL
         loras = tuple(sorted(DEMO_LORAS.rglob("*.safetensors")))
-    return replace(settings, model=model, loras=loras)
+    return structs.replace(settings, model=model, loras=loras)

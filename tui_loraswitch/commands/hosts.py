@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.demo import DEMO_LORAS
 from engine.host.runtime import HostPlace, living_hosts, place_of
@@ -87,9 +88,9 @@ def settings_at(place: HostPlace, settings: AppSettings) -> AppSettings:
 
     wanted = host_status(place)["wanted_model"]
     if wanted is not None:
-        return replace(settings, model=Path(wanted))
+        return structs.replace(settings, model=Path(wanted))
     others = tuple(folder for folder in settings.loras if folder != DEMO_LORAS)
-    return replace(settings, model=None, loras=(*others, DEMO_LORAS))
+    return structs.replace(settings, model=None, loras=(*others, DEMO_LORAS))
 
 
 def serve_arguments(settings: AppSettings) -> list[str]:

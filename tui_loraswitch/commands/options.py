@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import structs
 
 from engine.block_weights import PRESETS
 from engine.demo import DEMO_LORAS
@@ -274,7 +275,7 @@ def _path_or_auto(text: str) -> Path | Literal["auto"]:
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The remembered options that were given this time, by the names they have in `Config`."""
-    given = {field.name: getattr(args, field.name, None) for field in fields(Config)}
+    given = {name: getattr(args, name, None) for name in Config.__struct_fields__}
     for name in ("loras", "models", "embeddings"):
         given[name] = tuple(given[name] or ()) or None
     return {name: value for name, value in given.items() if value is not None}
@@ -294,8 +295,10 @@ def settings_from(args: argparse.Namespace) -> AppSettings:
     remembered = config.model
     if getattr(args, "demo", False):
         # Other models' embeddings and VAEs do not fit the demo.
-        config = replace(config, model=None, loras=(), embeddings=(), vae="auto", parts_from="auto")
-    config = replace(config, **given)
+        config = structs.replace(
+            config, model=None, loras=(), embeddings=(), vae="auto", parts_from="auto"
+        )
+    config = structs.replace(config, **given)
     if "model" in given:
         _require_parts(given["model"], config)
     settings = AppSettings(

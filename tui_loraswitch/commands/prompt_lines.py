@@ -8,9 +8,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
@@ -144,7 +145,7 @@ def _multiplied(loras: Sequence[WantedLora], strengths: Sequence[float]) -> list
 
 def _at(lora: WantedLora, strength: float) -> WantedLora:
     fields = tuple(field for field in lora.fields if field[0] != TEXT_ENCODER_2)
-    return replace(lora, unet=strength, text_encoder=strength, fields=fields)
+    return structs.replace(lora, unet=strength, text_encoder=strength, fields=fields)
 
 
 # One table of JSON.

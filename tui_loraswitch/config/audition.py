@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 KIB_PER_SECOND = 40.0
 MOST_STEPS = 100
 
 
-@dataclass(frozen=True)
-class AuditionSettings:
+class AuditionSettings(Struct, frozen=True):
     """The table `[audition]`."""
 
     steps: int = 4

@@ -6,9 +6,10 @@ import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, field
 
 from engine.block_weights import block_numbers, parse_block_weights
 from engine.errors import EngineError, FileFormatError
@@ -74,8 +75,7 @@ class ConfigError(Exception):
     """The config file cannot be used; the text says where and what to do."""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     """The options that are remembered, by the names they have in the file."""
 
     model: Path | None = None
@@ -153,7 +153,7 @@ def load_config(path: Path) -> Config:
             if type(value) not in (int, float) or not 0 <= value < math.inf:
                 raise _wrong(path, text, key, _NUMBERS[key])
             values[key] = float(value)
-        elif key in Config.__dataclass_fields__:
+        elif key in Config.__struct_fields__:
             if not isinstance(value, str):
                 raise _wrong(path, text, key, "a text in quotes")
             if value not in _CHOICES.get(key, (value,)):
@@ -170,7 +170,7 @@ def misspelt_names(path: Path) -> Iterator[str]:
 
     Other names are others' business, and stay unsaid. Raises `ConfigError` for a broken file.
     """
-    names = Config.__dataclass_fields__
+    names = Config.__struct_fields__
     unknown = [name for name in _parse(path, _read_text(path)) if name not in names]
     if not unknown:
         return

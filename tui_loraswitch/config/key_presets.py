@@ -6,11 +6,11 @@ Keys are separated by commas; keys with a space between them are pressed one aft
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(Struct, frozen=True):
     """The keys that differ; `has_counts`: digits before a key say how often."""
 
     keys: Mapping[str, str] = field(default_factory=dict)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field, structs
 
 from engine.block_weights import PRESETS
 from engine.protocol.modes import ModeChoice
@@ -21,8 +22,7 @@ ImageSetting = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class AppSettings:
+class AppSettings(Struct, frozen=True):
     """Which model and LoRAs to open, on what, and where results and remembered things go."""
 
     model: Path | None
@@ -116,4 +116,6 @@ class AppSettings:
     def predicting(self, model: Path | None, choice: PredictionChoice) -> AppSettings:
         """The same settings with another choice of what a model (None: the demo) predicts."""
         others = {path: kind for path, kind in self.predictions.items() if path != model}
-        return replace(self, predictions=others if choice == "auto" else {**others, model: choice})
+        return structs.replace(
+            self, predictions=others if choice == "auto" else {**others, model: choice}
+        )

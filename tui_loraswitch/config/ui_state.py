@@ -6,9 +6,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, structs
 
 from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
@@ -33,8 +34,7 @@ MAX_STATE_BYTES = 1_000_000
 DEMO_PROMPT = "a large red star on a blue background"
 
 
-@dataclass(frozen=True)
-class UiState:
+class UiState(Struct, frozen=True):
     """Prompt and generation settings, and how the list is shown."""
 
     prompt: str = ""
@@ -85,7 +85,7 @@ class UiState:
 
     def with_draft(self, draft: GenerateRequest) -> UiState:
         """The same list with the prompt and settings of another screen."""
-        state = replace(
+        state = structs.replace(
             self,
             **{name: getattr(draft, name) for name in _OF_DRAFTS},
             region_masks="; ".join(map(str, draft.region_masks)),
@@ -93,7 +93,7 @@ class UiState:
             hires_scale=1.0,
         )
         if (start := draft.start) is not None:
-            state = replace(
+            state = structs.replace(
                 state,
                 start_picture=str(start.path),
                 denoising=start.denoising,
@@ -102,7 +102,7 @@ class UiState:
                 mask_blur=start.mask_blur,
             )
         if (hires := draft.hires) is not None:
-            state = replace(
+            state = structs.replace(
                 state,
                 hires_scale=hires.scale,
                 hires_denoising=hires.denoising,
@@ -206,8 +206,8 @@ def _state_of(table: dict[str, Any]) -> UiState:
     sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
     known = {name: getattr(state, name) for name, among in _CHOICES.items()
              if getattr(state, name) in among}  # fmt: skip
-    usual = {name: getattr(UiState, name) for name in _CHOICES}
-    return replace(state, sampler=sampler, schedule=schedule, **{**usual, **known})
+    usual = {name: getattr(UiState(), name) for name in _CHOICES}
+    return structs.replace(state, sampler=sampler, schedule=schedule, **{**usual, **known})
 
 
 _CHOICES: Mapping[str, Sequence[str]] = {
@@ -217,8 +217,8 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 }
 
 
-def _remembered_fields() -> list[Field[Any]]:
-    return [field for field in fields(UiState) if field.name != "empty_negative"]
+def _remembered_fields() -> list[structs.FieldInfo]:
+    return [field for field in structs.fields(UiState) if field.name != "empty_negative"]
 
 
 def save_state(path: Path, state: UiState) -> None:
@@ -254,9 +254,9 @@ class RememberedState:
 
     def load(self) -> UiState:
         """What was remembered; the demo begins with a prompt that it can draw."""
-        state = replace(load_state(self.path), empty_negative=self._empty_negative)
+        state = structs.replace(load_state(self.path), empty_negative=self._empty_negative)
         is_new = self.is_demo and not state.prompt
-        return replace(state, prompt=DEMO_PROMPT) if is_new else state
+        return structs.replace(state, prompt=DEMO_PROMPT) if is_new else state
 
     def turn_over(self, left: UiState) -> UiState:
         """Go to the other of the two; `left` is there again after the next turn."""

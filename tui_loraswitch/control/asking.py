@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from msgspec import structs
+
 from engine.protocol.commands import Draw
 from engine.protocol.jobs import Turn
 from engine.protocol.request import GenerateRequest
@@ -34,7 +36,7 @@ def asked_pictures(
     resolving = Resolving(settings)
     names = [name for name in map(str.strip, state.styles.split(",")) if name]
     prompt, negative = resolving.styled(state.prompt, state.negative_prompt, names)
-    state = replace(state, prompt=prompt, negative_prompt=negative)
+    state = structs.replace(state, prompt=prompt, negative_prompt=negative)
     texts = prompt, negative, state.hires_prompt
     if not leaves_to_chance(texts):
         request, whole = with_loras(state.request(settings.output), settings, loras, stack)
@@ -42,8 +44,8 @@ def asked_pictures(
     count = MOST_RESOLVED if forever else state.batch
     pictures = []
     for seed, (prompt, negative, of_hires) in resolving.choices(texts, state.seed, count):
-        own = replace(state, prompt=prompt, negative_prompt=negative, hires_prompt=of_hires)
-        request = replace(own, seed=seed, batch=1).request(settings.output)
+        own = structs.replace(state, prompt=prompt, negative_prompt=negative, hires_prompt=of_hires)
+        request = structs.replace(own, seed=seed, batch=1).request(settings.output)
         pictures.append(with_loras(request, settings, loras, stack))
     draws = [Draw(*picture) for picture in pictures]
     if forever:

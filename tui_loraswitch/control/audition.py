@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from engine.demo import DEMO_LORAS
 from engine.library.entry import LibraryEntry
 from engine.protocol.commands import Audition
@@ -64,7 +66,7 @@ def _on(settings: AuditionSettings, model: ModelInfo) -> AuditionSettings:
     """The settings for a model; the demo brings a LoRA for four steps along."""
     if model.is_demo and settings.lora is None:
         steps, size = min(settings.steps, _DEMO_STEPS), settings.size or _DEMO_SIZE
-        return replace(
+        return structs.replace(
             settings, steps=steps, size=size, lora=_DEMO_LORA, sampler="LCM", cfg_scale=1.0
         )
     return settings
@@ -76,7 +78,7 @@ def full_look(control: Control, entry: LibraryEntry | None) -> Audition | None:
     if control.view.model is None or not state.prompt.strip():
         return None
     seed = _SEED if state.seed == -1 else state.seed
-    one = replace(state, batch=1, seed=seed)
+    one = structs.replace(state, batch=1, seed=seed)
     stack = _with(control, entry)
     # Here: see `Control.generate`.
     from tui_loraswitch.control.asking import asked_pictures

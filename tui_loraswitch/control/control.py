@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from engine.client.engine import Engine
 from engine.demo import DEMO_MODEL
 from engine.errors import EngineError
@@ -98,7 +100,7 @@ class Control:
         """Take what the engine is like now; `taken` is the command that it has taken in."""
         before = self.view
         self._edits.drop_until(taken)
-        self.view = replace(view, wanted=self._edits.applied(view.wanted))
+        self.view = structs.replace(view, wanted=self._edits.applied(view.wanted))
         self._note_strengths()
         if view.model is not before.model:
             self._asked_tier = None
@@ -207,7 +209,7 @@ class Control:
         """Have this stack, as when a change is taken back."""
         command = SetStack(stack)
         self._edits.add(self.send(command), lambda _: stack)
-        self.view = replace(self.view, wanted=stack)
+        self.view = structs.replace(self.view, wanted=stack)
 
     def member(self, highlighted: Path | None, is_tagged: bool = False) -> LoraRef:
         """The user's member of the stack that is meant: the highlighted one, or the only one."""
@@ -247,7 +249,7 @@ class Control:
         if not self.state.prompt.strip():
             raise CannotError("The prompt is empty: write what the picture shall show.")
         seed = random.randint(0, MAX_NEW_SEED) if new_seed else self.state.seed
-        state = replace(self.state, seed=seed)
+        state = structs.replace(self.state, seed=seed)
         # Here: the first frame does not wait for all that a prompt can say.
         from tui_loraswitch.control.asking import asked_pictures
 
@@ -268,7 +270,9 @@ class Control:
     def begin_with(self, picture: Path) -> bool:
         """Draw this picture anew from now on; if that is done already, no longer. True if it is."""
         is_new = self.state.start_picture != str(picture)
-        self.state = replace(self.state, start_picture=str(picture) if is_new else "", mask="")
+        self.state = structs.replace(
+            self.state, start_picture=str(picture) if is_new else "", mask=""
+        )
         return is_new
 
     def use_again(self, request: GenerateRequest, stack: Stack) -> None:
@@ -326,7 +330,7 @@ class Control:
     def insert_trigger(self, entry: LibraryEntry) -> Insertion:
         """Put the LoRA's next group of trigger words into the prompt."""
         insertion = self._triggers.insert(entry, self.state.prompt)
-        self.state = replace(self.state, prompt=insertion.after)
+        self.state = structs.replace(self.state, prompt=insertion.after)
         return insertion
 
     def ref(self, entry: LibraryEntry) -> LoraRef:
@@ -361,7 +365,7 @@ class Control:
         before = self.view.wanted
         self._edits.add(self.send(command), edit)
         self.on_edit(before)
-        self.view = replace(self.view, wanted=edit(self.view.wanted))
+        self.view = structs.replace(self.view, wanted=edit(self.view.wanted))
         self._note_strengths()
 
     def send(self, command: Command) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import EngineError
 from engine.protocol.stack_edits import Stack
@@ -11,8 +12,7 @@ from engine.protocol.view import EngineView
 from engine.words.prompt_language.regions import tags_by_region
 
 
-@dataclass(frozen=True)
-class StackView:
+class StackView(Struct, frozen=True):
     """What panes show: the wanted stack, the live one, and whether a switch is under way."""
 
     wanted: Stack = ()

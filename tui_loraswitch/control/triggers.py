@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.library.entry import LibraryEntry
 from tui_loraswitch.control.prompt_words import comma_items, escaped, plain_words, without_tags
@@ -30,8 +31,7 @@ _MOST_WORDS = 4
 """Of a name before its brackets; a sentence with an emphasis at its end has more."""
 
 
-@dataclass(frozen=True)
-class TriggerGroup:
+class TriggerGroup(Struct, frozen=True):
     """Words that belong together, as they go into a prompt, and who names them."""
 
     text: str

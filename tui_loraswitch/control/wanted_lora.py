@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.block_weights import parse_block_weights
 from engine.errors import EngineError
@@ -17,8 +18,7 @@ TEXT_ENCODER_2, BLOCK_WEIGHTS = "te2", "lbw"
 """Fields by name, in tags and in options: `neon:0.8:te2=0.5:lbw=MID`."""
 
 
-@dataclass(frozen=True)
-class WantedLora:
+class WantedLora(Struct, frozen=True):
     """A LoRA by a name that is not resolved yet."""
 
     name: str

@@ -13,8 +13,9 @@ import struct
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct, structs
 
 from tui_loraswitch.config.settings import ImageSetting
 from tui_loraswitch.images import iterm2, tmux
@@ -39,8 +40,7 @@ _NAME_ANSWER = re.compile(rb"\x1bP>\|([^\x1b]*)")
 _ATTRIBUTES_ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
 
 
-@dataclass(frozen=True)
-class TerminalImages:
+class TerminalImages(Struct, frozen=True):
     """How to draw pictures, and the size of a character cell in pixels."""
 
     protocol: Protocol
@@ -86,15 +86,15 @@ def settled(
     """
     found = parse_answers(answers, environment)
     if multiplexer is not None and (found.protocol != "sixel" or not multiplexer.shows_sixel):
-        found = replace(found, protocol="halfcell")
+        found = structs.replace(found, protocol="halfcell")
     if setting in ("kitty", "iterm2", "sixel"):
-        found = replace(found, protocol=setting)
+        found = structs.replace(found, protocol=setting)
     elif multiplexer is not None and multiplexer.carries_kitty:
-        found = replace(found, protocol="kitty")
+        found = structs.replace(found, protocol="kitty")
     has_colours = environment.get("NO_COLOR") is None
     if found.protocol == "kitty" and not has_colours:
-        found = replace(found, protocol="halfcell")
-    return replace(
+        found = structs.replace(found, protocol="halfcell")
+    return structs.replace(
         found,
         in_tmux=found.protocol == "kitty" and multiplexer is not None,
         follows_tmux=setting == "auto" and multiplexer is not None and has_colours,
@@ -107,7 +107,7 @@ def looked_at_again(found: TerminalImages) -> TerminalImages:
     if around is None or around.carries_kitty == found.in_tmux:
         return found
     protocol: Protocol = "kitty" if around.carries_kitty else "halfcell"
-    return replace(found, protocol=protocol, in_tmux=around.carries_kitty)
+    return structs.replace(found, protocol=protocol, in_tmux=around.carries_kitty)
 
 
 def parse_answers(answers: bytes, environment: Mapping[str, str]) -> TerminalImages:
@@ -152,7 +152,7 @@ def with_cell_of_now(found: TerminalImages) -> TerminalImages:
         return found
     rows, columns, width, height = struct.unpack("HHHH", size)
     cell = width // max(1, columns), height // max(1, rows)
-    return replace(found, cell_width=cell[0], cell_height=cell[1]) if all(cell) else found
+    return structs.replace(found, cell_width=cell[0], cell_height=cell[1]) if all(cell) else found
 
 
 def _ask(questions: str) -> bytes:

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tui_loraswitch.images.kitty import has_placeholders
 
@@ -18,8 +19,7 @@ _PATIENCE = 2.0
 """Seconds; its answer takes hundredths."""
 
 
-@dataclass(frozen=True)
-class Tmux:
+class Tmux(Struct, frozen=True):
     """The tmux around this program."""
 
     version: str

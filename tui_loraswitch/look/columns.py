@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from textual.geometry import Region
 
 LEAST = 3
 """Lines of the smallest pane: its frame and one of content."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A pane with the height it asks for and what it keeps when room is short.
 
     The one that asks for 0 takes what the others leave.
@@ -23,8 +22,7 @@ class Part:
     least: int = LEAST
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """A part of the screen for some panes; `splits` are the lines that the user gave to panes."""
 
     area: Region

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct, field
 from textual.geometry import Region
 
 from tui_loraswitch.look.columns import LEAST, Column, Part
@@ -24,8 +24,7 @@ LINE_OF_GAUGES_HEIGHT = 14
 """With less, they have none."""
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What decides about the room besides the terminal's size."""
 
     right: str = "picture"
@@ -40,8 +39,7 @@ class Wishes:
     """Cells by which the user has made panes higher, or `left` and `side` wider."""
 
 
-@dataclass(frozen=True)
-class Arrangement:
+class Arrangement(Struct, frozen=True):
     """The regions of the panes shown, by pane id; panes not named are hidden."""
 
     mode: Mode

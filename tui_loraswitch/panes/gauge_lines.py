@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from textual.content import Content
 
 from engine.monitor.reading import GpuReading, Reading
@@ -26,8 +26,7 @@ _NARROWEST = 24
 """Cells of a bar beside which there are other figures."""
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """All that the gauges draw from."""
 
     reading: Reading

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 
+from msgspec import structs
 from textual.app import ComposeResult
 
 from engine.monitor.reading import Reading
@@ -46,7 +46,7 @@ class GaugesPane(Pane, can_focus=True):
             self._history.clear()
         self._memory, self._on_gpu = view.memory, on_gpu
         if self._figures is not None:
-            self._figures = replace(self._figures, memory=self._memory, on_gpu=self._on_gpu)
+            self._figures = structs.replace(self._figures, memory=self._memory, on_gpu=self._on_gpu)
             self._show()
 
     def show_reading(self, reading: Reading) -> None:

@@ -6,8 +6,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
+from msgspec import structs
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
@@ -127,7 +127,7 @@ class LogPane(Pane):
 
     def write(self, line: LogLine) -> None:
         """Write down something that happened now."""
-        self._add(replace(line, time=self._clock()))
+        self._add(structs.replace(line, time=self._clock()))
 
     def _add(self, line: LogLine) -> None:
         log.info("%s: %s", line.kind, line.text)

@@ -7,12 +7,12 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
-from msgspec import structs
+from msgspec import Struct, structs
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -66,8 +66,7 @@ p writes another prompt:
 NO_MODEL = "no model is loaded\nL loads it again · m chooses one"
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """Something to look at, with the words above and below it."""
 
     source: Source

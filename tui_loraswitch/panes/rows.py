@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple, overload
+
+from msgspec import Struct, field
 
 from engine.library.entry import LibraryEntry
 from engine.library.own import Own
@@ -26,8 +27,7 @@ class FolderRow(NamedTuple):
     is_open: bool
 
 
-@dataclass(frozen=True)
-class LoraRow:
+class LoraRow(Struct, frozen=True):
     """A LoRA file; `folder` is named where the list is flat."""
 
     id: int
@@ -127,8 +127,7 @@ class Rows(Sequence[Row]):
         return LoraRow(index.id(number), index.entry(number), index.own(number), depth, folder)
 
 
-@dataclass
-class _Folder:
+class _Folder(Struct):
     name: str
     key: str
     folders: dict[str, _Folder] = field(default_factory=dict)
@@ -145,8 +144,7 @@ class _Folder:
         return folder
 
 
-@dataclass
-class _Step:
+class _Step(Struct):
     """A folder, or the files that lie in it itself, on the way through the whole tree."""
 
     depth: int

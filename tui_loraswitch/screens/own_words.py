@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import ClassVar
 
+from msgspec import structs
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -76,7 +76,7 @@ class OwnWordsScreen(ModalScreen[LoraWords | None]):
             note.update(Content(str(error)))
             return
         groups = tuple(filter(None, map(clean_line, triggers.split(";"))))
-        self.dismiss(replace(words, base_model=clean_line(base, 60), triggers=groups))
+        self.dismiss(structs.replace(words, base_model=clean_line(base, 60), triggers=groups))
 
 
 def _line(label: str, text: str, name: str, hint: str) -> ComposeResult:
@@ -103,4 +103,4 @@ def with_strengths(words: LoraWords, text: str) -> LoraWords:
     best, low, high = (None if group is None else float(group) for group in match.groups())
     if low is not None and high is not None and not low <= (low if best is None else best) <= high:
         raise EngineError("The strength lies in its range, the lower end first: 0.8 0.4..1.2.")
-    return replace(words, strength=best, lowest=low, highest=high)
+    return structs.replace(words, strength=best, lowest=low, highest=high)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import structs
 
 from engine.errors import EngineError
 from engine.generate.check import check_request
@@ -26,7 +27,7 @@ def read_form(texts: Mapping[str, str], state: UiState, default_size: int | None
     `EngineError` with a sentence for the first value that cannot be.
     """
     width, height = _size(texts["size"], default_size or TRAINED)
-    new = replace(
+    new = structs.replace(
         state,
         steps=_whole("steps", texts["steps"]),
         sampler=texts["sampler"],

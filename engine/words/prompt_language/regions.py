@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from engine.errors import EngineError
 from engine.words.lora_tags import LoraTag, TagOrder, split_tags
@@ -35,8 +36,7 @@ class Box(NamedTuple):
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(Struct, frozen=True):
     """A part of the picture and its prompt, with the tags of its own LoRAs."""
 
     text: str
@@ -45,8 +45,7 @@ class Region:
     """Of kind `mask`, its place in `regions` is the number of its mask."""
 
 
-@dataclass(frozen=True)
-class Regions:
+class Regions(Struct, frozen=True):
     """A prompt with regions; one without has a base alone."""
 
     base: str
