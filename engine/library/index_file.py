@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.files.saving import in_words
+
 _VERSION = 7
 """Raised when entries are made otherwise than before: older ones are then read anew."""
 
@@ -133,7 +135,7 @@ class IndexFile:
             except (OSError, sqlite3.DatabaseError) as another:
                 error = another
         self.warning = (
-            f"{self.path}: the library index cannot be kept here ({error}), so the next start "
+            f"{self.path}: the library index cannot be kept here ({in_words(error)}), so the next start "
             "reads all files anew; check the folder's rights and its free space."
         )
         return _connect(None)

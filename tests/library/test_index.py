@@ -155,7 +155,7 @@ def test_row_that_makes_no_sense_is_left_out(tmp_path: Path, column: str, text: 
 def test_where_nothing_can_be_written_the_index_lives_in_memory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with LibraryIndex(tmp_path / "file" / "index.sqlite") as index:
-        assert "cannot be kept here" in index.warning
+        assert "cannot be kept here (what is there is not a folder)" in index.warning
         index.store([indexed("stamp", BARE)])
         assert index.load([ROOT]) == [BARE]
 
