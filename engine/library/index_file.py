@@ -135,8 +135,8 @@ class IndexFile:
             except (OSError, sqlite3.DatabaseError) as another:
                 error = another
         self.warning = (
-            f"{self.path}: the library index cannot be kept here ({in_words(error)}), so the next start "
-            "reads all files anew; check the folder's rights and its free space."
+            f"{self.path}: the library index cannot be kept here ({in_words(error)}), so the next "
+            "start reads all files anew; check the folder's rights and its free space."
         )
         return _connect(None)
 
