@@ -6,12 +6,12 @@ import copy
 import logging
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from msgspec import structs
 
 from engine.errors import CancelledError, EngineError
 from engine.generate.encode import EmbeddingsCache
@@ -91,7 +91,7 @@ def test_start_tells_the_drawn_seed_and_all_steps(pipe: Any, request_of: Any, dr
     assert total == 2
     assert 0 <= seed < 2**32
     assert [picture.seed for picture in pictures] == [seed, seed + 1]
-    again = draw(structs.replace(request, seed=seed))
+    again = draw(replace(request, seed=seed))
     assert again[1].image.tobytes() == pictures[1].image.tobytes()
 
 
