@@ -78,3 +78,12 @@ async def test_what_a_toast_says_is_in_the_log_and_in_the_log_file(start, caplog
         await driver.load()
         await driver.switch_to("neon")
         assert any("neon" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_misspelt_name_in_the_config_file_is_said_where_it_is_seen(
+    start, settings, tmp_path
+):
+    path = tmp_path / "config.toml"
+    path.write_text('them = "nord"\n')
+    async with start(settings=structs.replace(settings, config_path=path)) as driver:
+        assert any("“them” is no setting" in line for line in driver.log)
