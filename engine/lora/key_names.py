@@ -81,6 +81,10 @@ _FACTORS = ("up", "down", "mid", "hada_", "lokr_", "hira_", "embedding_", "singu
             "q_layer", "lambda_layer", "base_", "alpha", "scale")  # fmt: skip
 """How the roles begin of tensors that change nothing where there is no rank between them."""
 
+WRAPPERS = r"(?:state_dict|pipe|pipeline|model|base_model\.model|_orig_mod|module)\."
+"""What trainers keep a model in, and what PEFT, torch.compile and distributed training put around
+it: a pattern of what stands before a name."""
+
 _INNER = re.compile(r"(?:[._]base_layer)+$", re.MULTILINE)
 """What PEFT calls a module inside an adapter, be it the model's own or another adapter."""
 

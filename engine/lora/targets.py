@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from engine.lora.key_names import outermost
+from engine.lora.key_names import WRAPPERS, outermost
 from engine.sdxl.unet_names import Layers, layers_down, unet_original_path
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
@@ -56,12 +56,9 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("", "text_encoder"),
 )
 _WRAPPERS = re.compile(
-    r"""^(?:(?:state_dict|pipe|pipeline|model)\.)+
-    | (?:^|(?<=\.))(?:base_model\.model|_orig_mod|module)\.""",
-    re.VERBOSE,
+    rf"^(?:{WRAPPERS})+ | (?<=\.)(?:base_model\.model|_orig_mod|module)\.", re.VERBOSE
 )
-"""What trainers keep a model in, and what PEFT, torch.compile and distributed training put around
-it, or a part of it."""
+"""What stands before a name, and what is put around a part of a model within it."""
 _OLD_PROCESSOR = re.compile(r"\.processor\.to_")
 
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from engine.lora.key_names import outermost
+from engine.lora.key_names import WRAPPERS, outermost
 
 _FLAT = str.maketrans(".-", "__")
 _NUMBERS = str.maketrans("0123456789", "##########")
 
 _WRAPPERS = re.compile(
-    r"""^(?:lora_unet_|oft_unet_|lycoris_unet_|lora_transformer_|lycoris_|base_model\.model\.
-        |diffusion_model\.|unet\.|transformer\.|net\.|dit\.|model\.|state_dict\.|pipe\.|pipeline\.
-        |_orig_mod\.|module\.)+""",
+    rf"""^(?:lora_unet_|oft_unet_|lycoris_unet_|lora_transformer_|lycoris_
+        |diffusion_model\.|unet\.|transformer\.|net\.|dit\.|{WRAPPERS})+""",
     re.VERBOSE | re.MULTILINE,
 )
 """What programs write before the names of the denoising network."""
