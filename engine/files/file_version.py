@@ -51,6 +51,10 @@ class FileVersion(NamedTuple):
             status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         )
 
+    def has_content_of(self, other: FileVersion) -> bool:
+        """Whether at most the name, links or rights have changed, by the time of modification."""
+        return self[:4] == other[:4]
+
 
 def _status(file: Path | int) -> os.stat_result:
     return os.fstat(file) if isinstance(file, int) else file.stat()

@@ -48,7 +48,8 @@ def remove_previews(previews: Mapping[Path, FileVersion]) -> None:
     """
     for path, version in previews.items():
         try:
-            if FileVersion.of(path) == version:
+            # One that was in the trash meanwhile is still the same.
+            if FileVersion.of(path).has_content_of(version):
                 path.unlink()
         except FileNotFoundError:
             continue

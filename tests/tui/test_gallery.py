@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from engine.errors import EngineError
 from engine.files.hashes import hash_file
+from engine.files.trash import Trashed
 from engine.generate.picture_bytes import encode_picture
 from engine.protocol.commands import Draw, SetStack
 from engine.protocol.making import FileUsed, Making, encode_making
@@ -23,6 +27,7 @@ from tests.tui.conftest import Driver
 from tui_loraswitch.config.settings import AppSettings
 from tui_loraswitch.images.halfcell import HalfCellPicture
 from tui_loraswitch.screens.gallery.days import Days
+from tui_loraswitch.screens.gallery.records import GalleryRecords, preview_place
 from tui_loraswitch.screens.gallery.screen import GalleryScreen
 from tui_loraswitch.screens.gallery.viewer import PictureViewer
 
@@ -243,11 +248,78 @@ async def test_a_preview_for_its_lora_asks_before_it_replaces_one(
         await driver.sees("the preview of neon is taken back")
         assert Image.open(preview).getpixel((5, 5)) == (0, 0, 255)
         await driver.press("u")
-        await driver.until(lambda: "another file is there now" in driver.toasts[-1])
+        await driver.until(
+            lambda: any("another file is there now" in toast for toast in driver.toasts)
+        )
         preview.unlink()
         await driver.press("u", "u")
         await driver.sees("There is nothing to take back")
         assert not preview.exists()
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GalleryRecords:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return GalleryRecords(tmp_path / "a.db", ())
+
+
+def test_two_previews_of_one_lora_are_taken_back_one_by_one(
+    records: GalleryRecords, tmp_path: Path
+) -> None:
+    lora = tmp_path / "ink.safetensors"
+    for colour in ("red", "blue"):
+        picture = write_picture(tmp_path / f"{colour}.png", 0, "a fox", colour=colour)
+        records.write_preview(picture, lora)
+    preview = preview_place(lora)
+    assert Image.open(preview).getpixel((5, 5)) == (0, 0, 255)
+    assert records.take_back() == "the preview of ink is taken back"
+    assert Image.open(preview).getpixel((5, 5)) == (255, 0, 0)
+    assert records.take_back() == "the preview of ink is taken back"
+    assert not preview.exists()
+    assert records.take_back() == ""
+
+
+def test_what_cannot_be_taken_back_does_not_hold_up_the_others(
+    records: GalleryRecords, tmp_path: Path
+) -> None:
+    first, second = (write_picture(tmp_path / f"{name}.png", 0, "a fox") for name in "ab")
+    records.throw_away(first)
+    records.throw_away(second)
+    second.write_bytes(b"another")
+    with pytest.raises(EngineError, match="another file is there now"):
+        records.take_back()
+    assert records.take_back() == "a.png is back"
+    second.unlink()
+    assert records.take_back() == "b.png is back"
+
+
+def test_a_second_undo_waits_for_the_first(
+    records: GalleryRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("a.png", "b.png")
+    for name in names:
+        records.throw_away(write_picture(tmp_path / name, 0, "a fox"))
+    first_is_in, restored = threading.Event(), threading.Event()
+    order, restore = [], Trashed.restore
+
+    def slow(trashed: Trashed) -> Path:
+        order.append(f"{trashed.original.name} begins")
+        first_is_in.set()
+        restored.wait(30)
+        path = restore(trashed)
+        order.append(f"{path.name} ends")
+        return path
+
+    monkeypatch.setattr(Trashed, "restore", slow)
+    with ThreadPoolExecutor(2) as threads:
+        undos = [threads.submit(records.take_back)]
+        assert first_is_in.wait(30)
+        undos.append(threads.submit(records.take_back))
+        assert not wait(undos, 0.2).done
+        restored.set()
+        assert [undo.result() for undo in undos] == ["b.png is back", "a.png is back"]
+    assert order == ["b.png begins", "b.png ends", "a.png begins", "a.png ends"]
+    assert records.take_back() == ""
 
 
 async def test_copy_by_a_menu(start: Any, pictures: list[Path]) -> None:

@@ -34,6 +34,8 @@ class GalleryRecords:
         self._database: Database | None = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._changing = threading.Lock()
+        """One thing at a time is done to files or taken back: each key has a thread of its own."""
         self._undo: list[Callable[[], str]] = []
         """Each takes one thing back and says so; the last comes first."""
 
@@ -56,26 +58,20 @@ class GalleryRecords:
 
     def throw_away(self, path: Path) -> None:
         """Put a picture into the trash."""
-        trashed = to_trash(path)
-        self._store.set_gone([path])
 
         def take_back() -> str:
             trashed.restore()
             self._store.set_gone([path], gone=False)
             return f"{path.name} is back"
 
-        self._undo.append(take_back)
+        with self._changing:
+            trashed = to_trash(path)
+            self._store.set_gone([path])
+            self._undo.append(take_back)
 
     def write_preview(self, picture: Path, lora: Path) -> None:
         """Make a picture the preview of a LoRA; the one of before goes into the trash."""
         place = preview_place(lora)
-        before = to_trash(place) if place.exists() else None
-        try:
-            written = FileVersion.of(write_preview(picture, lora))
-        except (EngineError, OSError):
-            if before is not None:
-                before.restore()
-            raise
 
         def take_back() -> str:
             from engine.sweep.previews import remove_previews
@@ -87,15 +83,28 @@ class GalleryRecords:
                 before.restore()
             return f"the preview of {lora.stem} is taken back"
 
-        self._undo.append(take_back)
+        with self._changing:
+            before = to_trash(place) if place.exists() else None
+            try:
+                written = FileVersion.of(write_preview(picture, lora))
+            except (EngineError, OSError):
+                if before is not None:
+                    before.restore()
+                raise
+            self._undo.append(take_back)
 
     def take_back(self) -> str:
         """Undo the last of both, and say what is so again; empty where nothing was done."""
-        if not self._undo:
-            return ""
-        words = self._undo[-1]()
-        self._undo.pop()
-        return words
+        with self._changing:
+            if not self._undo:
+                return ""
+            step = self._undo.pop()
+            try:
+                return step()
+            except EngineError:
+                # The others can be taken back before it is tried again.
+                self._undo.insert(0, step)
+                raise
 
     def close(self) -> None:
         """Stop what is going on. The file is closed when that has ended."""
