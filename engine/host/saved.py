@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from msgspec import structs
 
 from engine.errors import FileFormatError
 from engine.files.regular_file import read_regular
+from engine.files.unreadable import set_aside
 from engine.protocol.commands import Load
 from engine.protocol.events import (
     FINAL,
@@ -27,8 +27,6 @@ from engine.protocol.plain_json import JsonDecoder, encode_json
 from engine.protocol.refs import LoraRef
 from engine.protocol.request import GenerateRequest
 from engine.protocol.view import EngineView
-
-log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
 """Bytes of such a file that are read: far more than a full queue takes."""
@@ -70,14 +68,9 @@ def read_saved(path: Path) -> Saved:
     """
     try:
         return _DECODER.decode(read_regular(path, LARGEST))
-    except FileFormatError as error:
-        if path.exists():
-            log.warning("stack, queue and draft of the last host are left out: %s", error)
-    except ValueError as error:
-        aside = path.with_suffix(".unreadable.json")
-        log.warning("%s cannot be read (%s), and is kept as %s", path, error, aside.name)
-        path.replace(aside)
-    return Saved()
+    except (FileFormatError, ValueError) as error:
+        set_aside(path, error)
+        return Saved()
 
 
 def encode_saved(saved: Saved) -> bytes:

@@ -226,6 +226,19 @@ def test_an_unreadable_state_is_set_aside(tmp_path: Path, caplog: pytest.LogCapt
     assert "is kept as host.unreadable.json" in caplog.text
 
 
+def test_states_that_are_too_large_are_set_aside_each_under_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.host.saved.LARGEST", 8)
+    state = tmp_path / "host.json"
+    for content in (b"1" * 9, b"2" * 9):
+        state.write_bytes(content)
+        assert read_saved(state) == Saved()
+        assert not state.exists()
+    assert (tmp_path / "host.unreadable.json").read_bytes() == b"1" * 9
+    assert (tmp_path / "host.unreadable-2.json").read_bytes() == b"2" * 9
+
+
 def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

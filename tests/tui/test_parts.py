@@ -23,7 +23,7 @@ from engine.protocol.reports import MemoryReport
 from engine.protocol.request import GenerateRequest
 from engine.protocol.text import duration, file_size, stack_words
 from engine.protocol.view import EngineView
-from tui_loraswitch.config.ui_state import UiState, load_state, save_state
+from tui_loraswitch.config.ui_state import MAX_STATE_BYTES, UiState, load_state, save_state
 from tui_loraswitch.control.stack_view import StackView
 from tui_loraswitch.images.fit import fit_half_cells, fit_protocol
 from tui_loraswitch.images.terminal import TerminalImages
@@ -77,6 +77,21 @@ def test_a_state_file_that_cannot_be_read_is_set_aside(tmp_path, caplog, content
     assert not path.exists()
     assert "state.json cannot be read" in caplog.text
     assert "kept as state.unreadable.json" in caplog.text
+
+
+def test_a_state_file_that_is_too_large_outlasts_the_next_save(tmp_path, caplog):
+    path = tmp_path / "state.json"
+    for content in (b"1" * (MAX_STATE_BYTES + 1), b"2" * (MAX_STATE_BYTES + 1), b"{"):
+        path.write_bytes(content)
+        save_state(path, load_state(path))
+    kept = {file.name: file.read_bytes()[:1] for file in tmp_path.glob("*.unreadable*")}
+    assert kept == {
+        "state.unreadable.json": b"1",
+        "state.unreadable-2.json": b"2",
+        "state.unreadable-3.json": b"{",
+    }
+    assert "kept as state.unreadable-2.json: " in caplog.text
+    assert "too large" in caplog.text
 
 
 def test_a_pipe_in_the_place_of_the_state_is_not_waited_for(tmp_path, caplog):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from engine.errors import FileFormatError
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
 from engine.files.saving import replace_file
+from engine.files.unreadable import set_aside
 from engine.protocol.passes import (
     RESIZES,
     UPSCALERS,
@@ -27,8 +26,6 @@ from engine.protocol.request import NOISES, EmptyNegative, GenerateRequest, Nois
 from engine.words.sampler_spellings import read_sampler_and_schedule
 from tui_loraswitch.config.config import expanded
 from tui_loraswitch.config.settings import AppSettings
-
-log = logging.getLogger(__name__)
 
 MAX_STATE_BYTES = 1_000_000
 DEMO_PROMPT = "a large red star on a blue background"
@@ -172,41 +169,34 @@ _OF_DRAFTS = (
 def load_state(path: Path) -> UiState:
     """The remembered state; what is missing, of another type or unreadable takes its default.
 
-    A file that is no state is set aside under another name: a prompt may be in it.
+    A file that cannot be read is set aside under another name: a prompt may be in it.
     """
     try:
         table = parse_json(read_regular(path, MAX_STATE_BYTES))
         if not isinstance(table, dict):
             raise ValueError("it holds no table")
-    except FileFormatError as error:
-        if path.exists():
-            log.warning("what was remembered is left out: %s", error)
-    except ValueError as error:
-        aside = path.with_suffix(".unreadable.json")
-        log.warning("%s cannot be read (%s), and is kept as %s", path, error, aside.name)
-        with suppress(OSError):
-            path.replace(aside)
-    else:
-        return _state_of(table)
-    return UiState()
+    except (FileFormatError, ValueError) as error:
+        set_aside(path, error)
+        return UiState()
+    return _state_of(table)
 
 
 def _state_of(table: dict[str, Any]) -> UiState:
     sound: dict[str, Any] = {}
-    for field in _remembered_fields():
-        value = table.get(field.name)
-        if isinstance(field.default, float) and type(value) is int:
+    for name in _REMEMBERED:
+        value, default = table.get(name), getattr(_DEFAULTS, name)
+        if isinstance(default, float) and type(value) is int:
             value = float(value)
         if isinstance(value, str):
             # JSON can spell half characters, which no terminal and no file takes.
             value = value.encode(errors="replace").decode()
-        if type(value) is type(field.default):
-            sound[field.name] = value
+        if type(value) is type(default):
+            sound[name] = value
     state = UiState(**sound)
     sampler, schedule = read_sampler_and_schedule(state.sampler, state.schedule)
     known = {name: getattr(state, name) for name, among in _CHOICES.items()
              if getattr(state, name) in among}  # fmt: skip
-    usual = {name: getattr(UiState(), name) for name in _CHOICES}
+    usual = {name: getattr(_DEFAULTS, name) for name in _CHOICES}
     return structs.replace(state, sampler=sampler, schedule=schedule, **{**usual, **known})
 
 
@@ -217,13 +207,13 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 }
 
 
-def _remembered_fields() -> list[structs.FieldInfo]:
-    return [field for field in structs.fields(UiState) if field.name != "empty_negative"]
+_DEFAULTS = UiState()
+_REMEMBERED = tuple(name for name in UiState.__struct_fields__ if name != "empty_negative")
 
 
 def save_state(path: Path, state: UiState) -> None:
     """Write the state whole or not at all; raises OSError."""
-    table = {field.name: getattr(state, field.name) for field in _remembered_fields()}
+    table = {name: getattr(state, name) for name in _REMEMBERED}
     text = json.dumps(table, indent=2, ensure_ascii=False)
     # A terminal can hand over half characters (surrogates), which no file can hold.
     replace_file(path, text.encode("utf-8", "replace"))
