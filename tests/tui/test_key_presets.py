@@ -208,6 +208,38 @@ async def test_the_palette_does_not_wait_for_folders_of_models(start, monkeypatc
         await driver.until(cancelled.is_set)
 
 
+async def test_models_that_are_found_late_come_into_the_open_palette(start, monkeypatch):
+    found = threading.Event()
+
+    def find(folders, beside, note, is_cancelled):
+        found.wait(30)
+        note(ModelFile(Path("dream.safetensors"), "dream", 6_900_000_000, "SDXL"))
+
+    monkeypatch.setattr(palette_search, "find_models", find)
+    async with start() as driver:
+        await driver.load()
+        await driver.press("colon", *"dream")
+        await driver.sees("No matches found")
+        found.set()
+        await driver.sees("open this model · dream.safetensors")
+
+
+async def test_a_fault_in_looking_for_models_is_logged_and_the_others_are_shown(
+    start, monkeypatch, caplog
+):
+    def find(folders, beside, note, is_cancelled):
+        note(ModelFile(Path("dream.safetensors"), "dream", 6_900_000_000, "SDXL"))
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(palette_search, "find_models", find)
+    async with start() as driver:
+        await driver.load()
+        await driver.press("colon", *"dream")
+        await driver.sees("open this model · dream.safetensors")
+        assert "looking for models has failed" in caplog.text
+        assert "RuntimeError: a fault" in caplog.text
+
+
 async def test_the_palette_finds_recipes(start, session):
     async with start() as driver:
         await driver.load()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from textual.command import Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, Hit, Hits, Provider
 from textual.content import Content
 from textual.markup import escape
+from textual.widgets import Input
 
 from engine.errors import StoreError
 from engine.words.clean import clean_line
@@ -19,6 +21,8 @@ from tui_loraswitch.app.dialogs import edit_settings
 from tui_loraswitch.app.recipe_keys import RecipeKeys
 from tui_loraswitch.control.model_files import ModelFile, demo_model, find_models
 from tui_loraswitch.panes.background import in_background
+
+log = logging.getLogger(__name__)
 
 MOST = 20
 """LoRAs shown for some words."""
@@ -87,15 +91,31 @@ class ModelSearch(_Search):
         """Begin to look into the folders; the palette opens without waiting for them."""
         self._closed = threading.Event()
         self._models: list[ModelFile] = [demo_model()]
+        self._is_short = False
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
         control = self.loraswitch.control
-        looking = in_background(
-            find_models,
-            control.settings.models,
-            control.last_file,
-            self._models.append,
-            self._closed.is_set,
-        )
-        self._looking = asyncio.create_task(looking)
+        try:
+            await in_background(
+                find_models,
+                control.settings.models,
+                control.last_file,
+                self._models.append,
+                self._closed.is_set,
+            )
+        # A fault of this program: what is found by then is shown all the same.
+        except Exception:
+            log.exception("looking for models has failed")
+        if self._is_short:
+            self._search_again()
+
+    def _search_again(self) -> None:
+        """Show the rest. The cursor goes to the first hit, so not once it was moved."""
+        palette = self.app.screen
+        if isinstance(palette, CommandPalette) and not palette.query_one(CommandList).highlighted:
+            words = palette.query_one(Input)
+            words.post_message(Input.Changed(words, words.value))
 
     async def shutdown(self) -> None:
         """Look no further."""
@@ -106,6 +126,7 @@ class ModelSearch(_Search):
         """Models by name, of those that are found by now."""
         app = self.loraswitch
         await asyncio.wait((self._looking,), timeout=MODELS_SECONDS)
+        self._is_short = not self._looking.done()
         for model in tuple(self._models):
             run = partial(app.attempt, partial(app.control.load, model.path))
             where = clean_line(str(model.path or "embedded"))
