@@ -36,14 +36,16 @@ def read_model(choice: ModelChoice, *, half: bool) -> ModelFiles:
     """
     path = choice.path
     with refuse_nonsense(path.name):
-        model = read_networks(path, half=half)
+        model = read_networks(path, half=half, prediction=choice.prediction)
         vae = choice.vae or (None if "vae" in model.parts else _own_vae(path))
         has_all = model.has_text_encoders and (vae is not None or "vae" in model.parts)
         other = None
         if choice.parts_from is not None and not has_all:
             other = _read_lender(choice.parts_from, half=half)
             if not model.has_text_encoders:
-                model = read_networks(path, half=half, like=other.config)
+                model = read_networks(
+                    path, half=half, like=other.config, prediction=choice.prediction
+                )
         if vae is not None:
             model = use_vae(model, vae)
         if other is not None:
@@ -55,14 +57,23 @@ def read_model(choice: ModelChoice, *, half: bool) -> ModelFiles:
     return model
 
 
-def read_networks(path: Path, *, half: bool = True, like: Config | None = None) -> ModelFiles:
+def read_networks(
+    path: Path,
+    *,
+    half: bool = True,
+    like: Config | None = None,
+    prediction: Prediction | None = None,
+) -> ModelFiles:
     """Read the configuration and the headers of a model, of which parts may be missing.
 
     A file that says nothing of its own sizes is taken to be `like` another model, or SDXL.
+    Where the user says the `prediction`, nothing is looked for beside a file.
     Raises `CheckpointError` or `FileFormatError` when it is no SDXL model.
     """
     with refuse_nonsense(path.name):
-        return read_folder(path, half=half) if path.is_dir() else read_single_file(path, like)
+        if path.is_dir():
+            return read_folder(path, half=half)
+        return read_single_file(path, like, prediction)
 
 
 def _read_lender(path: Path, *, half: bool) -> ModelFiles:

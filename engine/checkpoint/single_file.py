@@ -13,12 +13,16 @@ from engine.checkpoint.prediction_in_files import prediction_beside, prediction_
 from engine.checkpoint.spellings import spellings_of
 from engine.checkpoint.unet_layers import with_layers_of
 from engine.sdxl.layout import PARTS
+from engine.sdxl.prediction import Prediction
 
 
-def read_single_file(path: Path, like: Config | None = None) -> ModelFiles:
+def read_single_file(
+    path: Path, like: Config | None = None, prediction: Prediction | None = None
+) -> ModelFiles:
     """Read a checkpoint's header; parts that are not in the file are not in what is returned.
 
     A file that says nothing of its own sizes is taken to be `like` another model, or SDXL.
+    Where the user says the `prediction`, nothing is looked for beside the file.
     Raises `CheckpointError` or `FileFormatError` when it is no SDXL.
     """
     refuse_part_of_folder(path)
@@ -26,7 +30,7 @@ def read_single_file(path: Path, like: Config | None = None) -> ModelFiles:
     parts = require_sdxl(path.name, file.header)
     config = checkpoint_config(path.name, file.header, like)
     notes = []
-    if prediction_in(file.header) is None:
+    if prediction is None and prediction_in(file.header) is None:
         found = prediction_beside(path)
         notes.append(found.note)
         if found.prediction is not None:

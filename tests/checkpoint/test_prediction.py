@@ -132,6 +132,9 @@ def test_a_name_that_speaks_of_v_or_x0_is_told_and_not_believed(
     model = open_float32(path)
     assert settings(model.pipeline) == ("epsilon", False)
     assert [told in note for note in model.notes] == ([True] if told else [])
+    by_user = open_checkpoint(path, device="cpu", dtype=torch.float32, prediction="v")
+    assert settings(by_user.pipeline) == ("v_prediction", False)
+    assert by_user.notes == (), "the user has said it"
 
     def mark(tensors: dict[str, torch.Tensor]) -> None:
         tensors.update(v_pred=torch.zeros(0))

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.checkpoint import check_checkpoint
+from engine.checkpoint.read import ModelChoice, read_model
 from engine.errors import CheckpointError
 from tests.checkpoint.conftest import assert_same, open_float32, weights
 from tests.support.tiny_checkpoint import rewrite_checkpoint, write_tiny_checkpoint
@@ -137,6 +138,19 @@ def test_a_single_text_encoder_that_is_missing_is_lent(
     other = weights(open_float32(lender))
     expected = {k: other[k] if k.startswith(f"{name}.") else t for k, t in tiny_weights.items()}
     assert_same(weights(open_float32(path, parts_from=lender)), expected)
+
+
+def test_what_the_user_says_it_predicts_is_asked_of_nothing_else(
+    tiny_checkpoint: Path, lender: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x-v-pred.safetensors"
+    save_file(with_prefix(tiny_checkpoint, {}), path)
+    told, said = (
+        read_model(ModelChoice(path, parts_from=lender, prediction=prediction), half=True)
+        for prediction in (None, "v")
+    )
+    assert any("--prediction" in note for note in told.notes)
+    assert not any("--prediction" in note for note in said.notes)
 
 
 def test_a_unet_that_is_not_sdxls_is_refused(
