@@ -276,7 +276,8 @@ def test_what_a_module_leaves_over_is_not_read(
     switcher = LoraSwitcher(**make_parts(torch.float16))
     (report,) = switcher.apply([LoraRef(path)]).loras
     assert report.matched == 1
-    assert len(report.warnings) == 1
+    (left_out,) = (words for words in report.warnings if "zeros" not in words)  # the file is a hole
+    assert "left out" in left_out
     assert sum(bytes_read) == 2 * (4 * 48 + 32 * 4)
     assert examine(path).report is None, "neither does looking at it read more"
     assert sum(bytes_read) == 2 * (4 * 48 + 32 * 4)
