@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from engine.errors import SwitchError
 from engine.protocol.refs import LoraRef
+from engine.switch.own_memory import require_own_memory
 from engine.switch.switcher import LoraSwitcher
 from tests.support.tiny_sdxl import make_parts
 from tests.switch.conftest import same_bits
@@ -69,7 +71,12 @@ def with_gaps(k: torch.Tensor, v: torch.Tensor) -> Pair:
     return torch.stack([k, k], dim=2).flatten(1)[:, ::2], v
 
 
-@pytest.mark.parametrize("order", [side_by_side, transposed, with_gaps])
+def in_columns(k: torch.Tensor, v: torch.Tensor) -> Pair:
+    both = torch.cat([k, v], dim=1)
+    return both[:, : k.shape[1]], both[:, k.shape[1] :]
+
+
+@pytest.mark.parametrize("order", [side_by_side, transposed, with_gaps, in_columns])
 def test_weights_in_any_order_of_their_own_are_changed_and_come_back(
     order: Callable[..., Pair], tmp_path: Path
 ) -> None:
@@ -90,6 +97,37 @@ def test_weights_in_any_order_of_their_own_are_changed_and_come_back(
     assert not switcher.verify().different
     switcher.apply([])
     assert same_bits(layers[0].weight, before[0])
+
+
+@pytest.mark.parametrize(
+    ("third", "shared_with"),
+    [
+        (lambda memory: memory[2:, 3:4], "left"),
+        (lambda memory: memory[2:, 4:5], "right"),
+        (lambda memory: memory.view(torch.float16)[1:, 7:8], "left"),
+        (lambda memory: memory.view(torch.float16)[1:, 12:], None),
+    ],
+)
+def test_what_lies_between_the_values_of_others_is_told_from_what_is_theirs(
+    third: Callable[[torch.Tensor], torch.Tensor], shared_with: str | None
+) -> None:
+    memory = torch.zeros(4, 8)
+    weights = {"left": memory[:, :4], "right": memory[:, 4:6], "third": third(memory)}
+    if shared_with is None:
+        require_own_memory(weights.items())
+        return
+    with pytest.raises(SwitchError, match=f"{shared_with} and third are the same memory"):
+        require_own_memory(weights.items())
+
+
+def test_tensors_that_keep_their_values_elsewhere_are_not_taken_for_one() -> None:
+    class Wrapper(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, *call: object) -> NoReturn:
+            raise AssertionError(call)
+
+    wrapped = [torch.Tensor._make_wrapper_subclass(Wrapper, (4, 4)) for _ in range(2)]
+    require_own_memory(zip("ab", wrapped, strict=True))
 
 
 def test_one_parameter_in_two_modules_is_one_weight() -> None:
