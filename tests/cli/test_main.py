@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 from tui_loraswitch.cli import main
 from tui_loraswitch.commands.log_file import log_to_file
+from tui_loraswitch.commands.outcome import refused
 from tui_loraswitch.commands.places import log_path, store_path
 
 
@@ -115,6 +118,32 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch, ca
         assert output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EBADF, "Bad", 3), "refused what was asked for: Bad."),
+        (OSError(errno.EACCES, "No", b"/a"), "refused what was asked for: /a: No."),
+    ],
+)
+def test_what_the_system_refuses_is_said_whatever_it_names(
+    error: OSError, said: str, capsys
+) -> None:
+    assert refused(error) == 2
+    assert capsys.readouterr().err == f"loraswitch: The system {said}\n"
+
+
+def test_a_child_has_the_streams_that_were_closed() -> None:
+    child = "import os; [os.fstat(number) for number in range(3)]"
+    parent = (
+        "import subprocess, sys; from tui_loraswitch.commands import outcome; "
+        "outcome.open_what_is_closed(); "
+        f"sys.exit(subprocess.run([sys.executable, '-c', {child!r}]).returncode)"
+    )
+    command = f"exec {sys.executable} -c {shlex.quote(parent)} <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(["sh", "-c", command], env=environment, timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("closed", ["0", "1", "2", "01", "12", "012"])
 def test_closed_streams_lead_nowhere(closed: str, loras: Path, tmp_path: Path) -> None:
     """Python has no stream then, and the number would be that of the next file."""
@@ -148,4 +177,4 @@ def test_output_that_finds_no_room_is_said(words: list[str], loras: Path) -> Non
             command, env=environment, timeout=60, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 1
-    assert done.stderr == "loraswitch: The output cannot be written: No space left on device.\n"
+    assert done.stderr == "loraswitch: Nothing more can be written: No space left on device.\n"

@@ -39,7 +39,7 @@ CLEAR_LINE = "\r\x1b[K"
 _MAX_MESSAGE = 2000
 
 _CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-"""What a full disk behind `> FILE` answers, and one that fails."""
+"""What a full disk answers, and one that fails: behind `> FILE`, or under a file of ours."""
 
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
@@ -65,6 +65,7 @@ def open_what_is_closed() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+            os.set_inheritable(number, True)  # a child is to have it as well
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
@@ -73,9 +74,11 @@ def refused(error: OSError) -> int:
     """Say what the system has refused, where nothing nearer to it did; the exit code."""
     if error.filename is None and error.errno in _CANNOT_BE_WRITTEN:
         drop_output()
-        say(f"The output cannot be written: {error.strerror or error}.")
+        say(f"Nothing more can be written: {error.strerror or error}.")
         return FAILED
-    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    name = error.filename
+    # The number of a descriptor, which it can be too, says nothing to the user.
+    where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes | os.PathLike) else ""
     say(f"The system refused what was asked for: {where}{error.strerror or error}.")
     return WRONG_USAGE
 
