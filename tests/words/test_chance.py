@@ -133,6 +133,8 @@ def test_variables_are_said_and_notes_are_few() -> None:
     text, (note,) = resolve_chance("a ${x=red} fox", 1, NONE.lines)
     assert text == "a $x=red fox"
     assert note == "“${x=red}” is taken as text: variables are not known here."
+    assert resolve_chance("a fox\n# ${x=red}", 1, NONE.lines)[1] == ()
+    assert resolve_chance("__c__", 1, lambda name: ["${x=red}"]) == ("$x=red", (note,))
     many = "".join(f"${{x{number}}}" for number in range(90))
     assert len(resolve_chance(many, 1, NONE.lines)[1]) == 20
 

@@ -53,12 +53,7 @@ def resolve_chance(text: str, seed: int, lines: Lines) -> tuple[str, tuple[str, 
     """
     decider = _Decider(random.Random(seed), lines)
     resolved = decider.resolve(_COMMENT.sub("", text), 0)
-    variables = (
-        f"{quoted(found[0])} is taken as text: variables are not known here."
-        for found in _VARIABLE.finditer(text)
-    )
-    notes = dict.fromkeys((*decider.notes, *variables))
-    return resolved, tuple(notes)[:_MOST_NOTES]
+    return resolved, tuple(dict.fromkeys(decider.notes))[:_MOST_NOTES]
 
 
 @dataclass
@@ -82,6 +77,10 @@ class _Decider:
             raise EngineError(
                 f"Braces or wildcards are nested deeper than {DEEPEST}; a wildcard may hold itself."
             )
+        self.notes += (
+            f"{quoted(found[0])} is taken as text: variables are not known here."
+            for found in _VARIABLE.finditer(text)
+        )
         pieces: list[str] = []
         place = 0
         for braces in self._outermost(text):
