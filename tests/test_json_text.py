@@ -7,6 +7,7 @@ import math
 import pytest
 
 from engine.files.json_text import MAX_VALUES, parse_json
+from engine.generate.infotext.json_values import read_json
 from tests.support.bounds import bounded
 
 HUGE = "9" * 5000
@@ -24,6 +25,10 @@ HUGE = "9" * 5000
 )
 def test_sound_texts(text: str | bytes, value: object) -> None:
     assert parse_json(text) == value
+
+
+def test_a_number_of_thousands_of_digits_is_the_same_in_a_picture_s_words() -> None:
+    assert read_json(HUGE) == parse_json(HUGE) == math.inf
 
 
 @pytest.mark.parametrize(

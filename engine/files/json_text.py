@@ -43,7 +43,7 @@ def require_single_names(text: bytes) -> None:
                 raise ValueError(f"it names {name[:80]!r} twice")
             seen.add(name)
 
-    json.loads(text.decode("utf-8-sig"), object_pairs_hook=pairs, parse_int=_whole)
+    json.loads(text.decode("utf-8-sig"), object_pairs_hook=pairs, parse_int=whole_number)
 
 
 def _parsed(text: str) -> Any:
@@ -53,9 +53,9 @@ def _parsed(text: str) -> Any:
         raise
     except ValueError:
         # Python reads no number of thousands of digits; the rest of the text is as good without.
-        return json.loads(text, parse_int=_whole)
+        return json.loads(text, parse_int=whole_number)
 
 
-def _whole(digits: str) -> int | float:
+def whole_number(digits: str) -> int | float:
     """A whole number; one of more digits than anything is counted with is out of every bound."""
     return int(digits) if len(digits) <= _MOST_DIGITS else math.inf

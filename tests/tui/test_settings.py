@@ -52,6 +52,9 @@ def test_settings_go_into_the_request_and_come_back_from_a_draft(tmp_path: Path)
     assert load_state(tmp_path / "state.json") == ALL
     (tmp_path / "state.json").write_text('{"resize": "bend", "hires_upscaler": 7, "noise": "x"}')
     assert load_state(tmp_path / "state.json") == UiState()
+    for number in ("9" * 5000, "9" * 400, "1e999", "NaN"):
+        (tmp_path / "state.json").write_text(f'{{"cfg_scale": {number}, "steps": 9}}')
+        assert load_state(tmp_path / "state.json") == UiState(steps=9)
 
 
 async def test_keys_that_are_typed_ahead_go_to_the_fields_that_they_are_meant_for(start):

@@ -177,15 +177,23 @@ def _text(value: object) -> str:
 
 
 def _whole(value: object) -> int:
+    _require_read(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError("this is to be a whole number")
     return value
 
 
 def _real(value: object) -> float:
+    _require_read(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError("this is to be a number")
     return float(value)
+
+
+def _require_read(value: object) -> None:
+    """Of a number that is too long or too large, JSON's reader makes infinity."""
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError("a number as large as this is not read")
 
 
 def _loras(value: object) -> list[WantedLora]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +188,10 @@ def _state_of(table: dict[str, Any]) -> UiState:
     for name in _REMEMBERED:
         value, default = table.get(name), getattr(_DEFAULTS, name)
         if isinstance(default, float) and type(value) is int:
-            value = float(value)
+            with suppress(OverflowError):
+                value = float(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            continue
         if isinstance(value, str):
             # JSON can spell half characters, which no terminal and no file takes.
             value = value.encode(errors="replace").decode()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_MOST_DIGITS = 400
-"""Python refuses to read some thousands, and with them all of the text."""
+from engine.files.json_text import whole_number
 
 
 def read_json(text: object) -> object:
@@ -15,7 +14,7 @@ def read_json(text: object) -> object:
         return None
     try:
         value: object = json.loads(
-            text, object_pairs_hook=_first_wins, parse_int=_whole, strict=False
+            text, object_pairs_hook=_first_wins, parse_int=whole_number, strict=False
         )
     except (ValueError, RecursionError):
         return None
@@ -39,11 +38,6 @@ def json_list(value: object) -> list[Any]:
 def write_json(value: object) -> str:
     """A value as text: a string is itself."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _whole(digits: str) -> int | None:
-    """A whole number; none for more digits than any program counts with."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
