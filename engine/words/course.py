@@ -158,7 +158,9 @@ def with_field(course: Course, field: str) -> Course:
             case "end" | "stop":
                 course = replace(course, end=_place(value))
             case "step":
-                first, _, last = value.partition("-")
+                first, dash, last = value.partition("-")
+                if not dash:
+                    raise ValueError("has a step without its end; write a range, as step=5-10")
                 course = replace(course, start=_place(first), end=_place(last))
             case "turn":
                 found = _TURN.fullmatch(value)
@@ -174,6 +176,9 @@ def with_field(course: Course, field: str) -> Course:
                 course = replace(course, every=every)
             case _:
                 raise ValueError(f"has a field that is none of {', '.join(FIELDS)}")
+    # A share may lie behind a step: that is known when the steps are.
+    if course.end < course.start and not 0 < course.end <= 1 < course.start:
+        raise ValueError("ends before it starts; write the lower place first")
     return course
 
 

@@ -128,7 +128,11 @@ def test_a_tag_reads_back_as_itself(
         ("<lora:x:1:start=1.5>", "is no place"),
         ("<lora:x:1:end=-1>", "is no place"),
         ("<lora:x:1:end=nan>", "is no place"),
-        ("<lora:x:1:step=5>", "is no place"),
+        ("<lora:x:1:step=5>", "write a range, as step=5-10"),
+        ("<lora:x:1:step=10-5>", "ends before it starts"),
+        ("<lora:x:1:step=0.7-0.2>", "ends before it starts"),
+        ("<lora:x:1:step=10-0>", "ends before it starts"),
+        ("<lora:x:1:start=10:end=5>", "ends before it starts"),
         ("<lora:x:1:step=5-10-15>", "is no place"),
         ("<lora:x:1:turn=3/2>", "is no turn"),
         ("<lora:x:1:turn=0/2>", "is no turn"),
@@ -151,6 +155,7 @@ def test_the_fields_of_block_weights_extensions() -> None:
     assert _tag("<lora:x:1:stop=10>").course == Course(end=10)
     assert _tag("<lora:x:1:step=5-10>").course == Course(start=5, end=10)
     assert _tag("<lora:x:1: step = 0.2-0.6 >").course == Course(start=0.2, end=0.6)
+    assert _tag("<lora:x:1:step=10-0.9>").course == Course(start=10, end=0.9)
     assert _tag("<lora:x:1:step=2-4>").course.strengths(6, 1, 1) == [
         (0, 0), (0, 0), (1, 1), (1, 1), (0, 0), (0, 0)]  # fmt: skip
 
