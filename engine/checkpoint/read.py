@@ -99,9 +99,8 @@ def _require_known_prediction(model: ModelFiles) -> None:
     kind = model.config["scheduler"].get("prediction_type", "epsilon")
     if kind not in ("epsilon", "v_prediction"):
         raise CheckpointError(
-            f"{model.path.name}: it predicts neither the noise nor v, as its files have it "
-            f"({str(kind)[:40]}), which is not supported; open another model, or say what it "
-            "predicts (--prediction)."
+            f"{model.path.name}: its files say that it predicts {str(kind)[:40]}, which is not "
+            "supported; open another model, or say what it predicts (--prediction)."
         )
 
 
