@@ -13,7 +13,7 @@ from engine.files.exif_texts import orientation
 if TYPE_CHECKING:
     from PIL.Image import Image, Transpose
 
-_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L")
+_SIXTEEN_BITS = ("I", "I;16")
 
 
 def upright(picture: Image) -> Image:

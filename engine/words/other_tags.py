@@ -13,6 +13,7 @@ OTHER_TAG = re.compile(r"<(?!(?:lora|lyco):)\w++:[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(r"<(?:lora|lyco):[^<>]*+>", re.IGNORECASE)
 _MEANT_AS_ONE = re.compile(r"<\s*+(?:lora|lyco)\b[^<>\n]*+>?", re.IGNORECASE)
 _MOST_NOTES = 20
+ONLY_KNOWN = "only <lora:name:0.8> is known here"
 
 
 def without_other_tags(text: str) -> str:
@@ -22,10 +23,7 @@ def without_other_tags(text: str) -> str:
 
 def notes_on_tags(text: str) -> tuple[str, ...]:
     """What is said of tags that are left out, and of what was meant as one and is text."""
-    notes = [
-        f"{quoted(found[0])} is left out: only <lora:name:0.8> is known here."
-        for found in OTHER_TAG.finditer(text)
-    ]
+    notes = [f"{quoted(found[0])} is left out: {ONLY_KNOWN}." for found in OTHER_TAG.finditer(text)]
     notes += [
         f"{quoted(found[0])} is taken as text: a LoRA is written <lora:name:0.8>."
         for found in _MEANT_AS_ONE.finditer(text)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from engine.words.clean import clean_line
 from engine.words.lora_tags import tag_names
-from engine.words.other_tags import OTHER_TAG
+from engine.words.other_tags import ONLY_KNOWN, OTHER_TAG
 
 _TAG = re.compile(r"<(?:lora|lyco):[^<>]*(?:>|$|(?=<))", re.IGNORECASE | re.MULTILINE)
 _PARTNERS = {")": "(", "]": "[", "}": "{"}
@@ -27,7 +27,7 @@ def prompt_faults(text: str, why_unknown: Callable[[str], str]) -> list[Fault]:
     tags = list(_TAG.finditer(text))
     others = list(OTHER_TAG.finditer(text))
     found = [fault for tag in tags if (fault := _fault_of(tag, why_unknown)) is not None]
-    words = "this is left out: only <lora:name:0.8> is known here"
+    words = f"this is left out: {ONLY_KNOWN}"
     found += [Fault(tag.start(), tag.end(), words) for tag in others]
     without = text
     for tag in (*tags, *others):
