@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
+from textual.command import CommandList, CommandPalette
 from textual.widgets import Input, Static
 
 from engine.protocol.commands import Draw
@@ -222,6 +223,33 @@ async def test_models_that_are_found_late_come_into_the_open_palette(start, monk
         await driver.sees("No matches found")
         found.set()
         await driver.sees("open this model · dream.safetensors")
+
+
+async def test_models_that_are_found_late_do_not_move_the_cursor(start, monkeypatch):
+    found, searched = threading.Event(), []
+    search = palette_search.ModelSearch.search
+
+    def counted(self, query):
+        searched.append(self)
+        return search(self, query)
+
+    monkeypatch.setattr(palette_search.ModelSearch, "search", counted)
+    monkeypatch.setattr(palette_search, "find_models", lambda *_: found.wait(30))
+    async with start() as driver:
+        await driver.load()
+        await driver.press("colon", *"ink")
+        await driver.sees("switch to this LoRA")
+        hits = driver.app.screen.query_one(CommandList)
+        gathering = CommandPalette._GATHER_COMMANDS_GROUP
+        await driver.until(lambda: gathering not in {work.group for work in driver.app.workers})
+        assert hits.option_count > 1
+        await driver.press("down")
+        assert hits.highlighted == 1
+        before = len(searched)
+        found.set()
+        await driver.until(searched[0]._looking.done)
+        await driver.pilot.pause()
+        assert (hits.highlighted, len(searched)) == (1, before)
 
 
 async def test_a_fault_in_looking_for_models_is_logged_and_the_others_are_shown(
