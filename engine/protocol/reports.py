@@ -57,7 +57,10 @@ class LoraReport:
     embeddings: tuple[str, ...] = ()
     """Names of the textual inversions bundled with it."""
     zeros: tuple[str, ...] = ()
-    """Matched modules that change nothing: of their factors, once read, one is zeros alone."""
+    """Matched modules that change nothing: a factor or a difference, once read, is zeros alone.
+
+    It is told of LoRA, LoHa, LoKr, HiRA, AdaLoRA and differences, and of no other family.
+    """
     dropped_biases: tuple[str, ...] = ()
     """Matched modules whose change of a bias is left out, since the model's have none."""
     left_over: tuple[str, ...] = ()
@@ -90,7 +93,7 @@ class LoraReport:
             (self.empty, f"{of_all} have rank 0 and change nothing"),
             (
                 self.zeros,
-                f"{of_all} are zeros and change nothing, as of a download that was not finished",
+                f"{of_all} are zeros and change nothing: untrained, or of an unfinished download",
             ),
             (self.dropped_biases, "changes of a bias are left out, the model has none there"),
             (self.left_over, "tensors beside those of an adapter are of no use here, and left out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
@@ -297,6 +298,48 @@ def test_several_families_in_one_module_add_up() -> None:
         delta({"oft_blocks": random(3, 4, 4), "diff": change}, BASE),
         delta({"oft_blocks": random(3, 4, 4)}, BASE) + change,
     )
+
+
+def factors(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    return {role: random(*shape, seed=len(role)) for role, shape in shapes.items()}
+
+
+LOHA = {"hada_w1_a": (OUT, RANK), "hada_w1_b": (RANK, IN),
+        "hada_w2_a": (OUT, RANK), "hada_w2_b": (RANK, IN)}  # fmt: skip
+TUCKER_LOHA = {"hada_w1_a": (RANK, OUT), "hada_w1_b": (RANK, IN), "hada_t1": (RANK, RANK, 3, 3),
+               "hada_w2_a": (RANK, OUT), "hada_w2_b": (RANK, IN),
+               "hada_t2": (RANK, RANK, 3, 3)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        lora(),
+        factors(up=(OUT, RANK), down=(RANK, IN), mid=(RANK, RANK, 3, 3)),
+        factors(up=(OUT, RANK), down=(RANK, IN), singular=(RANK, 1)),
+        factors(hira_B=(OUT, RANK), hira_A=(RANK, IN)),
+        factors(**LOHA),
+        factors(**TUCKER_LOHA),
+        factors(lokr_w1=(3, 2), lokr_w2=(4, 4)),
+        factors(lokr_w1=(3, 2), lokr_w2_a=(4, RANK), lokr_w2_b=(RANK, 4)),
+        factors(diff=(OUT, IN)),
+        factors(up=(OUT, RANK), down=(RANK, IN), diff=(OUT, IN)),
+    ],
+    ids=lambda tensors: " ".join(tensors),
+)
+def test_an_adapter_is_zero_where_it_changes_nothing(tensors: dict[str, torch.Tensor]) -> None:
+    has_kernel = any(tensor.dim() == 4 for tensor in tensors.values())
+    base = random(OUT, IN, 3, 3) if has_kernel else BASE
+    told = set[bool]()
+    for count in range(len(tensors) + 1):
+        for roles in combinations(tensors, count):
+            some = {r: t * 0 if r in roles else t for r, t in tensors.items()}
+            adapter = build_weight(some, base.shape)
+            assert adapter is not None
+            changes_nothing = not adapter.delta(base, 1.0).any()
+            assert adapter.is_zero == changes_nothing, roles
+            told.add(changes_nothing)
+    assert told == {False, True}
 
 
 def test_several_biases_add_up() -> None:

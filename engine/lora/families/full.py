@@ -9,6 +9,7 @@ import torch
 from engine.lora.families.adapter import (
     Adapter,
     Tensors,
+    all_zero,
     dims,
     rank_of,
     require,
@@ -31,6 +32,10 @@ class Difference(Adapter):
 
     def check(self, shape: torch.Size) -> None:
         _require_same(self.difference, shape)
+
+    @property
+    def is_zero(self) -> bool:
+        return all_zero(self.difference)
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         return wide(self.difference, base).reshape(base.shape) * (self.scale * strength)

@@ -19,6 +19,10 @@ class HiRA(Adapter):
     def check(self, shape: torch.Size) -> None:
         self.factors.check(shape)
 
+    @property
+    def is_zero(self) -> bool:
+        return self.factors.is_zero
+
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         return base * self.factors.delta(base, strength)
 

@@ -9,6 +9,7 @@ import torch
 from engine.lora.families.adapter import (
     Adapter,
     Tensors,
+    all_zero,
     dims,
     rank_of,
     require,
@@ -49,6 +50,10 @@ class LoHa(Adapter):
                 wanted = tuple(shape)
                 ranks_fit = (a.shape[0], b.shape[0]) == core.shape[:2]
             require(made_for == wanted and ranks_fit and len(shape) > 1, dims(made_for), shape)
+
+    @property
+    def is_zero(self) -> bool:
+        return any(map(all_zero, (*self.first, *self.second, *(self.cores or ()))))
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         product = self._arm(0, base) * self._arm(1, base)

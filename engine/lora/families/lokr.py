@@ -10,6 +10,7 @@ from engine.lora.families.adapter import (
     Adapter,
     ShapeMismatchError,
     Tensors,
+    all_zero,
     dims,
     number,
     rank_of,
@@ -45,6 +46,10 @@ class LoKr(Adapter):
         # A factor with a kernel keeps it; a flat one may be laid over any kernel.
         kernel_fits = len(right) == 2 or tuple(shape[2:]) in ((), right[2:])
         require(fits and kernel_fits, f"{rows}x{columns}", shape)
+
+    @property
+    def is_zero(self) -> bool:
+        return any(map(all_zero, (*self.first, *self.second)))
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         left, right = _factor(self.first, base), _factor(self.second, base)

@@ -136,6 +136,10 @@ class Tucker(Adapter):
         ranks = (self.up.shape[1], self.down.shape[0])
         require(made_for == tuple(shape) and ranks == self.mid.shape[:2], dims(made_for), shape)
 
+    @property
+    def is_zero(self) -> bool:
+        return any(map(all_zero, (self.up, self.mid, self.down)))
+
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         up, mid, down = (wide(t, base) for t in (self.up, self.mid, self.down))
         full = torch.einsum("mnkl,im,nj->ijkl", mid, up, down)

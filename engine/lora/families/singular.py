@@ -9,6 +9,7 @@ import torch
 from engine.lora.families.adapter import (
     Adapter,
     Tensors,
+    all_zero,
     dims,
     flat,
     rank_of,
@@ -38,6 +39,10 @@ class Singular(Adapter):
         fits = (out, columns) == (shape[0], shape[1:].numel()) and len(shape) > 1
         joined = rank == self.down.shape[0] == self.values.numel()
         require(fits and joined, f"{dims((out, columns))} at rank {rank}", shape)
+
+    @property
+    def is_zero(self) -> bool:
+        return any(map(all_zero, (self.up, self.values, self.down)))
 
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         up, values, down = (wide(t, base) for t in (self.up, self.values, self.down))

@@ -23,6 +23,10 @@ class Sum(Adapter):
         for member in self.members:
             member.check(shape)
 
+    @property
+    def is_zero(self) -> bool:
+        return all(member.is_zero for member in self.members)
+
     def delta(self, base: torch.Tensor, strength: float) -> torch.Tensor:
         first, *others = self.members
         total = first.delta(base, strength)
