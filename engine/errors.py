@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+
+JOINERS = "\u200c\u200d"
+"""Zero-width (non-)joiners: emoji and several scripts need them, and they move no other text."""
+
+
+def is_harmless(char: str) -> bool:
+    """Whether a terminal only shows a character: wide spaces and joiners stand in many names."""
+    return char.isprintable() or char in JOINERS or unicodedata.category(char) == "Zs"
+
+
+def marked(text: str, kept: str = "") -> str:
+    """The same text with `?` for all that could act on a terminal, or is no character."""
+    if text.isprintable():
+        return text
+    return "".join(char if is_harmless(char) or char in kept else "?" for char in text)
 
 
 class EngineError(Exception):
@@ -13,10 +29,7 @@ class EngineError(Exception):
 
     def __str__(self) -> str:
         """The sentence. Names in it may be strangers': nothing in it acts on a terminal."""
-        text = super().__str__()
-        if text.isprintable():
-            return text
-        return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+        return marked(super().__str__(), kept="\n")
 
 
 class FileFormatError(EngineError):

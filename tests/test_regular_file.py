@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import FileFormatError
+from engine.errors import EngineError, FileFormatError
 from engine.files.regular_file import open_regular, printable, read_regular
 
 
@@ -100,3 +100,9 @@ def test_names_in_messages_are_printable(tmp_path: Path) -> None:
         open_regular(path)
     assert str(caught.value).isprintable()
     assert printable(path).endswith("/caf??[2J")
+
+
+def test_wide_spaces_and_joined_signs_stay_in_names_and_messages() -> None:
+    name = "夜\u3000桜\u00a0👩\u200d🎨"
+    assert printable(name) == name
+    assert str(EngineError(f"{name}:\x1b[31m\u202e\n\ud800")) == f"{name}:?[31m?\n?"

@@ -44,6 +44,20 @@ def test_names_that_are_taken_and_odd_ones(trash: Path, tmp_path: Path) -> None:
     assert [*(trash / "files").iterdir(), *(trash / "info").iterdir()] == []
 
 
+def test_what_stays_in_the_trash_is_no_fault(
+    trash: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fox.png"
+    path.write_bytes(b"one")
+    trashed = to_trash(path)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(self)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert trashed.restore().read_bytes() == b"one"
+
+
 def test_what_is_not_there_is_said_and_leaves_no_note(trash: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"nothing\.png: cannot be put into the trash"):
         to_trash(tmp_path / "nothing.png")

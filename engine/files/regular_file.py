@@ -11,7 +11,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-from engine.errors import FileFormatError
+from engine.errors import FileFormatError, marked
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -84,10 +84,7 @@ def unreadable(path: Path, error: OSError) -> FileFormatError:
 
 def printable(name: str | Path) -> str:
     """A file's name without the characters that could act on a terminal, or are none."""
-    text = str(name)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return marked(str(name))
 
 
 def _require_regular(path: Path, mode: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -37,9 +38,12 @@ class Trashed:
         except OSError:
             self._move_back()
         else:
-            self.kept.unlink()
+            # It is back: what cannot be removed from the trash does no harm there.
+            with suppress(OSError):
+                self.kept.unlink()
         if self.info is not None:
-            self.info.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.info.unlink()
         return self.original
 
     def _move_back(self) -> None:

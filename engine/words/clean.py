@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from engine.errors import JOINERS, is_harmless
 
 MAX_LINE = 500
 """Characters of a name, a word, a title."""
@@ -17,10 +18,6 @@ _ESCAPES = re.compile(
     "(?:[^\x07\x1b\x9c\x9d\x90\x98\x9e\x9f]*(?:\x07|\x1b\\\\|\x9c))?"
     "|\x1b[ -/]*[0-~]?"
 )
-_JOINERS = "\u200c\u200d"
-"""Zero-width (non-)joiners: emoji and several scripts need them, and they move no other text."""
-
-
 _EMOJI_OR_TEXT = "\ufe0e\ufe0f"
 """They ask for an emoji or a plain sign; terminals disagree on how wide that is."""
 
@@ -55,7 +52,7 @@ def escaped_line(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def _visible_character(char: str) -> str:
-    if char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs":
+    if is_harmless(char):
         return char
     return char.encode("unicode_escape").decode("ascii")
 
@@ -63,7 +60,7 @@ def _visible_character(char: str) -> str:
 def _plain_character(char: str) -> str:
     if char in _EMOJI_OR_TEXT:
         return ""
-    if char.isprintable() or char == "\n" or char in _JOINERS:
+    if char.isprintable() or char == "\n" or char in JOINERS:
         return char
     if char in "\r\v\f\x85\u2028\u2029":
         return "\n"
