@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_loraswitch.app.key_paint import KeyPaintingScreen
+from tui_loraswitch.panes.bare import Bare
 
 PARTS = [
     Region(0, 0, 120, 36),
@@ -80,21 +81,43 @@ async def test_what_is_scrolled_partly_out_of_view_is_painted_so():
             assert cells(compositor, row) == cells(textuals, row), row
 
 
-async def test_only_what_meets_the_part_is_drawn(start, monkeypatch):
+@pytest.fixture
+def drawn(monkeypatch) -> list[tuple[str | None, Region]]:
+    """Which widgets are drawn, and what of them."""
+    found: list[tuple[str | None, Region]] = []
+    for kind in (Widget, Bare):
+
+        def noting(self: Widget, crop: Region, drawing=kind.render_lines):
+            found.append((self.id or self.name, crop))
+            return drawing(self, crop)
+
+        monkeypatch.setattr(kind, "render_lines", noting)
+    return found
+
+
+async def test_only_what_meets_the_part_is_drawn(start, drawn):
     async with start() as driver:
-        drawn: dict[str | None, Region] = {}
-        render_lines = Widget.render_lines
-
-        def noting(self: Widget, crop: Region):
-            drawn[self.id] = crop
-            return render_lines(self, crop)
-
-        monkeypatch.setattr(Widget, "render_lines", noting)
+        drawn.clear()
         screen = driver.app.main
         region = driver.list.region
         screen._compositor._render_chops(Region(*region.offset, 5, 1), lambda y: True)
-        assert set(drawn) == {"lora-list"}
-        assert {crop.height for crop in drawn.values()} == {1}
+        assert drawn == [("lora-list", Region(0, 0, region.width, 1))]
+        drawn.clear()
         frame = driver.app.main.library.region
         screen._compositor._render_chops(Region(*frame.offset, 5, 1), lambda y: True)
-        assert set(drawn) == {"lora-list", "library"}
+        assert drawn == [("library", Region(0, 0, frame.width, 1))]
+
+
+async def test_between_two_lines_that_are_painted_none_is_drawn(start, drawn):
+    async with start() as driver:
+        pane, rows = driver.app.main.library, driver.list
+        last = Region(rows.region.x, rows.region.bottom - 1, 5, 1)
+        title = Region(*pane.region.offset, pane.region.width, 1)
+        drawn.clear()
+        compositor = driver.app.main._compositor
+        compositor._dirty_regions = {last, title}
+        compositor.render_partial_update()
+        assert drawn == [
+            ("lora-list", Region(0, rows.region.height - 1, rows.region.width, 1)),
+            ("library", Region(0, 0, pane.region.width, 1)),
+        ]

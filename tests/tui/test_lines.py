@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.protocol.log import LogLine
@@ -15,6 +17,7 @@ from tui_loraswitch.images.fit import HalfCells
 from tui_loraswitch.images.halfcell import ROWS_AT_ONCE, HalfCellPicture
 from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes.details import DetailsText
+from tui_loraswitch.panes.log import LogView
 
 MANY = 90
 
@@ -59,6 +62,52 @@ async def test_the_filter_changes_list_and_details_without_a_layout(
         assert found == []
         assert ("#" in bar(driver.list)) is is_long
         assert ("nothing matches" in driver.text) is (cursor is None)
+
+
+def looks(strip: Strip, width: int) -> list[tuple[str, object, object, bool, bool]]:
+    """Each cell as it is seen: a blank has no colour of text."""
+    return [
+        (sign, None if sign == " " else style.color, style.bgcolor, style.bold, style.reverse)
+        for text, style, _ in strip
+        for sign in text
+        if style is not None
+    ][:width]
+
+
+async def test_lines_look_as_textual_paints_them(start, many):
+    async with start(120, 56) as driver:
+        await driver.highlight("m3")
+        main = driver.app.main
+        text, log = main.details.query_one(DetailsText), main.log_pane.query_one(LogView)
+        await driver.until(lambda: "changes nothing" in text.words.plain)
+        main.log_pane.write(LogLine("warning", "a word in the log"))
+        await driver.pilot.pause()
+        for widget in (driver.list, text, log):
+            width = widget.scrollable_content_region.width
+            textuals = Widget.render_lines(widget, widget.size.region)
+            assert len({tuple(looks(line, width)) for line in textuals}) > 1
+            for own, other in zip(widget.render_lines(widget.size.region), textuals, strict=True):
+                assert looks(own, width) == looks(other, width)
+            part = widget.render_lines(Region(3, 1, 7, 1))
+            assert [looks(line, 7) for line in part] == [looks(textuals[1].crop(3, 10), 7)]
+
+
+async def test_the_scrollbar_looks_as_textuals_and_is_taken_hold_of(start, many):
+    async with start() as driver:
+        await driver.press("s", "j", "end")
+        thumb = driver.list.vertical_scrollbar
+        height = thumb.size.height
+        options = driver.app.console.options.update(width=1, height=height)
+        textuals = driver.app.console.render_lines(thumb.render(), options)
+        own = thumb.render_lines(thumb.size.region)
+        assert len({line.text for line in own}) == 2, "the thumb begins within a cell"
+        assert [list(line) for line in own] == textuals
+        row = driver.list.size.height - 1
+        await driver.pilot.mouse_down(thumb, offset=(0, row))
+        await driver.pilot.hover(thumb, offset=(0, 0))
+        await driver.pilot.mouse_up(thumb, offset=(0, 0))
+        await driver.pilot.pause()
+        assert driver.list.scroll_offset.y == 0
 
 
 async def test_a_long_list_scrolls_and_a_short_one_stands_at_its_top(start, many):

@@ -14,7 +14,7 @@ LARGE_FOLDER = 100
 """A folder with more LoRAs starts closed."""
 
 
-SECONDS = 0.003
+SECONDS = 0.002
 """How long a key waits for what it finds; the rest is found between the keys that follow."""
 
 

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
+from tui_loraswitch.panes.bar import Bar
+from tui_loraswitch.panes.bare import Bare
 
-class Lines(ScrollView, can_focus=True):
+
+class Lines(ScrollView, Bare, can_focus=True):
     """Any number of lines; a change of their number lays out nothing.
 
     Textual answers a new `virtual_size` with a layout of the whole screen, and with more when the
@@ -30,6 +34,15 @@ class Lines(ScrollView, can_focus=True):
         background: $background;
     }
     """
+
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        """The scrollbar, made when it is asked for first."""
+        if self._vertical_scrollbar is None:
+            self._vertical_scrollbar = bar = Bar(name="vertical")
+            bar.display = False
+            self.app._start_widget(self, bar)
+        return self._vertical_scrollbar
 
     @abstractmethod
     def draw(self, number: int, width: int) -> Strip | None:
