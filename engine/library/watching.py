@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 _GROUPED_MS = 400
 """Changes that come within this time are told of together."""
-_QUIET_MS = 60
+_QUIET_MS = 200
+"""Between two looks whether more has come; each look takes a moment of the interpreter's time."""
 _BREATH_MS = 500
 _MOST_NEW = 16
 """Watches of new folders, each with a thread; with more, all folders are watched anew as one."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
+_KINDS = "inactive", "active"
 
 
 class _Group(NamedTuple):
@@ -43,10 +44,8 @@ def _groups(cgroup: Path) -> Iterator[_Group]:
     ):
         limit, charged = _number(folder / limit_name), _number(folder / used_name)
         if limit is not None and charged is not None:
-            inactive, active = (
-                _statistic(folder / "memory.stat", f"{prefix}{kind}_file")
-                for kind in ("inactive", "active")
-            )
+            said = _statistics(folder / "memory.stat")
+            inactive, active = (said.get(f"{prefix}{kind}_file", 0) for kind in _KINDS)
             yield _Group(limit, charged, inactive, active)
 
 
@@ -58,10 +57,10 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _statistic(path: Path, name: str) -> int:
+def _statistics(path: Path) -> dict[str, int]:
+    """All numbers of a file by their names; none where there is no such file."""
     try:
-        lines = path.read_text().splitlines()
+        words = [line.split() for line in path.read_text().splitlines()]
     except OSError:
-        return 0
-    values = (line.split() for line in lines)
-    return next((int(words[1]) for words in values if len(words) == 2 and words[0] == name), 0)
+        return {}
+    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdecimal()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
+from engine.protocol.commands import Draw
 from engine.protocol.log import LogLine
 from tests.tui.conftest import PATIENCE, write_lora
 from tui_loraswitch.images.fit import HalfCells
@@ -223,3 +225,22 @@ async def test_what_is_not_found_yet_is_said_while_the_scan_goes_on(start):
         library.show_index(library.view.index, is_complete=False)
         library.query_one("#filter", Input).value = "zzz"
         await driver.sees("nothing matches “zzz” yet")
+
+
+@pytest.mark.parametrize(("protocol", "every"), [("halfcell", 1), ("off", 0)])
+async def test_another_picture_lays_out_nothing_and_has_previews_where_they_are_seen(
+    start, settings, protocol, every
+):
+    chosen = structs.replace(settings, image_protocol=protocol)
+    async with start(images=TerminalImages(protocol), settings=chosen) as driver:
+        await driver.load()
+        driver.app.control.state = structs.replace(driver.app.control.state, prompt="a fox")
+        await driver.press("r")
+        await driver.pilot.pause()
+        found = layouts(driver)
+        await driver.press("r")
+        await driver.pilot.pause()
+        one, other = (draw.request for draw in driver.session.sent(Draw))
+        assert one.seed != other.seed
+        assert {one.preview_every, other.preview_every} == {every}
+        assert found == []

@@ -13,7 +13,7 @@ from textual.message import Message
 
 from engine.library import index
 from engine.monitor import sampler
-from engine.protocol.events import GenerationStep, StateChanged
+from engine.protocol.events import GenerationStep, Preview, StateChanged
 from tests.tui.conftest import FakeEngine
 from tui_loraswitch.app import engine_link
 from tui_loraswitch.app.engine_link import EngineLink
@@ -122,19 +122,24 @@ def test_gpu_and_process_of_the_model_are_watched_however_late_the_monitor_start
     assert services.stop(1.5)
 
 
-def test_of_many_steps_some_are_shown_and_all_else_as_it_comes(session, monkeypatch):
+@pytest.mark.parametrize(
+    ("preview", "shown"), [(None, [1, 101, 150]), (Preview(1, 1, bytes(3)), [1, 51, 101, 150])]
+)
+def test_of_many_steps_some_are_shown_and_all_else_as_it_comes(
+    session, monkeypatch, preview, shown
+):
     messages: list[Message] = []
     link = EngineLink(lambda on_lost: session, messages.append, None)
     link.connect()
-    clock = iter([100.0 + 0.01 * n for n in range(100)])
+    clock = iter([100.0 + 0.01 * n for n in range(150)])
     monkeypatch.setattr(engine_link, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    for step in range(1, 101):
-        session.tell(GenerationStep(step, 100, 0.01 * step))
+    for step in range(1, 151):
+        session.tell(GenerationStep(step, 150, 0.01 * step, preview))
     session.tell(StateChanged("base"))
     attached, *views = messages
     assert isinstance(attached, EngineAttached)
     steps = [message.view.drawing.step for message in views if isinstance(message, ViewChanged)]
-    assert steps == [1, 51, 100, 100], "the state changed after the last step"
+    assert steps == [*shown, 150], "the state changed after the last step"
 
 
 def test_a_lost_engine_is_found_again_unless_it_dies_one_time_after_the_other(session):

@@ -20,8 +20,10 @@ from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, Engine
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS = 0.5
+STEP_SECONDS = 1.0
 """Between two steps of a picture that are shown."""
+STEP_WITH_PREVIEW_SECONDS = 0.5
+"""The same where there is more to see."""
 MOST_DEATHS, DEATHS_SECONDS = 3, 300.0
 """A host that dies as often within that time is not started again by itself."""
 
@@ -76,7 +78,8 @@ class EngineLink:
         self.listener(message)
         if isinstance(event, GenerationStep) and event.step < event.total_steps:
             now = time.monotonic()
-            if now - self._last_step < STEP_SECONDS:
+            wait = STEP_SECONDS if event.preview is None else STEP_WITH_PREVIEW_SECONDS
+            if now - self._last_step < wait:
                 return
             self._last_step = now
         is_taken = isinstance(event, (StackWanted, *FINAL))

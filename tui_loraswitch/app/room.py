@@ -34,7 +34,7 @@ class Room:
     def resize(self, size: Size) -> None:
         """Fill another size."""
         self._size = size
-        self._arrange(self.wishes)
+        self._arrange(self.wishes, is_resized=True)
 
     def restore(self, splits: str) -> None:
         """Take splits as `remembered` told them; what cannot be read of them is left out."""
@@ -116,11 +116,12 @@ class Room:
         if arrange(*self._size, wishes).regions != self.arrangement.regions:
             self._arrange(wishes)
 
-    def _arrange(self, wishes: Wishes) -> None:
+    def _arrange(self, wishes: Wishes, is_resized: bool = False) -> None:
         self.wishes = wishes
-        arrangement = arrange(*self._size, wishes)
-        self.arrangement = arrangement
-        self._show(arrangement)
+        before, self.arrangement = self.arrangement, arrange(*self._size, wishes)
+        # To show it lays out the whole screen.
+        if is_resized or self.arrangement != before:
+            self._show(self.arrangement)
 
 
 def _is_number(text: str) -> bool:

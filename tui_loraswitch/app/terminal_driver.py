@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import selectors
+import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from typing import Any, Literal
 
 from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -39,6 +41,7 @@ class Terminal(LinuxDriver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.exit_event = self._end = _EndOfInput()
         self._cells = ChangedCells()
         self._is_resized = False
         self._size_written = self._app.size
@@ -99,19 +102,20 @@ class Terminal(LinuxDriver):
         return super()._get_terminal_size()
 
     def run_input_thread(self) -> None:
-        """Read the terminal until the driver ends."""
+        """Read the terminal until the driver ends; while nothing comes, nothing is done."""
         parser = XTermParser(self._debug)
         brackets = PasteBrackets()
         # Bytes that are no text, as a broken link sends them, are no reason to end.
         decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
-            while not self.exit_event.is_set():
-                text, wait = "", _WAIT_SECONDS
-                while len(text) < _MOST_AT_ONCE and selector.select(wait):
+            selector.register(self._end.bell, selectors.EVENT_READ)
+            while not self._end.is_set():
+                text, wait = "", _seconds_to_tick(parser)
+                while len(text) < _MOST_AT_ONCE and self._has_come(selector.select(wait)):
                     data = os.read(self.fileno, _READ_BYTES)
                     if not data:  # the terminal is gone; somebody else sees to that
-                        self.exit_event.wait(_WAIT_SECONDS)
+                        self._end.wait(_WAIT_SECONDS)
                         break
                     piece = decode(data)
                     text += piece
@@ -123,6 +127,34 @@ class Terminal(LinuxDriver):
                         self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
+
+    def _has_come(self, ready: list[tuple[selectors.SelectorKey, int]]) -> bool:
+        """Whether something is to be read from the terminal."""
+        return any(key.fd == self.fileno for key, _ in ready)
+
+
+class _EndOfInput(threading.Event):
+    """Says that the reading is to end; its bell wakes who waits for the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bell, self._rope = os.pipe()
+
+    def set(self) -> None:
+        """From now on nothing is read."""
+        super().set()
+        os.write(self._rope, b"!")
+
+    def clear(self) -> None:
+        """The same terminal may be read again."""
+        super().clear()
+        os.read(self.bell, 1)
+
+
+def _seconds_to_tick(parser: XTermParser) -> float | None:
+    """Until a sequence that has begun counts as it is, such as Escape; None where none has."""
+    end = parser._timeout_time
+    return None if end is None else max(0.0, end - get_time())
 
 
 def own_driver(driver: type[Driver]) -> type[Driver]:

@@ -73,6 +73,8 @@ def with_loras(
         hires=hires,
         picture_format=settings.picture_format,
         file_names=settings.picture_names,
+        # Where none is shown, none is made and sent.
+        preview_every=0 if settings.image_protocol == "off" else request.preview_every,
     )
     written = loras.written((*whole, *request.own_loras))
     return replace(request, lora_names=written), whole

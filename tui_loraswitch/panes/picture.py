@@ -338,17 +338,21 @@ class PicturePane(Pane, can_focus=True):
         turns = f"{self._shown + 1} of {count} · 1, then ← →" if count > 1 else ""
         self.show_subtitle(AUDITION if self._is_audition else turns)
 
-    @work(exclusive=True, group="picture")
-    async def _draw(self, drawn: Drawn) -> None:
-        """Scale in a thread, then show: previews in half cells, files as well as can be."""
+    def _draw(self, drawn: Drawn) -> None:
+        """Show a picture: previews in half cells, files as well as can be, or in words alone."""
         self._drawn = drawn
+        if self.area.terminal.protocol == "off" or not self.area.has_room:
+            self.workers.cancel_group(self, "picture")
+            self._show_words(clean_line(str(drawn.source)) if drawn.is_file else "drawing …", drawn)
+        else:
+            self._scale(drawn)
+
+    @work(exclusive=True, group="picture")
+    async def _scale(self, drawn: Drawn) -> None:
+        """Scale it in a thread, then show it."""
         try:
-            if self.area.terminal.protocol == "off" or not self.area.has_room:
-                words = clean_line(str(drawn.source)) if drawn.is_file else "drawing …"
-                self._show_words(words, drawn)
-            else:
-                picture = await self.area.fitted(lambda: _seen(drawn), in_full=drawn.is_file)
-                self._show(picture, drawn)
+            picture = await self.area.fitted(lambda: _seen(drawn), in_full=drawn.is_file)
+            self._show(picture, drawn)
         except EngineError as error:
             self._show_words(f"the picture cannot be shown: {clean_line(str(error))}", drawn)
         # It only decorates: whatever goes wrong with a picture, the app goes on.

@@ -163,7 +163,10 @@ class PromptPane(Pane, can_focus=True):
         words = settings_words(state, default_size)
         if not words.is_same(self._settings):
             self._settings = words
-            self.query_one("#settings-line", Static).update(words)
+            line = self.query_one("#settings-line", Static)
+            # A new seed at each picture lays out nothing.
+            is_as_high = len(words.wrap(line.size.width or 1)) == line.size.height
+            line.update(words, layout=not is_as_high)
 
     def show_hint(self, vocabulary: str) -> None:
         """Say in the empty prompt what a model of few words knows; `""`: one of many words."""
