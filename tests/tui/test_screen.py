@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.css.stylesheet import Stylesheet
+from textual.dom import DOMNode
 from textual.geometry import Size
 
 from tui_loraswitch.app.app import LoraSwitchApp
@@ -275,3 +279,22 @@ async def test_what_is_said_again_stands_once_and_three_at_most_are_said_at_a_ti
         driver.app.toast("two", "information")
         await driver.until(lambda: driver.toasts == ["one", "three", "two"])
         await driver.until(lambda: len(driver.app.screen.query("Toast")) == 3)
+
+
+async def test_the_first_frame_has_all_styles_though_they_are_given_once(start, monkeypatch):
+    times: Counter[DOMNode] = Counter()
+    apply = Stylesheet.apply
+
+    def noting(self: Stylesheet, node: DOMNode, **options: Any) -> None:
+        times[node] += 1
+        apply(self, node, **options)
+
+    monkeypatch.setattr(Stylesheet, "apply", noting)
+    async with start() as driver:
+        nodes = list(driver.app.main.walk_children(with_self=True))
+        log = driver.app.main.log_pane
+        assert times[log] == 1
+        before = [(node.styles.get_rules(), node.rich_style) for node in nodes]
+        driver.app.main.update_node_styles()
+        assert times[log] == 2
+        assert [(node.styles.get_rules(), node.rich_style) for node in nodes] == before

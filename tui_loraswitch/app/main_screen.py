@@ -49,6 +49,7 @@ class MainScreen(KeyPaintingScreen):
         self._show_state = show_state
         self.room = Room(self._show_arrangement)
         self._dragged: Edge | None = None
+        self._was_shown = False
         self.status = StatusLine(id="status")
         self.library = LibraryPane(id="library")
         self.details = DetailsPane(budget, id="details", shows_pictures=images.protocol != "off")
@@ -91,6 +92,12 @@ class MainScreen(KeyPaintingScreen):
         """Fill the panes and lay them out before the first frame."""
         self._show_state()
         self.room.resize(self.app.size)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """The first time its widgets have their styles already, each from when it was mounted."""
+        if not self._was_shown:
+            self._was_shown = True
+            event.refresh_styles = False
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay the panes out anew."""
