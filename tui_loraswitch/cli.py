@@ -12,6 +12,7 @@ from importlib import import_module
 
 from engine.demo import vocabulary
 from engine.errors import CancelledError, EngineError
+from engine.version import VERSION
 from engine.words.clean import clean_line
 from tui_loraswitch.commands import app
 from tui_loraswitch.commands.hosts import add_own_engine_option
@@ -207,7 +208,7 @@ def _parser(words: Collection[str] = ()) -> argparse.ArgumentParser:
 
 def _versions() -> str:
     used = ", ".join(f"{name} {_version(name)}" for name in ("torch", "diffusers", "textual"))
-    return f"loraswitch {_version('loraswitch')} (Python {platform.python_version()}, {used})"
+    return f"loraswitch {VERSION} (Python {platform.python_version()}, {used})"
 
 
 def _version(package: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from engine.cluster.model_digest import model_digest
 from engine.errors import EngineError
 from engine.proof.contents import FileContents
-from engine.protocol.hello import program_version
+from engine.version import VERSION
 
 Sizes = Mapping[Path, int]
 """LoRA files with their bytes."""
@@ -51,7 +51,7 @@ def look(model: Path, digest: str, loras: Sizes, index: Path, cache: Path) -> Fo
         said = "not there"
     there = sum(_size(path) == size for path, size in loras.items())
     kept = sum(1 for _ in cache.glob("*/*.safetensors"))
-    return Found(socket.gethostname(), program_version(), said, there, kept)
+    return Found(socket.gethostname(), VERSION, said, there, kept)
 
 
 def _size(path: Path) -> int:

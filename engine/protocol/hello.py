@@ -6,31 +6,23 @@ So a host of another version can still be asked how it is, and be stopped.
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from engine.protocol.codec import VERSION, ProtocolError
+from engine.version import VERSION as PROGRAM_VERSION
 
 Want = Literal["attach", "status", "stop"]
 WANTS: tuple[Want, ...] = ("attach", "status", "stop")
 
 
-def program_version() -> str:
-    """The version of loraswitch that is installed."""
-    try:
-        return version("loraswitch")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def client_hello(want: Want) -> bytes:
     """What a client says first."""
-    return json.dumps({"loraswitch": program_version(), "protocol": VERSION, "want": want}).encode()
+    return json.dumps({"loraswitch": PROGRAM_VERSION, "protocol": VERSION, "want": want}).encode()
 
 
 def host_hello(**facts: Any) -> bytes:
     """What a host answers: its version, and `refused` with words or what was asked for."""
-    return json.dumps({"loraswitch": program_version(), "protocol": VERSION, **facts}).encode()
+    return json.dumps({"loraswitch": PROGRAM_VERSION, "protocol": VERSION, **facts}).encode()
 
 
 def read_hello(data: bytes) -> dict[str, Any]:

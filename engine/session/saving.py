@@ -11,13 +11,13 @@ from engine.generate.infotext import describe_picture, write_infotext
 from engine.generate.run import GeneratedPicture
 from engine.generate.save import FinishedPicture, save_or_rescue
 from engine.protocol.events import PictureSaved
-from engine.protocol.hello import program_version
 from engine.protocol.making import FileUsed, Making
 from engine.protocol.request import GenerateRequest
 from engine.protocol.stack_edits import Stack
 from engine.session.certifying import Certifier, HashesOf
 from engine.session.opened import OpenedModel
 from engine.store.drawn import DrawnPictures
+from engine.version import VERSION
 
 
 class PictureSaver:
@@ -102,4 +102,4 @@ class PictureSaver:
         return Making(self._request, tuple(self._stack), picture.index, tuple(files), _PROGRAM)
 
 
-_PROGRAM = f"loraswitch {program_version()}"
+_PROGRAM = f"loraswitch {VERSION}"

@@ -81,6 +81,11 @@ class MainScreen(KeyPaintingScreen):
         """
         return self.library.filtered_at < self.library.letters.changed_at
 
+    def note_key(self) -> None:
+        """A key has come: it goes before what decorates the screen."""
+        super().note_key()
+        self.details.note_key()
+
     def can_wait(self, widget: Widget) -> bool:
         """What is drawn, read, measured or told waits for its frame, but where the focus is."""
         around = widget.ancestors_with_self

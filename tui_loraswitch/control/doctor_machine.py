@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from engine.protocol.text import gib
+from engine.version import VERSION
 from engine.words.clean import clean_line
 from tui_loraswitch.control.finding import Finding
 
@@ -24,7 +25,7 @@ MODEL_BYTES = 7 << 30
 
 def examine_machine() -> Iterator[Finding]:
     """Findings about Python, PyTorch, the GPU and main memory."""
-    own = f"loraswitch {_version('loraswitch')}, Python {platform.python_version()}"
+    own = f"loraswitch {VERSION}, Python {platform.python_version()}"
     yield Finding("versions", "good", f"{own}, Textual {_version('textual')}")
     torch = _version("torch")
     if torch == "not installed":

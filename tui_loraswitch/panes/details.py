@@ -31,14 +31,14 @@ from tui_loraswitch.panes.wrapped_text import WrappedText
 log = logging.getLogger(__name__)
 
 SETTLE = 0.12
-"""Seconds the cursor rests on a LoRA before its picture is read."""
+"""Seconds without a key before the picture of a LoRA is read."""
 MAX_READING = 3
 """Pictures read at the same time: large ones take memory, and some drives never answer."""
 PATIENCE = 0.5
 """Seconds until another try while so many are being read."""
 MIN_TEXT_WIDTH = 24
 REST = 0.6
-"""Seconds the cursor rests on a LoRA before all of its file is read, for what it changes."""
+"""Seconds without a key before all of a LoRA's file is read, for what it changes."""
 MAX_EFFECTS = 500
 
 
@@ -94,6 +94,15 @@ class DetailsPane(Pane):
         if not is_same:
             self._picture_later()
             self._effect_later()
+
+    def note_key(self) -> None:
+        """A key has come: what decorates the LoRA waits until none does.
+
+        The modules for it are imported with the first, which holds the screen for 20 to 60 ms.
+        """
+        for timer in (self._settle, self._rest):
+            if timer is not None:
+                timer.reset()
 
     def _show_text(self) -> None:
         entry = self.entry
