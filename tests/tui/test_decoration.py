@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from textual.timer import Timer
 
 from engine.protocol.events import PictureSaved
 from tui_loraswitch.images.halfcell import HalfCellPicture
@@ -200,3 +201,15 @@ def test_a_preview_that_is_read_for_ever_keeps_nobody_from_leaving(tmp_path):
         check=True,
     )
     assert result.stdout == "left with 0\n"
+
+
+async def test_it_waits_until_no_key_comes(start, monkeypatch):
+    begun_anew: list[Timer] = []
+    monkeypatch.setattr(Timer, "reset", begun_anew.append)
+    async with start() as driver:
+        await driver.highlight("neon")
+        details = driver.app.main.details
+        await driver.until(lambda: details._rest is not None)
+        begun_anew.clear()
+        await driver.press("ctrl+l")
+        assert begun_anew == [details._settle, details._rest]
