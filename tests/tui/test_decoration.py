@@ -205,7 +205,7 @@ def test_a_preview_that_is_read_for_ever_keeps_nobody_from_leaving(tmp_path):
 
 async def test_it_waits_until_no_key_comes(start, monkeypatch):
     begun_anew: list[Timer] = []
-    monkeypatch.setattr(Timer, "reset", begun_anew.append)
+    monkeypatch.setattr(Timer, "reset", lambda self: begun_anew.append(self))
     async with start() as driver:
         await driver.highlight("neon")
         details = driver.app.main.details
