@@ -244,3 +244,14 @@ async def test_another_picture_lays_out_nothing_and_has_previews_where_they_are_
         assert one.seed != other.seed
         assert {one.preview_every, other.preview_every} == {every}
         assert found == []
+
+
+async def test_a_size_is_laid_out_once(start):
+    async with start() as driver:
+        found = layouts(driver)
+        await driver.pilot.resize_terminal(*driver.app.size)
+        await driver.pilot.pause()
+        assert found == []
+        await driver.pilot.resize_terminal(90, 30)
+        await driver.pilot.pause()
+        assert found != []

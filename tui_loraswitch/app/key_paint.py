@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -61,6 +62,11 @@ class KeyPaintingScreen(Screen[None]):
         elif not self._waits:
             self._waits = True
             self.set_timer(wait, self._wait_is_over)
+
+    def _screen_resized(self, size: Size) -> None:
+        """Lay out for another size; at the start Textual tells three times of the same one."""
+        if size != self._size:
+            super()._screen_resized(size)
 
     def _wait_is_over(self) -> None:
         self._waits = False

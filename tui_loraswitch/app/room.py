@@ -33,8 +33,8 @@ class Room:
 
     def resize(self, size: Size) -> None:
         """Fill another size."""
-        self._size = size
-        self._arrange(self.wishes, is_resized=True)
+        is_resized, self._size = size != self._size, size
+        self._arrange(self.wishes, is_resized)
 
     def restore(self, splits: str) -> None:
         """Take splits as `remembered` told them; what cannot be read of them is left out."""
