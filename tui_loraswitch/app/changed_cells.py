@@ -164,6 +164,8 @@ class ChangedCells:
 
 def _differing(new: list[Cell], old: list[Cell | None], text: str) -> list[tuple[int, int]]:
     """From where to where cells differ; those between that are no longer than a move count too."""
+    if not any(old):  # as in the first frame
+        return [(0, len(new))]
     spans: list[tuple[int, int]] = []
     for place, (one, other) in enumerate(zip(new, old, strict=True)):
         if one == other:
