@@ -150,6 +150,11 @@ def test_the_queue_is_shown(queued, capsys) -> None:
     assert [job["prompt"] for job in found] == ["a fox", "a cat <lora:neon:0.5>", "a \x1b[31mdog"]
 
 
+def test_the_status_says_that_the_queue_is_paused(session, queued, capsys) -> None:
+    assert main(["status"]) == 0
+    assert f"· {len(queued)} jobs in the queue (paused) ·" in capsys.readouterr().out
+
+
 def test_an_empty_queue_is_said_to_be(session, capsys) -> None:
     assert main(["queue"]) == 0
     assert capsys.readouterr().out == "the queue is empty\n"
