@@ -78,6 +78,12 @@ def test_the_terminals_own_brackets_stay_the_only_ones() -> None:
     assert typed("\x1b[20", "0~" + lines, "x" + END, "q") == [f"+{lines}x", "q"]
 
 
+@pytest.mark.parametrize("cut", range(2, len(START + "a fox" + END)))
+def test_brackets_that_come_in_two_pieces_are_brackets(cut: int) -> None:
+    whole = f"{START}a fox{END}"
+    assert typed(whole[:cut], whole[cut:], "q", "one\rtwo") == ["+a fox", "q", "+one\ntwo"]
+
+
 def test_pieces_of_a_paste_that_follow_soon_belong_to_it() -> None:
     clock = Clock()
     brackets = PasteBrackets(clock)

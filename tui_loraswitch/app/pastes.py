@@ -50,7 +50,12 @@ class PasteBrackets:
         unfinished = _UNFINISHED.search(text)
         self._held = unfinished[0] if unfinished else ""
         whole = text[: len(text) - len(self._held)]
-        return "".join(map(self._piece, _SEQUENCE.split(whole)))
+        fed = "".join(map(self._piece, _SEQUENCE.split(whole)))
+        if self._is_bracketed and fed.endswith("\x1b"):
+            # In a paste it is no key; it may begin the closing bracket.
+            self._held = "\x1b" + self._held
+            return fed[:-1]
+        return fed
 
     def may_go_on(self, text: str) -> bool:
         """Whether more of what ends `text` may come at once: a single key is complete."""

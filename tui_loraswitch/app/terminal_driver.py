@@ -122,8 +122,9 @@ class Terminal(LinuxDriver):
                     if not brackets.may_go_on(piece):
                         break
                     wait = _AT_ONCE_SECONDS
-                if text:
-                    for event in parser.feed(brackets.feed(text)):
+                # The parser takes an empty text for the end of all that is typed.
+                if whole := brackets.feed(text):
+                    for event in parser.feed(whole):
                         self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
