@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.protocol.refs import LoraRef
 from engine.words.clean import clean_line
@@ -13,8 +14,7 @@ BackupChoice = Literal["auto", "device", "cpu", "file"]
 StateName = Literal["empty", "base", "stack", "recovering"]
 
 
-@dataclass(frozen=True)
-class PartReport:
+class PartReport(Struct, frozen=True):
     """What one LoRA changes in one part of the model, at strengths other than 0."""
 
     part: str
@@ -24,8 +24,7 @@ class PartReport:
     """Of the weights and biases it changes, in the model's type."""
 
 
-@dataclass(frozen=True)
-class LoraReport:
+class LoraReport(Struct, frozen=True):
     """How one LoRA file fits the model: its adapter families and its modules by fate.
 
     Known before anything is touched. `matched`, `unmatched`, `unsupported`, `twice`,
@@ -107,8 +106,7 @@ class LoraReport:
         return tuple(f"{clean_line(self.name)}: {words}" for words in (*counted, *self.remarks))
 
 
-@dataclass(frozen=True)
-class SwitchReport:
+class SwitchReport(Struct, frozen=True):
     """What a switch did: tensors by fate, bytes, and milliseconds by phase."""
 
     stack: tuple[LoraRef, ...]
@@ -132,8 +130,7 @@ class SwitchReport:
         return sum(ms for _, ms in self.milliseconds)
 
 
-@dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Struct, frozen=True):
     """The base weights compared with their fingerprints taken at load."""
 
     checked: int
@@ -144,8 +141,7 @@ class VerifyReport:
     """Numbers (elements) compared."""
 
 
-@dataclass(frozen=True)
-class MemoryReport:
+class MemoryReport(Struct, frozen=True):
     """Bytes this engine holds, by purpose; torch's figures are 0 on a CPU."""
 
     model: int = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
 from torch import nn
 
 from engine.checkpoint.outline import outline_of
@@ -57,7 +58,7 @@ def examine(path: Path, model: Path | None = None, dtype: str = "float16") -> Ex
         file = read_values(opened, tensors=adapters.tensors)
         non_finite = non_finite_values(file)
         refuse_non_finite(file)
-        report = replace(report, zeros=adapters.with_values(file).zeros)
+        report = structs.replace(report, zeros=adapters.with_values(file).zeros)
     except LoraRefusedError as error:
         refusal = str(error)
     return Examination(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
+from msgspec import structs
 from torch import nn
 
 from engine.embeddings.bundled import BundledEmbedding, bundled_embeddings
@@ -187,7 +188,7 @@ class ModelLoras:
         found = self._fits.get(file)
         if found is None:
             read = adapters.with_values(file)
-            found = self._fits[file] = read, replace(report, zeros=read.zeros)
+            found = self._fits[file] = read, structs.replace(report, zeros=read.zeros)
         return file, *found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import structs
 
 from engine.monitor.reading import GpuReading, Reading
@@ -42,11 +40,11 @@ def test_weights_that_rest_in_main_memory_are_drawn_there():
     vram, _, ram, *_ = (line.plain for line in gauge_lines(Figures(reading, memory, True), 60))
     assert MODEL not in vram
     assert ram.count(MODEL) > ram.count(BACKUP) > 0
-    staying = replace(memory, model_offloaded=0)
+    staying = structs.replace(memory, model_offloaded=0)
     vram, _, ram, *_ = (line.plain for line in gauge_lines(Figures(reading, staying, True), 60))
     assert MODEL in vram
     assert MODEL not in ram
-    partly = replace(memory, model_offloaded=2 * GIB)
+    partly = structs.replace(memory, model_offloaded=2 * GIB)
     less, _, ram, *_ = (line.plain for line in gauge_lines(Figures(reading, partly, True), 60))
     assert 0 < less.count(MODEL) < vram.count(MODEL)
     assert 0 < ram.count(MODEL) < ram.count(BACKUP)

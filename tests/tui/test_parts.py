@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,7 +168,7 @@ def test_the_gauges_split_the_memory_of_the_gpu():
 
 def test_loras_sent_ahead_are_drawn_on_the_gpu():
     there = figures(GPU, True)
-    there = structs.replace(there, memory=replace(there.memory, lora_on_gpu=GIB))
+    there = structs.replace(there, memory=structs.replace(there.memory, lora_on_gpu=GIB))
     assert "▒" in gauge_lines(there, 41)[0].plain
 
 
@@ -181,7 +180,7 @@ def test_a_backup_in_main_memory_is_not_drawn_on_the_gpu():
 
 def test_a_backup_that_the_gpu_has_no_room_for_is_drawn_where_it_is():
     there = figures(GPU, True)
-    there = structs.replace(there, memory=replace(there.memory, backup_on_gpu=2 * GIB))
+    there = structs.replace(there, memory=structs.replace(there.memory, backup_on_gpu=2 * GIB))
     vram, _, ram, *_ = (line.plain for line in gauge_lines(there, 60))
     assert 0 < vram.count("▓") < gauge_lines(figures(GPU, True), 60)[0].plain.count("▓")
     assert "▓" in ram

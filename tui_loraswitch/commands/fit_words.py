@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from engine.protocol.text import file_size, plural
 
@@ -54,7 +55,7 @@ def fit_as_json(fit: Examination) -> dict[str, Any]:
     report = fit.report
     numbers = None
     if report is not None:
-        numbers = asdict(report) | {
+        numbers = to_builtins(report) | {
             "families": dict(report.families),
             "modules": report.modules,
             "bytes": report.bytes,

@@ -52,11 +52,12 @@ def _lines(host: dict[str, Any]) -> list[str]:
     stack = " + ".join(f"{m['name']} {m['unet']:.2f}" for m in host["stack"]) or "base"
     model = host["model_name"] or "no model"
     memory = host["memory"]
-    # Hosts of before do not tell.
-    paused = " (paused)" if host.get("paused") else ""
+    # Hosts of before do not tell whether it is paused.
+    queue = plural(len(host["queue"]), "job") + " in the queue"
+    queue += " (paused)" if host.get("paused") else ""
     return [
         f"{host['name']}: {model} on {host['device'] or 'no device yet'} · {stack}",
-        f"  {host['working'] or 'idle'} · {plural(len(host['queue']), 'job')} in the queue{paused} · "
+        f"  {host['working'] or 'idle'} · {queue} · "
         f"{plural(host['clients'], 'client')} · model {gib(memory['model'])} GiB, "
         f"backup {gib(memory['backup'])} GiB · process {host['pid']}",
     ]
