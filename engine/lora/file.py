@@ -275,10 +275,20 @@ def _values(
 def non_finite_values(file: LoraFile) -> dict[str, int]:
     """Count the values that are NaN or infinite, by module (or bundled embedding) with any."""
     counts = {
-        name: count_non_finite(tensors)
+        name: count_non_finite(_counted(tensors))
         for name, tensors in (*file.modules.items(), *file.embeddings.items())
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _counted(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Without the alpha that two whole factors of a LoKr ignore.
+
+    ai-toolkit writes ten thousand million there, which is infinite in float16.
+    """
+    if "lokr_w1" not in tensors or "lokr_w2" not in tensors:
+        return tensors
+    return {role: tensor for role, tensor in tensors.items() if role != "alpha"}
 
 
 def refuse_non_finite(file: LoraFile) -> None:

@@ -15,6 +15,7 @@ from engine.files.header import TensorInfo
 _ROLE = re.compile(
     r"""(?:
       \.lora_(?P<lora>up|down|mid)\.weight
+    | \.lora_(?:up|down|mid|[AB])(?:\.[^.]+)?\.(?P<quantized>weight_scale|scale_weight)
     | \.lora_(?P<peft>[ABE])(?:\.weight|\.[^.]+\.weight|\.(?!bias$)[^.]+)?
     | \.lora_(?P<tokens>embedding_[AB])(?:\.[^.]+)?
     | \.lora_(?P<peft_alpha>alpha)(?:\.[^.]+)?
@@ -35,10 +36,12 @@ _ROLE = re.compile(
 )
 
 _SAME_ROLE = {"A": "down", "B": "up", "E": "singular", "oft_diag": "oft_blocks",
-              "lora_B": "up_bias", "lora_magnitude_vector": "magnitude"}  # fmt: skip
+              "lora_B": "up_bias", "scale_weight": "weight_scale",
+              "lora_magnitude_vector": "magnitude"}  # fmt: skip
 
 _WEAK_ROLES = frozenset({"alpha", "constraint", "scale", "rescale", "dora_scale", "magnitude",
                          "bias_indices", "bias_values", "bias_size", "up_bias", "scaled_oft",
+                         "weight_scale",
                          "weight", "singular", "boft_s", "initial_norm", "dora_multiplier",
                          "p_layer", "q_layer", "base_p", "base_q", "base_lambda"})  # fmt: skip
 """Roles that say nothing alone: they only go with another one."""
@@ -51,12 +54,13 @@ _EMBEDDING = re.compile(
 """Textual inversions in a LoRA's file: bundled by name, or one that pivotal tuning made with it."""
 
 _PART_STARTS = (
-    ("UNet", ("lora_unet_", "oft_unet_", "unet.", "diffusion_model.")),
-    ("TE1", ("lora_te1_", "lora_te_", "oft_te1_", "oft_te_", "text_encoder.", "clip_l.",
-             "text_encoders.clip_l.")),
-    ("TE2", ("lora_te2_", "oft_te2_", "text_encoder_2.", "clip_g.", "text_encoders.clip_g.")),
-    ("TE3", ("lora_te3_", "text_encoder_3.", "t5xxl.")),
-    ("Transformer", ("transformer.", "lora_transformer_")),
+    ("UNet", ("lora_unet_", "lora_unet.", "oft_unet_", "unet.", "diffusion_model.")),
+    ("TE1", ("lora_te1_", "lora_te_", "lora_te1.", "lora_te.", "oft_te1_", "oft_te_",
+             "text_encoder.", "clip_l.", "text_encoders.clip_l.")),
+    ("TE2", ("lora_te2_", "lora_te2.", "oft_te2_", "text_encoder_2.", "clip_g.",
+             "text_encoders.clip_g.")),
+    ("TE3", ("lora_te3_", "lora_te3.", "text_encoder_3.", "t5xxl.")),
+    ("Transformer", ("transformer.", "lora_transformer_", "lora_transformer.")),
     ("TE1", ("lycoris_text_model", "lycoris_encoder_layers_", "text_model",
              "base_model.model.text_model.", "base_model.model.encoder.layers.")),
     ("UNet", ("lycoris_", "base_model.model.", "down_blocks.", "mid_block.", "up_blocks.",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import FileFormatError
+from engine.errors import FileFormatError, LoraRefusedError
 from engine.files.header import Header
 from engine.files.json_text import parse_json
 from engine.files.regular_file import read_regular
@@ -34,6 +34,9 @@ _WRAPPER = "base_model.model."
 _PEFT_ROLES = frozenset(
     {"down", "embedding_A", "hada_w1_b", "lokr_w1", "lokr_w1_b", "oft_R", "hra_u", "ia3_l"}
 )
+_TAKES_FROM_WEIGHTS = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""How `init_lora_weights` begins where the model was trained without what the factors began as."""
+
 _EXPRESSION = re.compile(r"[\\*+?()\[\]{}|^$]")
 
 
@@ -49,7 +52,8 @@ class PeftConfig:
     def numbers(self, name: str, module: Module) -> dict[str, float]:
         """What the file's module lacks, by role: `scale`, `neumann_terms`, `coft_eps`.
 
-        Raises `FileFormatError` when the configuration makes no sense.
+        Raises `FileFormatError` when the configuration makes no sense, and `LoraRefusedError` for
+        one whose factors alone are not the change.
         """
         part = next((part for part in _PARTS if name.startswith(f"{part}.")), "")
         settings = self.parts.get(part) or self.parts.get("")
@@ -66,7 +70,24 @@ class PeftConfig:
             return {}
         if "singular" in module.tensors:
             return self._adaptive_scale(settings, module.rank or 0)
+        if "down" in module.tensors:
+            self._refuse_other_weights(settings)
         return self._scale(settings, path)
+
+    def _refuse_other_weights(self, settings: Mapping[str, Any]) -> None:
+        """Refuse factors that were trained beside weights that are not the model's own."""
+        began = str(settings.get("init_lora_weights")).lower()
+        if began.startswith(_TAKES_FROM_WEIGHTS):
+            raise LoraRefusedError(
+                f"{self.file_name}: its training began with factors taken out of the model's own "
+                f"weights ({began[:20]}), so it fits only a model without them. Save it with PEFT "
+                "as an ordinary LoRA (path_initial_model_for_weight_conversion)."
+            )
+        if settings.get("kasa_config"):
+            raise LoraRefusedError(
+                f"{self.file_name}: this is a KaSA adapter (PEFT), which changes the model's own "
+                "weights too; it is not supported."
+            )
 
     def _scale(self, settings: Mapping[str, Any], path: str) -> dict[str, float]:
         alpha_name = "lora_alpha" if "lora_alpha" in settings else "alpha"

@@ -41,6 +41,11 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("lycoris_te1_", "text_encoder"),
     ("lycoris_te2_", "text_encoder_2"),
     ("lycoris_unet_", "unet"),
+    # The names that OneTrainer keeps for itself: kohya's prefixes before diffusers' names.
+    ("lora_unet.", "unet"),
+    ("lora_te1.", "text_encoder"),
+    ("lora_te2.", "text_encoder_2"),
+    ("lora_te.", "text_encoder"),
     ("text_encoder_2.", "text_encoder_2"),
     ("text_encoder.", "text_encoder"),
     ("clip_l.", "text_encoder"),

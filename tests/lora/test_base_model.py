@@ -236,6 +236,12 @@ ATTENTION = "attentions_0_transformer_blocks_0_attn"
         ([("text_encoder.text_model.encoder.layers.0.mlp.fc1", 768)], "", ""),
         ([("lora_te1_text_model_encoder_layers_0_mlp_fc1", 768)], "", ""),
         ([("clip_g.text_model.encoder.layers.0.mlp.fc1", 1280)], "SDXL", "a second text encoder"),
+        ([("lora_te2.text_model.encoder.layers.0.mlp.fc1", 1280)], "SDXL",
+         "a second text encoder"),
+        ([("lora_te.text_model.encoder.layers.0.mlp.fc1", 768)], "SD 1.5",
+         "text encoder width 768"),
+        ([("lora_unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 768)], "SD 1.5",
+         "attn2 width 768"),
     ],
 )  # fmt: skip
 def test_names_and_widths_of_stable_diffusion(

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.errors import EngineError, FileFormatError, LoraRefusedError
+from engine.lora.families import build_weight
 from engine.lora.file import FileStamp, read_lora, read_lora_header
 
 NAME = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
@@ -71,6 +72,23 @@ def test_values_that_are_not_finite_are_refused(
     message = refusal(write(tmp_path / "bad.safetensors", tensors))
     assert "not finite" in message
     assert NAME in message
+
+
+def test_an_infinite_alpha_counts_where_it_is_used(tmp_path: Path) -> None:
+    """ai-toolkit's LoKr of two whole factors has an alpha that float16 cannot hold."""
+    alpha = {f"{NAME}.alpha": torch.tensor(9_999_999_999).half()}
+    whole = {f"{NAME}.lokr_w1": torch.ones(4, 4), f"{NAME}.lokr_w2": torch.ones(8, 12)}
+    file = read_lora(read_lora_header(write(tmp_path / "whole.safetensors", whole | alpha)))
+    adapter = build_weight(file.modules[NAME], torch.Size((32, 48)))
+    assert adapter is not None
+    assert torch.equal(adapter.delta(torch.zeros(32, 48), 0.5), torch.full((32, 48), 0.5))
+    factored = {
+        f"{NAME}.lokr_w1": torch.ones(4, 4),
+        f"{NAME}.lokr_w2_a": torch.ones(8, 2),
+        f"{NAME}.lokr_w2_b": torch.ones(2, 12),
+    }
+    for number, tensors in enumerate((factored, plain())):
+        assert "not finite" in refusal(write(tmp_path / f"{number}.safetensors", tensors | alpha))
 
 
 def test_bundled_embeddings_and_unknown_keys_are_kept_apart(tmp_path: Path) -> None:
@@ -195,6 +213,38 @@ def test_senseless_configurations_are_refused(tmp_path: Path, config: object) ->
     path = write(tmp_path / "a.safetensors", tensors, lora_adapter_metadata=text)
     with pytest.raises(FileFormatError):
         read_lora_header(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"r": 4, "lora_alpha": 2, "init_lora_weights": "pissa"},
+        {"r": 4, "lora_alpha": 2, "init_lora_weights": "pissa_niter_16"},
+        {"unet.r": 4, "unet.lora_alpha": 2, "unet.init_lora_weights": "OLoRA"},
+        {"r": 4, "lora_alpha": 2, "init_lora_weights": "corda"},
+        {"r": 4, "lora_alpha": 2, "init_lora_weights": "loftq"},
+        {"r": 4, "lora_alpha": 2, "init_lora_weights": "lora_ga"},
+        {"r": 4, "lora_alpha": 2, "kasa_config": {"beta": 1e-4}},
+    ],
+    ids=lambda config: " ".join(map(str, config.values())),
+)
+def test_factors_trained_beside_other_weights_are_refused(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    """PEFT takes what they began as out of the model's weights when it loads them."""
+    tensors, text = peft(config)
+    path = write(tmp_path / "a.safetensors", tensors, lora_adapter_metadata=text)
+    assert "model's own weights" in refusal(path)
+
+
+@pytest.mark.parametrize("began", [True, False, "gaussian", "eva", "orthogonal", "mica", None])
+def test_factors_trained_beside_the_models_own_weights_are_taken(
+    tmp_path: Path, began: object
+) -> None:
+    config = {"r": 4, "lora_alpha": 2, "init_lora_weights": began, "kasa_config": None}
+    tensors, text = peft(config)
+    path = write(tmp_path / "a.safetensors", tensors, lora_adapter_metadata=text)
+    assert scale_of(path) == 0.5
 
 
 def test_alpha_in_the_file_comes_first(tmp_path: Path) -> None:

@@ -233,6 +233,17 @@ def test_a_number_that_is_none_is_refused(
     report_on(lora(TO_K, 32, 48) | {f"{TO_K}.{role}": torch.ones(1)}, parts, tmp_path)
 
 
+@pytest.mark.parametrize("ending", ["weight_scale", "scale_weight"])
+def test_quantized_factors_are_refused(
+    parts: dict[str, nn.Module], tmp_path: Path, ending: str
+) -> None:
+    """Without their scales they would be other numbers."""
+    tensors = {key: t.to(torch.float8_e4m3fn) for key, t in lora(TO_K, 32, 48).items()}
+    scales = {f"{TO_K}.lora_{role}.{ending}": torch.tensor(0.1) for role in ("down", "up")}
+    with pytest.raises(LoraRefusedError, match="quantized"):
+        report_on(tensors | scales, parts, tmp_path)
+
+
 def test_the_first_text_encoder_without_a_number(
     parts: dict[str, nn.Module], tmp_path: Path
 ) -> None:

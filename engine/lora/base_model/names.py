@@ -13,7 +13,7 @@ _FLAT = str.maketrans(".-", "__")
 _NUMBERS = str.maketrans("0123456789", "##########")
 
 _WRAPPERS = re.compile(
-    rf"""^(?:lora_unet_|oft_unet_|lycoris_unet_|lora_transformer_|lycoris_
+    rf"""^(?:lora_unet[._]|oft_unet_|lycoris_unet_|lora_transformer[._]|lycoris_
         |diffusion_model\.|unet\.|transformer\.|net\.|dit\.|{WRAPPERS})+""",
     re.VERBOSE | re.MULTILINE,
 )

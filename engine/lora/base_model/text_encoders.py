@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_SECOND = ("lora_te2_", "oft_te2_", "lycoris_te2_", "text_encoder_2.", "clip_g.",
+_SECOND = ("lora_te2_", "lora_te2.", "oft_te2_", "lycoris_te2_", "text_encoder_2.", "clip_g.",
            "text_encoders.clip_g.")  # fmt: skip
-_FIRST_OF_TWO = ("lora_te1_", "oft_te1_", "lycoris_te1_")
-_ONLY = ("lora_te_", "oft_te_")
+_FIRST_OF_TWO = ("lora_te1_", "lora_te1.", "oft_te1_", "lycoris_te1_")
+_ONLY = ("lora_te_", "lora_te.", "oft_te_")
 """As SD 1.x and SD 2 have but one, its name has no number."""
 
 _WIDTHS = {768: "SD 1.5", 3072: "SD 1.5", 1024: "SD 2", 4096: "SD 2"}

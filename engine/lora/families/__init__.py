@@ -85,6 +85,8 @@ def damage(tensors: Tensors) -> str:
     for role in NUMBERS & tensors.keys():
         if tensors[role].numel() != 1:
             return f"its {role} has the shape {dims(tensors[role].shape)}, which is not one number"
+    if "weight_scale" in tensors:
+        return "its factors are quantized (weight_scale), which is not supported"
     for role, tensor in tensors.items():
         if role not in _COUNTS and tensor.numel() > 1 and not tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
