@@ -28,6 +28,7 @@ from engine.protocol.view import EngineView, Refusal
 from tests.tui.conftest import MODEL
 from tui_loraswitch.app import engine_link
 from tui_loraswitch.images.halfcell import HalfCellPicture
+from tui_loraswitch.images.terminal import TerminalImages
 from tui_loraswitch.panes import picture as picture_pane
 from tui_loraswitch.panes.messages import EngineAnswered, EngineAttached, EngineLost, ViewChanged
 
@@ -152,6 +153,16 @@ async def test_previews_do_not_follow_one_another_too_soon(start, monkeypatch):
         await driver.until(lambda: _colour(shown) == (100, 0, 0))
         await driver.emit(*(GenerationStep(n, 28, 0.1 * n, preview(100 + n)) for n in range(2, 9)))
         assert _colour(shown) == (100, 0, 0)
+
+
+async def test_where_pictures_are_off_no_preview_takes_the_place_of_words(start):
+    async with start(images=TerminalImages("off")) as driver:
+        await driver.load()
+        before = driver.app.main.picture.query_one("#picture-words").visual
+        await driver.emit(GenerationStarted(REQUEST, 7, 28), GenerationStep(1, 28, 0.1, preview(9)))
+        await driver.sees("1/28")
+        assert driver.app.main.picture.query_one("#picture-words").visual is before
+        assert "Preview" not in driver.text
 
 
 async def test_earlier_pictures_can_be_looked_at_again(start, tmp_path):

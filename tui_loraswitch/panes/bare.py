@@ -11,7 +11,8 @@ class Bare(Widget):
     """Has no frame, no padding and no effects: its lines are painted as they are drawn.
 
     Textual leads each line through all styles that a widget may have, which takes as long as
-    drawing a row of a list. It takes the CSS of a class's first base alone: this is the last one.
+    drawing a row of a list. Textual takes the CSS of a class's first base only, so this one stands
+    last.
     """
 
     def render_lines(self, crop: Region) -> list[Strip]:

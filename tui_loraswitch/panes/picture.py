@@ -323,7 +323,9 @@ class PicturePane(Pane, can_focus=True):
 
     def _show_preview(self, preview: Preview) -> None:
         now = time.monotonic()
-        if now - self._last_preview >= PREVIEW_SECONDS and not self._budget.seconds_left:
+        is_due = now - self._last_preview >= PREVIEW_SECONDS and not self._budget.seconds_left
+        # Another screen may have asked for them.
+        if is_due and self.area.terminal.protocol != "off":
             self._last_preview = now
             self._draw(Drawn((preview.width, preview.height, preview.rgb), "Preview"))
 
