@@ -120,6 +120,18 @@ def test_braces_without_partners_are_text_and_said(text: str, note: str) -> None
     assert note in said
 
 
+def test_other_ways_to_choose_are_chance_and_said() -> None:
+    """Dynamic Prompts' signs: `~` is chance, `@` takes options in turn, `!` makes all prompts."""
+    for sign in "@!":
+        assert set(_all(f"{{{sign}red|blue}} fox")) == {"red fox", "blue fox"}
+        _, (note,) = resolve_chance(f"{{{sign}red|blue}} fox", 1, NONE.lines)
+        assert note.startswith(f"“{sign}” in “{{{sign}red|blue}}” is not known here")
+    assert set(_all("{~2$$red|blue}")) == {"2$$red", "blue"}
+    assert set(_all("{~red|blue}")) == {"red", "blue"}
+    assert resolve_chance("{~red|blue}", 1, NONE.lines)[1] == ()
+    assert set(_all("{@_@|!?|~}")) == {"@_@", "!?", "~"}, "faces and signs stay as they are"
+
+
 def test_plain_prompts_have_no_chance() -> None:
     for text in ("a (fox:1.2), [a|b]", "snake_case", "5 _ _ x", "_____", "colour #3"):
         assert not has_chance(text)

@@ -29,6 +29,8 @@ _COUNT = re.compile(
     r"\s*(?:(?P<exact>[0-9]{1,3})|(?P<low>[0-9]{1,3})?-(?P<high>[0-9]{1,3})?)\$\$"
     r"(?:(?P<between>[^{}$]*)\$\$)?"
 )
+_SAMPLER = re.compile(r"\s*([~@!])(?=__|[^\W_])")
+"""What Dynamic Prompts puts before options that are to come in turn (`@`) or all of them (`!`)."""
 _WEIGHT = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})::")
 _COMMENT = re.compile(r"^[ \t]*#.*(?:\n|\Z)", re.MULTILINE)
 _VARIABLE = re.compile(r"(?<!\\)\$\{[^{}\n]*+\}")
@@ -131,6 +133,13 @@ class _Decider:
         count = _COUNT.match(text, start, braces.end)
         if count is not None:
             start = count.end()
+        if sampler := _SAMPLER.match(text, start, braces.end):
+            start = sampler.end()
+            if sampler[1] != "~":
+                part = quoted(text[braces.start : braces.end + 1])
+                self.notes.append(
+                    f"“{sampler[1]}” in {part} is not known here: chance decides there too."
+                )
         options: list[str] = []
         for bar in (*(bar for bar in braces.bars if bar >= start), braces.end):
             options.append(text[start:bar])
