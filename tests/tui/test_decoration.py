@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from textual import work
+from textual.app import App
 from textual.timer import Timer
+from textual.widgets import Static
+from textual.worker import WorkerCancelled
 
 from engine.protocol.events import PictureSaved
 from tui_loraswitch.images.halfcell import HalfCellPicture
@@ -213,3 +217,29 @@ async def test_it_waits_until_no_key_comes(start, monkeypatch):
         begun_anew.clear()
         await driver.press("ctrl+l")
         assert begun_anew == [details._settle, details._rest]
+
+
+async def test_what_was_read_for_a_widget_that_is_removed_is_shown_nowhere():
+    began, may_end, shown = threading.Event(), threading.Event(), []
+
+    class Reader(Static):
+        @work
+        async def read(self) -> None:
+            shown.append(await in_background(self._slowly))
+
+        def _slowly(self) -> str:
+            began.set()
+            may_end.wait()
+            return "words"
+
+    async with App[None]().run_test() as pilot:
+        reader = Reader()
+        await pilot.app.mount(reader)
+        worker = reader.read()
+        await asyncio.to_thread(began.wait)
+        reader._pruning = True  # as between the removal of its children and its own
+        may_end.set()
+        with pytest.raises(WorkerCancelled):
+            await worker.wait()
+        assert shown == []
+        reader._pruning = False

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+from textual.worker import active_worker
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -17,6 +19,8 @@ async def in_background(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwa
 
     The threads of `asyncio.to_thread` are joined before the program can leave. One that reads from
     a network drive that is gone may never end.
+
+    A worker whose widget is removed meanwhile is cancelled: what it would show that on is gone.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
@@ -40,4 +44,9 @@ async def in_background(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwa
             loop.call_soon_threadsafe(finish, result, fault)
 
     threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
-    return await future
+    try:
+        return await future
+    finally:
+        worker = active_worker.get(None)
+        if worker is not None and worker.node._pruning:
+            raise asyncio.CancelledError
