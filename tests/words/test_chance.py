@@ -126,7 +126,7 @@ def test_other_ways_to_choose_are_chance_and_said() -> None:
         assert set(_all(f"{{{sign}red|blue}} fox")) == {"red fox", "blue fox"}
         _, (note,) = resolve_chance(f"{{{sign}red|blue}} fox", 1, NONE.lines)
         assert note.startswith(f"“{sign}” in “{{{sign}red|blue}}” is not known here")
-    assert set(_all("{~2$$red|blue}")) == {"2$$red", "blue"}
+    assert set(_all("{~2$$red|blue}")) == {"red, blue", "blue, red"}
     assert set(_all("{~red|blue}")) == {"red", "blue"}
     assert resolve_chance("{~red|blue}", 1, NONE.lines)[1] == ()
     assert set(_all("{@_@|!?|~}")) == {"@_@", "!?", "~"}, "faces and signs stay as they are"

@@ -130,9 +130,6 @@ class _Decider:
 
     def _choice(self, text: str, braces: _Braces, depth: int) -> str:
         start = braces.start + 1
-        count = _COUNT.match(text, start, braces.end)
-        if count is not None:
-            start = count.end()
         if sampler := _SAMPLER.match(text, start, braces.end):
             start = sampler.end()
             if sampler[1] != "~":
@@ -140,6 +137,9 @@ class _Decider:
                 self.notes.append(
                     f"“{sampler[1]}” in {part} is not known here: chance decides there too."
                 )
+        count = _COUNT.match(text, start, braces.end)
+        if count is not None:
+            start = count.end()
         options: list[str] = []
         for bar in (*(bar for bar in braces.bars if bar >= start), braces.end):
             options.append(text[start:bar])
