@@ -52,9 +52,8 @@ def _lines(host: dict[str, Any]) -> list[str]:
     stack = " + ".join(f"{m['name']} {m['unet']:.2f}" for m in host["stack"]) or "base"
     model = host["model_name"] or "no model"
     memory = host["memory"]
-    # Hosts of before do not tell whether it is paused.
     queue = plural(len(host["queue"]), "job") + " in the queue"
-    queue += " (paused)" if host.get("paused") else ""
+    queue += " (paused)" if host["paused"] else ""
     return [
         f"{host['name']}: {model} on {host['device'] or 'no device yet'} · {stack}",
         f"  {host['working'] or 'idle'} · {queue} · "
